@@ -1,0 +1,47 @@
+# The two commands of the README are `make demo` and `make test`. Both make .venv from requirements.lock first.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test test-px4 soak mutants lint format lock clean
+
+demo: .venv/ready
+	$(BIN)/fleet demo $(ARGS)
+
+test: .venv/ready lint
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not px4 and not soak" $(ARGS)
+
+test-px4: .venv/ready            ## the px4 tests against a real PX4 (PX4_SITL_BIN, or `px4` on PATH)
+	$(BIN)/python -m pytest -m px4 $(ARGS)
+
+soak: .venv/ready                ## long random runs, bounded at 60 minutes
+	timeout 3600 $(BIN)/python -m pytest -m soak $(ARGS)
+
+mutants: .venv/ready             ## mutation testing of the decision modules, bounded at 60 minutes
+	timeout 3600 $(BIN)/mutmut run; $(BIN)/mutmut results
+
+lint: .venv/ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: .venv/ready
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lock:                            ## re-resolve the dependencies into requirements.lock
+	$(BIN)/uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes \
+	  --no-emit-index-url --no-emit-find-links --no-header -q -o requirements.lock
+
+# uv is only the fast installer: every wheel is pinned by hash in requirements.lock.
+.venv/ready: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Coldwing needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) -V 2>&1). Name another: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check "uv>=0.5"
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps -e .
+	@touch $@
+
+clean:
+	rm -rf .venv var dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

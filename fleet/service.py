@@ -1,0 +1,208 @@
+"""What the controller offers to its shells: the API, the console, the CLI and the demo all speak to this port.
+
+Expected outcomes are values: a `Refused` carries the reasons; exceptions mean a fault of ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Protocol
+
+from geofences.volumes import Zone
+from missions.orders import Order, OrderState, Priority
+from missions.plan import Plan, Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Nothing was changed. `status` is the HTTP status that fits: 404, 409, 422, 503."""
+
+    status: int
+    title: str
+    reasons: tuple[Reason, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class OrderRequest:
+    """A health system's wish, already checked for types. `deadline_s` is seconds since the Unix epoch."""
+
+    product_id: str
+    destination_site: str
+    recipient_ref: str
+    mass_kg: float
+    volume_l: float
+    deadline_s: float
+    priority: Priority = Priority.ROUTINE
+    origin_site: str | None = None
+    """None: the hub nearest to the destination"""
+    lot: str = ""
+    budget_min: tuple[tuple[str, float], ...] = ()
+    single_patient: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class OrderView:
+    order: Order
+    state: OrderState
+    reasons: tuple[Reason, ...] = ()
+    """why it was refused, or why it is not assigned yet"""
+    vehicle_id: str | None = None
+    box_id: str | None = None
+    eta_s: float | None = None
+    phase: str | None = None
+    """of its flight: missions.decision.types.FlightPhase"""
+    verdict: str | None = None
+    """missions.snapshot.BoxVerdict"""
+    verdict_why: str | None = None
+    confirmation_code: str | None = None
+    """one-time code for the recipient; only ever given to the requester who placed the order"""
+    decision: str | None = None
+    """the newest decision's sentence"""
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedEvent:
+    """One line of an order's (or vehicle's, or the airspace's) record."""
+
+    stream: str
+    """`order/ID`, `vehicle/ID` or `airspace`"""
+    seq: int
+    """from 1 within the stream"""
+    global_seq: int
+    at_s: float
+    kind: str
+    body: dict[str, Any]
+    prev_hash: str
+    hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class VehicleView:
+    vehicle_id: str
+    type_name: str
+    home_site: str
+    link: str
+    """`up`, `stale` or `never`"""
+    heard_age_s: float | None
+    lat_deg: float | None
+    lon_deg: float | None
+    alt_amsl_m: float | None
+    alt_agl_m: float | None
+    ground_speed_m_s: float | None
+    heading_deg: float | None
+    mode: str | None
+    armed: bool | None
+    battery_pct: float | None
+    phase: str | None
+    order_id: str | None
+    box_id: str | None
+    box_temp_c: float | None
+    verdict: str | None
+    eta_s: float | None
+    authority: bool
+    faults: tuple[str, ...]
+    """operator texts of what is wrong now"""
+    decision: str | None
+    route: tuple[tuple[float, float, float], ...] = ()
+    """lat, lon, AMSL metres of the present plan"""
+    rtt_s: float | None = None
+    loss_pct: float | None = None
+    firmware: str | None = None
+    plan_verified: bool = False
+    if_link_dies: str = ""
+    """what PX4 would do by itself"""
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    plan: Plan
+    vehicle_type: str
+    cold_ok: bool | None
+    reasons: tuple[Reason, ...] = ()
+
+
+class VehicleCommand(StrEnum):
+    HOLD = "hold"
+    RESUME = "resume"
+    RETURN = "return"
+    LAND = "land"
+
+
+class CustodyStep(StrEnum):
+    """Custody events that people cause; release is the vehicle's."""
+
+    SEAL = "seal"
+    LOAD = "load"
+    HAND_OVER = "hand_over"
+    REICED = "reiced"
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    ready: bool
+    checks: dict[str, str] = field(default_factory=dict)
+    """part → `ok` or what is wrong"""
+
+
+@dataclass(frozen=True, slots=True)
+class LiveEvent:
+    """One line of the live stream: `kind` is `order`, `vehicle`, `airspace` or `alarm`; `data` is a view as JSON."""
+
+    kind: str
+    data: dict[str, Any]
+
+
+class FleetService(Protocol):
+    """Implemented by `fleet.app.Controller`; faked in tests of the shells."""
+
+    async def place_order(
+        self, request: OrderRequest, *, requester: str, idempotency_key: str, fingerprint: str
+    ) -> OrderView | Refused:
+        """Durable before it returns. Same key and fingerprint: the same order again; another fingerprint: 422."""
+        ...
+
+    def orders(self) -> Sequence[OrderView]: ...
+
+    def order(self, order_id: str) -> OrderView | None: ...
+
+    async def cancel_order(self, order_id: str, *, actor: str) -> OrderView | Refused: ...
+
+    async def confirm_receipt(self, order_id: str, *, code: str, verdict_seen: str, actor: str) -> OrderView | Refused:
+        """The recipient has read the cold verdict (sent back as `verdict_seen`) and gives the one-time code."""
+        ...
+
+    async def custody(
+        self, order_id: str, step: CustodyStep, *, actor: str, detail: dict[str, Any]
+    ) -> OrderView | Refused: ...
+
+    def record(self, stream: str, *, after_seq: int = 0) -> Sequence[RecordedEvent]: ...
+
+    def follow(self, stream: str, *, after_seq: int = 0) -> AsyncIterator[RecordedEvent]:
+        """The stored events and then the new ones as they are written; ends when the order is final."""
+        ...
+
+    async def quote(self, request: OrderRequest) -> Quote | Refused: ...
+
+    def vehicles(self) -> Sequence[VehicleView]: ...
+
+    def vehicle(self, vehicle_id: str) -> VehicleView | None: ...
+
+    async def command(self, vehicle_id: str, command: VehicleCommand, *, actor: str) -> VehicleView | Refused:
+        """An operator's request; enters the session as an event. RESUME also hands authority back."""
+        ...
+
+    def zones(self) -> tuple[int, Sequence[Zone]]:
+        """Airspace version and all zones."""
+        ...
+
+    async def add_zone(self, zone: Zone, *, actor: str) -> int | Refused: ...
+
+    async def withdraw_zone(self, zone_id: str, *, actor: str) -> int | Refused: ...
+
+    def live(self) -> AsyncIterator[LiveEvent]:
+        """The whole picture once, then changes; a slow reader loses old vehicle states, never order events."""
+        ...
+
+    def health(self) -> Health: ...

@@ -1,0 +1,1 @@
+"""The decision engine: fault table, safety ladder, payload comparison."""

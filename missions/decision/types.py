@@ -1,0 +1,223 @@
+"""Values that go into and come out of `decide`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import IntEnum, StrEnum
+
+from missions.orders import Order
+from missions.plan import Plan, Reason
+from missions.snapshot import BoxVerdict, BoxView, VehicleState
+
+
+class Action(IntEnum):
+    """The safety ladder, mildest first: a larger value is a stronger safety action."""
+
+    CONTINUE = 0
+    HOLD = 1
+    RETURN = 2
+    DIVERT_AND_LAND = 3
+    LAND_NOW = 4
+
+
+class FlightPhase(StrEnum):
+    """Where a flight is. `missions.delivery` has the transition table."""
+
+    PREPARING = "preparing"
+    """check, upload, verify"""
+    READY = "ready"
+    """verified, waiting for its launch slot"""
+    LAUNCHING = "launching"
+    OUTBOUND = "outbound"
+    """to the destination, or to a re-icing station on the way"""
+    AT_DROP = "at_drop"
+    RELEASING = "releasing"
+    INBOUND = "inbound"
+    """home with or without payload, or to an alternate"""
+    REICING = "reicing"
+    """on the ground at a re-icing station"""
+    LANDED = "landed"
+    STOOD_DOWN = "stood_down"
+    """a pilot or another station flies; Coldwing only watches"""
+    CLOSED = "closed"
+
+
+class CandidateKind(StrEnum):
+    CONTINUE = "continue"
+    """the plan as uploaded"""
+    REROUTE = "reroute"
+    """same goal, another route"""
+    REICE = "reice"
+    """land at a re-icing station, swap the pack, go on to the destination"""
+    RETURN = "return"
+    """back to the home site"""
+    ALTERNATE = "alternate"
+    """to an alternate landing site"""
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """A value at arrival as a normal distribution."""
+
+    mean: float
+    sd: float
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """Something the vehicle could do now, with a legal route that was checked."""
+
+    kind: CandidateKind
+    site_id: str
+    """where this candidate lands or drops first"""
+    plan: Plan
+    energy_end_pct: Forecast
+    """battery at the end of this candidate, with the way home or to an alternate afterwards where it ends in a drop"""
+    arrive_s: float
+    """when the payload is where it is safe: at the destination for continue, reroute and re-ice"""
+    product_temp_c: Forecast | None
+    """product temperature at `arrive_s`; None without a usable box"""
+    p_in_range: float | None
+    """probability that the product's verdict at `arrive_s` is in_range or excursion_allowed"""
+    p_on_time: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """A closed zone that the rest of the plan would enter."""
+
+    zone_id: str
+    distance_ahead_m: float
+    """along the route from the present position; 0: inside it now"""
+    enter_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Everything `decide` looks at, besides its memory and policy. Immutable and storable."""
+
+    phase: FlightPhase
+    order: Order
+    plan: Plan
+    vehicle: VehicleState
+    box: BoxView | None
+    candidates: tuple[Candidate, ...]
+    candidates_at_s: float | None
+    """when the candidates' routes were computed; they are kept warm"""
+    conflict: Conflict | None
+    cross_track_m: float | None
+    """distance from the planned tube's centre line, 3D"""
+    home_end_pct: Forecast | None
+    """battery at touchdown if it turned home now"""
+    expected_mode: str | None
+    """mode the session last commanded or PX4 reaches by itself from there; None: not known yet"""
+    authority: bool
+    """False after a takeover, until an operator hands authority back"""
+    dispatched_at_s: float
+    airspace_version: int
+
+
+@dataclass(frozen=True, slots=True)
+class FaultMemory:
+    name: str
+    since_s: float
+    """condition first true"""
+    active: bool
+    clear_since_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What `decide` remembers between calls; stored with the record so that a decision can be replayed."""
+
+    faults: tuple[FaultMemory, ...] = ()
+    action: Action = Action.CONTINUE
+    chosen_kind: CandidateKind = CandidateKind.CONTINUE
+    chosen_site: str = ""
+    chosen_at_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """One candidate in the comparison, with its numbers; `rejected` says why it was not allowed."""
+
+    kind: CandidateKind
+    site_id: str
+    expected_loss: float | None
+    p_in_range: float | None
+    p_reach: float
+    energy_end_pct: float
+    arrive_s: float
+    rejected: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ActiveFault:
+    name: str
+    text: str
+    """for the operator: what is wrong and what is being done"""
+    since_s: float
+    asks: Action
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What the session carries out. With `candidate` set, the action is to fly that candidate's plan."""
+
+    action: Action
+    candidate: Candidate | None
+    cause: str
+    """name of the fault-table row that decided, or `plan` when nothing is wrong"""
+    sentence: str
+    faults: tuple[ActiveFault, ...] = ()
+    considered: tuple[Scored, ...] = ()
+    stand_down: bool = False
+    link_silent: bool = False
+    """nothing can be commanded; PX4 acts by itself as `sentence` says"""
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Numbers of the decision engine; configuration `policy:`. Its hash goes into every record."""
+
+    reserve_pct: float = 20.0
+    link_stale_s: float = 4.0
+    box_silent_s: float = 60.0
+    telemetry_stale_s: float = 3.0
+    conformance_m: float = 60.0
+    closure_hold_m: float = 400.0
+    """a closure nearer than this with no other route warm asks for a hold"""
+    takeover_settle_s: float = 2.0
+    """how long a commanded mode change may take before another mode counts as somebody else's"""
+    min_p_reach: float = 0.95
+    hysteresis_loss: float = 0.05
+    """a new candidate must be better by this much (of the order's value) to replace the chosen one"""
+    dwell_s: float = 20.0
+    """and the last choice must be at least this old, unless safety asks"""
+    min_p_in_range: float = 0.9
+    """below this forecast the comparison opens"""
+    max_candidate_age_s: float = 10.0
+    loss_spoiled: float = 1.0
+    loss_undelivered: float = 0.45
+    loss_late_per_h: float = 0.2
+    single_patient_factor: float = 3.0
+    authorised_zones: frozenset[str] = field(default_factory=frozenset)
+
+
+__all__ = [
+    "Action",
+    "ActiveFault",
+    "BoxVerdict",
+    "Candidate",
+    "CandidateKind",
+    "Conflict",
+    "Decision",
+    "FaultMemory",
+    "FlightPhase",
+    "Forecast",
+    "Memory",
+    "Policy",
+    "Reason",
+    "Scored",
+    "Snapshot",
+]

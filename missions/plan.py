@@ -1,0 +1,123 @@
+"""A plan: what a vehicle will fly, everything that was proven about it, and against which airspace."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from geofences.geodesy import LatLon
+from geofences.volumes import Circle, Polygon
+
+
+class Ending(StrEnum):
+    """What the vehicle does at the last waypoint."""
+
+    HOLD_AT_DROP = "hold_at_drop"
+    """stay at drop height above the pad until told otherwise"""
+    LAND = "land"
+
+
+@dataclass(frozen=True, slots=True)
+class Waypoint:
+    """A point of the route; the leg to it is a geodesic flown at a height that changes linearly along it."""
+
+    position: LatLon
+    alt_amsl_m: float
+    eta_s: float
+    """planned time over the point, seconds since the Unix epoch"""
+
+
+@dataclass(frozen=True, slots=True)
+class Alternate:
+    """A legal, reachable way out for a vehicle on a leg."""
+
+    site_id: str
+    distance_m: float
+    energy_wh: float
+    reserve_pct: float
+    """battery left at touchdown there"""
+
+
+@dataclass(frozen=True, slots=True)
+class Leg:
+    start: Waypoint
+    end: Waypoint
+    length_m: float
+    energy_wh: float
+    alternates: tuple[Alternate, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FenceSet:
+    """The zones handed to the vehicle: PX4 fences are 2D, so only zones that never touch the legal route go there."""
+
+    keep_in: Polygon | None
+    keep_out: tuple[Polygon | Circle, ...]
+    enforced_by_controller: tuple[str, ...]
+    """ids of closed zones that only the controller enforces (height bands, times)"""
+
+
+@dataclass(frozen=True, slots=True)
+class RallyPoint:
+    site_id: str
+    position: LatLon
+    alt_rel_home_m: float
+
+
+@dataclass(frozen=True, slots=True)
+class EnergyBudget:
+    """Watt hours and percent of the usable battery at the plan's start."""
+
+    start_pct: float
+    use_wh: float
+    end_pct: float
+    reserve_pct: float
+    """what policy requires at touchdown"""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One flight from where a vehicle is to a site. `take_off` False: it replaces a plan in the air."""
+
+    plan_id: str
+    goal_site: str
+    ending: Ending
+    take_off: bool
+    legs: tuple[Leg, ...]
+    fence: FenceSet
+    rally: tuple[RallyPoint, ...]
+    energy: EnergyBudget
+    home: LatLon
+    home_amsl_m: float
+    cruise_agl_m: float
+    depart_s: float
+    arrive_s: float
+    airspace_version: int
+    checked_by: str = "missions.routing.checker"
+
+    @property
+    def waypoints(self) -> tuple[Waypoint, ...]:
+        return (self.legs[0].start, *(leg.end for leg in self.legs)) if self.legs else ()
+
+    @property
+    def length_m(self) -> float:
+        return sum(leg.length_m for leg in self.legs)
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why something cannot be: a stable code for programs, a sentence for people, and what would change it."""
+
+    code: str
+    text: str
+    fix: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Infeasible:
+    """No plan, as a value."""
+
+    reasons: tuple[Reason, ...]
+
+    def __str__(self) -> str:
+        return "; ".join(r.text for r in self.reasons)
