@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from geofences.volumes import Zone
 from missions.orders import Order, OrderState, Priority
 from missions.plan import Plan, Reason
+from missions.sites import Site
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +168,10 @@ class FleetService(Protocol):
 
     def order(self, order_id: str) -> OrderView | None: ...
 
+    def requester_of(self, order_id: str) -> str | None:
+        """Who placed it (the token's name): only they get its confirmation code, and requesters see only their own."""
+        ...
+
     async def cancel_order(self, order_id: str, *, actor: str) -> OrderView | Refused: ...
 
     async def confirm_receipt(self, order_id: str, *, code: str, verdict_seen: str, actor: str) -> OrderView | Refused:
@@ -200,6 +205,8 @@ class FleetService(Protocol):
     async def add_zone(self, zone: Zone, *, actor: str) -> int | Refused: ...
 
     async def withdraw_zone(self, zone_id: str, *, actor: str) -> int | Refused: ...
+
+    def sites(self) -> Sequence[Site]: ...
 
     def live(self) -> AsyncIterator[LiveEvent]:
         """The whole picture once, then changes; a slow reader loses old vehicle states, never order events."""
