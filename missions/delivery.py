@@ -1,0 +1,355 @@
+"""The life of one flight: its phases as a table, the intent the vehicle is to be brought to, and how to get there.
+
+A session always drives the vehicle towards the flight's intent: `next_step` says which one command is missing, or
+None when the vehicle already does what is meant. A restart needs no case of its own: the stored flight has the
+intent, the vehicle has its state, and only what differs is commanded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from types import MappingProxyType
+
+from geofences.geodesy import distance_m
+from missions.boxes import Box
+from missions.decision.types import CandidateKind, FlightPhase, Memory
+from missions.orders import IllegalTransitionError
+from missions.plan import Ending, Plan
+from missions.snapshot import Landed, MissionState, Mode, VehicleState
+
+
+class FlightEvent(StrEnum):
+    """The one cause of each change of phase."""
+
+    VERIFIED = "verified"
+    LAUNCH = "launch"
+    AIRBORNE = "airborne"
+    REACHED_DROP = "reached_drop"
+    RELEASE_COMMANDED = "release_commanded"
+    RELEASED = "released"
+    KEPT = "kept"
+    """the payload stayed on board at the drop"""
+    TURN_BACK = "turn_back"
+    TOUCHED_DOWN = "touched_down"
+    AT_STATION = "at_station"
+    REICED = "reiced"
+    TAKEOVER = "takeover"
+    HANDED_BACK = "handed_back"
+    ABANDON = "abandon"
+    """given up on the ground before take-off"""
+    CLOSE = "close"
+
+
+_P, _E = FlightPhase, FlightEvent
+
+PHASE_TRANSITIONS: Mapping[tuple[FlightPhase, FlightEvent], FlightPhase] = MappingProxyType(
+    {
+        (_P.PREPARING, _E.VERIFIED): _P.READY,
+        (_P.PREPARING, _E.ABANDON): _P.CLOSED,
+        (_P.READY, _E.LAUNCH): _P.LAUNCHING,
+        (_P.READY, _E.ABANDON): _P.CLOSED,
+        (_P.LAUNCHING, _E.AIRBORNE): _P.OUTBOUND,
+        (_P.LAUNCHING, _E.ABANDON): _P.CLOSED,
+        (_P.OUTBOUND, _E.REACHED_DROP): _P.AT_DROP,
+        (_P.OUTBOUND, _E.TURN_BACK): _P.INBOUND,
+        (_P.OUTBOUND, _E.AT_STATION): _P.REICING,
+        (_P.OUTBOUND, _E.TOUCHED_DOWN): _P.LANDED,
+        (_P.AT_DROP, _E.RELEASE_COMMANDED): _P.RELEASING,
+        (_P.AT_DROP, _E.TURN_BACK): _P.INBOUND,
+        (_P.AT_DROP, _E.TOUCHED_DOWN): _P.LANDED,
+        (_P.RELEASING, _E.RELEASED): _P.INBOUND,
+        (_P.RELEASING, _E.KEPT): _P.INBOUND,
+        (_P.RELEASING, _E.TOUCHED_DOWN): _P.LANDED,
+        (_P.INBOUND, _E.TOUCHED_DOWN): _P.LANDED,
+        (_P.REICING, _E.REICED): _P.PREPARING,
+        (_P.REICING, _E.CLOSE): _P.CLOSED,
+        (_P.LANDED, _E.CLOSE): _P.CLOSED,
+        (_P.LAUNCHING, _E.TAKEOVER): _P.STOOD_DOWN,
+        (_P.OUTBOUND, _E.TAKEOVER): _P.STOOD_DOWN,
+        (_P.AT_DROP, _E.TAKEOVER): _P.STOOD_DOWN,
+        (_P.RELEASING, _E.TAKEOVER): _P.STOOD_DOWN,
+        (_P.INBOUND, _E.TAKEOVER): _P.STOOD_DOWN,
+        (_P.STOOD_DOWN, _E.TOUCHED_DOWN): _P.LANDED,
+        (_P.STOOD_DOWN, _E.HANDED_BACK): _P.INBOUND,
+    }
+)
+"""HANDED_BACK leads to the phase stored in `Flight.resume_phase`; the table names the default."""
+
+AIRBORNE_PHASES = frozenset({_P.LAUNCHING, _P.OUTBOUND, _P.AT_DROP, _P.RELEASING, _P.INBOUND})
+
+
+def next_phase(phase: FlightPhase, event: FlightEvent) -> FlightPhase:
+    """The table's answer. Raises IllegalTransitionError and changes nothing if there is none."""
+    try:
+        return PHASE_TRANSITIONS[phase, event]
+    except KeyError:
+        raise IllegalTransitionError(f"a flight that is {phase} cannot take {event}") from None
+
+
+class Intent(StrEnum):
+    """What the vehicle is to do now."""
+
+    WAIT = "wait"
+    """stay on the ground: no command"""
+    PREPARE = "prepare"
+    """on the ground, holding the verified plan"""
+    FLY = "fly"
+    """fly the plan"""
+    HOLD = "hold"
+    RETURN = "return"
+    """PX4's own return, where no planned way home is possible"""
+    LAND = "land"
+    RELEASE = "release"
+    WATCH = "watch"
+    """somebody else flies: no command"""
+
+
+class ReleaseState(StrEnum):
+    NONE = "none"
+    COMMANDED = "commanded"
+    ACKNOWLEDGED = "acknowledged"
+    CONFIRMED = "confirmed"
+    """ACK and an independent sign agree"""
+    UNCONFIRMED = "unconfirmed"
+    """ACK, but no independent sign exists on this vehicle and box: the recipient's receipt decides"""
+    FAILED = "failed"
+    """the independent sign shows the payload still on board"""
+    UNKNOWN = "unknown"
+    """no final ACK and no sign"""
+
+
+@dataclass(frozen=True, slots=True)
+class HeldPlan:
+    """What the vehicle proved to hold: the opaque ids of its three lists, and which plan they stand for."""
+
+    plan_id: str
+    mission: int
+    fence: int
+    rally: int
+    boot: int
+    """vehicle boot count at the proof; a reboot voids it"""
+
+
+@dataclass(frozen=True, slots=True)
+class Flight:
+    """Everything about a flight that must survive a restart."""
+
+    flight_id: str
+    order_id: str
+    vehicle_id: str
+    box: Box
+    payload_kg: float
+    home_site: str
+    layer_agl_m: float
+    phase: FlightPhase
+    intent: Intent
+    plan: Plan | None
+    goal_site: str
+    """where the present plan ends"""
+    directive: CandidateKind = CandidateKind.CONTINUE
+    """why it flies there: continue and reroute lead to the order's destination"""
+    held: HeldPlan | None = None
+    payload_on_board: bool = True
+    release: ReleaseState = ReleaseState.NONE
+    release_at_s: float | None = None
+    hover_throttle_pct: float | None = None
+    """mean throttle in the hover before the release: the reference for the independent sign"""
+    expected: frozenset[Mode] = field(default_factory=frozenset)
+    """modes the vehicle may be in after the last acknowledged command; empty: nothing commanded yet"""
+    expected_since_s: float = 0.0
+    resume_phase: FlightPhase | None = None
+    authority: bool = True
+    operator_hold: bool = False
+    was_airborne: bool = False
+    memory: Memory = field(default_factory=Memory)
+    created_s: float = 0.0
+    launched_s: float | None = None
+    arrived_s: float | None = None
+    """when the present phase's place was reached: the drop, the station, the ground"""
+
+    @property
+    def is_open(self) -> bool:
+        return self.phase is not FlightPhase.CLOSED
+
+
+class Step(StrEnum):
+    """One command to the vehicle."""
+
+    UPLOAD = "upload"
+    START = "start"
+    FLY = "fly"
+    HOLD = "hold"
+    RETURN = "return"
+    LAND = "land"
+    RELEASE = "release"
+
+
+EXPECTED_AFTER: Mapping[Step, frozenset[Mode]] = MappingProxyType(
+    {
+        # A mission takes off in TAKEOFF or MISSION, and falls to HOLD by itself when it is complete.
+        Step.START: frozenset({Mode.TAKEOFF, Mode.MISSION}),
+        Step.FLY: frozenset({Mode.TAKEOFF, Mode.MISSION}),
+        Step.HOLD: frozenset({Mode.HOLD}),
+        Step.RETURN: frozenset({Mode.RETURN}),
+        Step.LAND: frozenset({Mode.LAND}),
+    }
+)
+
+
+def in_air(state: VehicleState) -> bool:
+    """True unless the vehicle says that it stands on the ground or is disarmed."""
+    if state.armed is not None and not state.armed.value:
+        return False
+    return state.landed is None or state.landed.value is not Landed.ON_GROUND
+
+
+def holds(flight: Flight, state: VehicleState) -> bool:
+    """True if the vehicle is known to hold the flight's plan, by what it reports now where it reports ids."""
+    held = flight.held
+    if held is None or flight.plan is None or held.plan_id != flight.plan.plan_id or held.boot != state.boot:
+        return False
+    mission = state.mission.value if state.mission is not None else None
+    return mission is None or mission.mission_id is None or mission.mission_id == held.mission
+
+
+def mission_complete(state: VehicleState) -> bool:
+    return state.mission is not None and state.mission.value.state is MissionState.COMPLETE
+
+
+def may_be_in(flight: Flight, state: VehicleState, mode: Mode) -> bool:
+    """True if `mode` follows from what was last commanded, or from what PX4 does by itself after it."""
+    if not flight.expected or mode in flight.expected:
+        return True
+    if Mode.MISSION in flight.expected:
+        # PX4 leaves mission mode by itself when the mission is complete, and on the ground after landing.
+        return mode in (Mode.HOLD, Mode.LAND) and (mission_complete(state) or not in_air(state))
+    return not in_air(state) and mode in (Mode.HOLD, Mode.LAND, Mode.MISSION, Mode.RETURN)
+
+
+def next_step(flight: Flight, state: VehicleState) -> Step | None:
+    """The one command that brings the vehicle nearer to the intent; None when there is nothing to command."""
+    mode = state.mode.value if state.mode is not None else None
+    if state.armed is None or mode is None or not flight.authority:
+        return None
+    airborne = in_air(state)
+    match flight.intent:
+        case Intent.PREPARE:
+            return None if airborne or holds(flight, state) else Step.UPLOAD
+        case Intent.FLY:
+            return _step_to_fly(flight, state, mode, airborne)
+        case Intent.HOLD:
+            return Step.HOLD if airborne and mode is not Mode.HOLD else None
+        case Intent.RETURN:
+            return Step.RETURN if airborne and mode not in (Mode.RETURN, Mode.LAND) else None
+        case Intent.LAND:
+            return Step.LAND if airborne and mode is not Mode.LAND else None
+        case Intent.RELEASE:
+            return Step.RELEASE if flight.release is ReleaseState.NONE else None
+        case Intent.WAIT | Intent.WATCH:
+            return None
+
+
+def _step_to_fly(flight: Flight, state: VehicleState, mode: Mode, airborne: bool) -> Step | None:
+    held = holds(flight, state)
+    if not airborne:
+        if flight.phase is not FlightPhase.LAUNCHING:
+            return None  # it has landed, or waits for its launch
+        return Step.START if held else Step.UPLOAD
+    if not held:
+        # A plan is only replaced in HOLD: in mission mode PX4 would turn to the new first item before it is verified.
+        return Step.UPLOAD if mode is Mode.HOLD else Step.HOLD
+    if mode in (Mode.MISSION, Mode.TAKEOFF) or mission_complete(state):
+        return None
+    return Step.FLY
+
+
+AT_DROP_RADIUS_M = 6.0
+AT_DROP_HEIGHT_M = 3.0
+AT_DROP_SPEED_M_S = 0.8
+NEAR_SITE_M = 40.0
+
+
+def observe(flight: Flight, state: VehicleState, now_s: float) -> FlightEvent | None:
+    """The change of phase that telemetry shows, if any. Only fresh readings count: at most 3 s old."""
+    fresh_s = 3.0
+    if state.landed is None or state.armed is None or state.landed.age_s(now_s) > fresh_s:
+        return None
+    on_ground = state.landed.value is Landed.ON_GROUND and not state.armed.value
+    match flight.phase:
+        case FlightPhase.LAUNCHING:
+            airborne = state.landed.value is Landed.IN_AIR and state.armed.value
+            return FlightEvent.AIRBORNE if airborne else None
+        case FlightPhase.OUTBOUND if on_ground:
+            at_station = flight.directive is CandidateKind.REICE and near_goal(flight, state)
+            return FlightEvent.AT_STATION if at_station else FlightEvent.TOUCHED_DOWN
+        case FlightPhase.OUTBOUND:
+            return FlightEvent.REACHED_DROP if at_drop(flight, state, now_s) else None
+        case FlightPhase.AT_DROP | FlightPhase.RELEASING | FlightPhase.INBOUND | FlightPhase.STOOD_DOWN if on_ground:
+            return FlightEvent.TOUCHED_DOWN
+        case _:
+            return None
+
+
+def near_goal(flight: Flight, state: VehicleState) -> bool:
+    """Within 40 m of where the plan ends: on its pad rather than somewhere else."""
+    if flight.plan is None or state.position is None:
+        return False
+    return distance_m(state.position.value.point, flight.plan.waypoints[-1].position) <= NEAR_SITE_M
+
+
+def at_drop(flight: Flight, state: VehicleState, now_s: float) -> bool:
+    """Still, over the pad, at drop height, at the end of the verified mission: position alone is never enough.
+
+    A GPS jump onto the pad is not an arrival, because the mission would not be complete; a completed mission far from
+    the pad is not one either.
+    """
+    plan = flight.plan
+    if plan is None or plan.ending is not Ending.HOLD_AT_DROP or not holds(flight, state):
+        return False
+    if state.position is None or state.velocity is None or not mission_complete(state):
+        return False
+    if max(state.position.age_s(now_s), state.velocity.age_s(now_s)) > 2.0:
+        return False
+    last = plan.waypoints[-1]
+    here, v = state.position.value, state.velocity.value
+    speed_m_s = (v.north_m_s**2 + v.east_m_s**2 + v.down_m_s**2) ** 0.5
+    return (
+        distance_m(here.point, last.position) <= AT_DROP_RADIUS_M
+        and abs(here.alt_amsl_m - last.alt_amsl_m) <= AT_DROP_HEIGHT_M
+        and speed_m_s <= AT_DROP_SPEED_M_S
+    )
+
+
+THROTTLE_DROP_SHARE = 0.5
+"""share of the throttle fall expected from the mass ratio that counts as the sign of a release"""
+SIGN_WAIT_S = 8.0
+
+
+def release_sign(
+    flight: Flight, throttle_pct: float | None, empty_mass_kg: float, docked: bool | None, now_s: float
+) -> ReleaseState | None:
+    """What the independent signs say after a release was commanded; None while it is too early to tell.
+
+    The mount's contact is the surest sign. Else the hover throttle: thrust is proportional to mass, and throttle
+    roughly to the square root of thrust, so it falls by about half the payload's share of the mass.
+    """
+    if flight.release_at_s is None:
+        return None
+    if docked is False:
+        return ReleaseState.CONFIRMED
+    waited = now_s - flight.release_at_s >= SIGN_WAIT_S
+    if docked is True:
+        return ReleaseState.FAILED if waited else None
+    if not waited:
+        return None
+    if flight.hover_throttle_pct and throttle_pct is not None:
+        share = (flight.payload_kg + flight.box.empty_mass_kg) / (
+            empty_mass_kg + flight.payload_kg + flight.box.empty_mass_kg
+        )
+        fall = 1.0 - throttle_pct / flight.hover_throttle_pct
+        if fall >= THROTTLE_DROP_SHARE * share / 2:
+            return ReleaseState.CONFIRMED
+    acknowledged = flight.release is ReleaseState.ACKNOWLEDGED
+    return ReleaseState.UNCONFIRMED if acknowledged else ReleaseState.UNKNOWN

@@ -1,0 +1,269 @@
+"""The candidates of one flight: everything its vehicle could do now, each with a checked route, energy and outlook."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+from geofences.airspace import Airspace
+from geofences.geodesy import LatLon, distance_m
+from geofences.heights import Terrain
+from missions.decision.types import Candidate, CandidateKind, Forecast
+from missions.delivery import Flight
+from missions.orders import Order
+from missions.plan import Ending, Infeasible, Plan
+from missions.planning import PlanRequest, make_plan
+from missions.routing.conflict import progress
+from missions.sites import Site, SiteKind
+from missions.snapshot import VehicleState, Wind
+from missions.vehicles import Vehicle
+
+ENERGY_SD_SHARE = 0.08
+"""standard deviation of the energy still to be used, as a share of it: wind forecast and model error"""
+TURNAROUND_S = 60.0
+"""time on the pad of a re-icing station besides the swap itself: spool-down, checks, upload"""
+
+Outlook = Callable[[float, float | None], tuple[Forecast | None, float | None]]
+"""(arrive_s, reice_at_s) → product temperature and probability of being in range there"""
+
+
+@dataclass(frozen=True, slots=True)
+class PlanningNumbers:
+    """What every plan of the fleet obeys; configuration `planning:`."""
+
+    layers_agl_m: tuple[float, ...] = (80.0, 95.0, 65.0)
+    ceiling_agl_m: float = 120.0
+    margin_m: float = 30.0
+    drop_height_agl_m: float = 8.0
+    reserve_pct: float = 20.0
+    corridor_width_m: float = 100.0
+    launch_spacing_s: float = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """The standing data a plan is made against."""
+
+    sites: Mapping[str, Site]
+    airspace: Airspace
+    authorised: frozenset[str]
+    terrain: Terrain
+    numbers: PlanningNumbers
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    flight: Flight
+    order: Order
+    vehicle: Vehicle
+    state: VehicleState
+    world: World
+    free_sites: frozenset[str]
+    """sites with a pad for this vehicle"""
+    reroute: bool
+    """the present plan meets a closed zone"""
+    outlook: Outlook
+    now_s: float
+
+
+def plan_to(
+    world: World,
+    vehicle: Vehicle,
+    *,
+    plan_id: str,
+    start: LatLon,
+    start_amsl_m: float,
+    take_off: bool,
+    goal: Site,
+    ending: Ending,
+    home: Site,
+    payload_kg: float,
+    battery_pct: float,
+    wind: Wind,
+    layer_agl_m: float,
+    depart_s: float,
+) -> Plan | Infeasible:
+    """One plan against the world's airspace and numbers; after a drop the way home is part of its energy."""
+    numbers = world.numbers
+    return make_plan(
+        PlanRequest(
+            plan_id=plan_id,
+            start=start,
+            start_amsl_m=start_amsl_m,
+            take_off=take_off,
+            goal=goal,
+            ending=ending,
+            home=home,
+            alternates=tuple(s for s in world.sites.values() if s.kind in (SiteKind.ALTERNATE, SiteKind.REICING)),
+            vehicle=vehicle.type,
+            payload_kg=payload_kg,
+            battery_pct=battery_pct,
+            wind=wind,
+            depart_s=depart_s,
+            airspace=world.airspace,
+            authorised=world.authorised,
+            terrain=world.terrain,
+            cruise_agl_m=layer_agl_m,
+            drop_height_agl_m=numbers.drop_height_agl_m,
+            ceiling_agl_m=numbers.ceiling_agl_m,
+            margin_m=numbers.margin_m,
+            reserve_pct=numbers.reserve_pct,
+            then_home=ending is Ending.HOLD_AT_DROP,
+        )
+    )
+
+
+def gross_payload_kg(flight: Flight) -> float:
+    """Box and content while they are on board."""
+    return flight.payload_kg + flight.box.empty_mass_kg if flight.payload_on_board else 0.0
+
+
+def energy_end(plan: Plan, state: VehicleState, battery_wh: float) -> Forecast | None:
+    """Battery percent at the end of the plan (with its way home after a drop), from the present battery and place."""
+    if state.battery is None or state.position is None:
+        return None
+    at = progress(plan, state.position.value.point)
+    flown_wh = sum(leg.energy_wh for leg in plan.legs[: at.leg_index])
+    leg = plan.legs[at.leg_index]
+    if leg.length_m > 0:
+        flown_wh += leg.energy_wh * min(1.0, max(0.0, at.along_m / leg.length_m))
+    to_go_pct = max(0.0, plan.energy.start_pct - plan.energy.end_pct - 100.0 * flown_wh / battery_wh)
+    return Forecast(state.battery.value.remaining_pct - to_go_pct, ENERGY_SD_SHARE * to_go_pct)
+
+
+def candidates(s: Situation) -> tuple[Candidate, ...]:
+    """All feasible candidates, the present plan first. Routes that cannot be are left out: there is nothing to fly."""
+    state = s.state
+    if s.flight.plan is None or state.position is None or state.battery is None:
+        return ()
+    return tuple(_all(s, s.flight.plan))
+
+
+def _all(s: Situation, plan: Plan) -> Iterator[Candidate]:
+    flight, sites = s.flight, s.world.sites
+    yield _continue(s, plan)
+    if s.reroute and (again := _reroute(s, plan)) is not None:
+        yield again
+    if flight.payload_on_board and flight.directive in (CandidateKind.CONTINUE, CandidateKind.REROUTE):
+        for station in _of_kind(s, SiteKind.REICING):
+            if (reice := _reice(s, station)) is not None:
+                yield reice
+    if flight.goal_site != flight.home_site:
+        home = _landing(s, CandidateKind.RETURN, sites[flight.home_site])
+        if home is not None:
+            yield home
+    for site in _of_kind(s, SiteKind.ALTERNATE):
+        if site.site_id != flight.goal_site and (there := _landing(s, CandidateKind.ALTERNATE, site)) is not None:
+            yield there
+
+
+def _of_kind(s: Situation, kind: SiteKind) -> list[Site]:
+    return [x for x in s.world.sites.values() if x.kind is kind and x.site_id in s.free_sites]
+
+
+def _continue(s: Situation, plan: Plan) -> Candidate:
+    energy = energy_end(plan, s.state, s.vehicle.type.battery_wh)
+    if energy is None:
+        raise ValueError("candidates need a position and a battery reading")
+    assert s.state.position is not None
+    at = progress(plan, s.state.position.value.point)
+    total_s = plan.arrive_s - plan.depart_s
+    share = at.remaining_m / plan.length_m if plan.length_m > 0 else 0.0
+    arrive_s = s.now_s + total_s * share
+    reice_at_s = arrive_s if s.flight.directive is CandidateKind.REICE else None
+    return _candidate(s, CandidateKind.CONTINUE, plan, energy, arrive_s, reice_at_s)
+
+
+def _reroute(s: Situation, plan: Plan) -> Candidate | None:
+    goal = s.world.sites[s.flight.goal_site]
+    other = _plan_from_here(s, goal, plan.ending, "reroute")
+    if other is None:
+        return None
+    reice_at_s = other.arrive_s if s.flight.directive is CandidateKind.REICE else None
+    return _candidate(s, CandidateKind.REROUTE, other, _planned_end(other), other.arrive_s, reice_at_s)
+
+
+def _reice(s: Situation, station: Site) -> Candidate | None:
+    """To the station, then on to the destination and home: both flights must be feasible before the first is flown."""
+    first = _plan_from_here(s, station, Ending.LAND, f"reice-{station.site_id}")
+    if first is None:
+        return None
+    leave_s = first.arrive_s + station.reice_s + TURNAROUND_S
+    second = plan_to(
+        s.world,
+        s.vehicle,
+        plan_id="",
+        start=station.position,
+        start_amsl_m=station.elevation_amsl_m,
+        take_off=True,
+        goal=s.world.sites[s.order.destination_site],
+        ending=Ending.HOLD_AT_DROP,
+        home=s.world.sites[s.flight.home_site],
+        payload_kg=gross_payload_kg(s.flight),
+        battery_pct=first.energy.end_pct,
+        wind=_wind(s.state),
+        layer_agl_m=s.flight.layer_agl_m,
+        depart_s=leave_s,
+    )
+    if isinstance(second, Infeasible):
+        return None
+    return _candidate(s, CandidateKind.REICE, first, _planned_end(second), second.arrive_s, first.arrive_s)
+
+
+def _landing(s: Situation, kind: CandidateKind, site: Site) -> Candidate | None:
+    plan = _plan_from_here(s, site, Ending.LAND, f"{kind}-{site.site_id}")
+    return None if plan is None else _candidate(s, kind, plan, _planned_end(plan), plan.arrive_s, None)
+
+
+def _plan_from_here(s: Situation, goal: Site, ending: Ending, label: str) -> Plan | None:
+    here, battery = s.state.position, s.state.battery
+    assert here is not None
+    assert battery is not None
+    made = plan_to(
+        s.world,
+        s.vehicle,
+        plan_id=f"{s.flight.flight_id}-{label}-{s.now_s:.1f}",
+        start=here.value.point,
+        start_amsl_m=here.value.alt_amsl_m,
+        take_off=False,
+        goal=goal,
+        ending=ending,
+        home=s.world.sites[s.flight.home_site],
+        payload_kg=gross_payload_kg(s.flight),
+        battery_pct=battery.value.remaining_pct,
+        wind=_wind(s.state),
+        layer_agl_m=s.flight.layer_agl_m,
+        depart_s=s.now_s,
+    )
+    return None if isinstance(made, Infeasible) else made
+
+
+def _wind(state: VehicleState) -> Wind:
+    return state.wind.value if state.wind is not None else Wind(0.0, 0.0)
+
+
+def _planned_end(plan: Plan) -> Forecast:
+    use_pct = plan.energy.start_pct - plan.energy.end_pct
+    return Forecast(plan.energy.end_pct, ENERGY_SD_SHARE * use_pct)
+
+
+def _candidate(
+    s: Situation, kind: CandidateKind, plan: Plan, energy: Forecast, arrive_s: float, reice_at_s: float | None
+) -> Candidate:
+    temp, p_in_range = s.outlook(arrive_s, reice_at_s) if s.flight.payload_on_board else (None, None)
+    return Candidate(
+        kind=kind,
+        site_id=s.flight.goal_site if kind is CandidateKind.CONTINUE else plan.goal_site,
+        plan=plan,
+        energy_end_pct=energy,
+        arrive_s=arrive_s,
+        product_temp_c=temp,
+        p_in_range=p_in_range,
+        p_on_time=1.0 if arrive_s <= s.order.deadline_s else 0.0,
+    )
+
+
+def nearest_hub(sites: Mapping[str, Site], to: LatLon) -> Site | None:
+    """The hub nearest to a place."""
+    hubs = [site for site in sites.values() if site.kind is SiteKind.HUB]
+    return min(hubs, key=lambda hub: distance_m(hub.position, to), default=None)
