@@ -1,6 +1,7 @@
 """The hash chain of a record: an edited, deleted or reordered event shows, and against an outside anchor a cut-off end.
 
-    hash(n) = SHA-256( hash(n-1) ‖ canonical_json(event n without its hashes) ),  hash(0) = SHA-256("coldwing/v1/" ‖ stream)
+    hash(0) = SHA-256("coldwing/v1/" ‖ stream)
+    hash(n) = SHA-256(hash(n-1) ‖ canonical_json(event n without its two hashes))
 
 The chain proves that nothing was changed by someone who cannot rewrite all of it. Against one who can, and against
 a cut-off end, keep a head hash elsewhere (printed on the hand-over slip, sent to the health system) and verify with it.

@@ -1,7 +1,7 @@
 """The one JSON codec of the contracts' frozen dataclasses: what is stored, hashed and read back goes through here.
 
-A dataclass becomes an object by field name; a tuple or frozenset a list (a frozenset sorted); a StrEnum its value and an
-IntEnum its name; datetime and time ISO 8601 strings; a union of dataclasses carries the class name under `type`.
+A dataclass becomes an object by field name; a tuple or frozenset a list (a frozenset sorted); a StrEnum its value and
+an IntEnum its name; datetime and time ISO 8601 strings; a union of dataclasses carries the class name under `type`.
 Encoders are compiled once per type, because a full Snapshot is encoded on every decision.
 """
 
@@ -46,7 +46,8 @@ def to_json(value: Any, hint: Any = None) -> Any:
 
     `hint` is needed only where the type of `value` does not say it all (a bare tuple or a union with a tag).
     """
-    encode = _encoder(type(value) if hint is None else hint)
+    kind: Any = type(value) if hint is None else hint
+    encode = _encoder(kind)
     return value if encode is None else encode(value)
 
 
@@ -93,7 +94,7 @@ def _require_str_keys(obj: Any) -> None:
 @cache
 def _fields(hint: Any) -> dict[str, Any]:
     """Field name → type of a dataclass or of a parametrised generic one."""
-    cls = get_origin(hint) or hint
+    cls: Any = get_origin(hint) or hint
     bound = dict(zip(getattr(cls, "__parameters__", ()), get_args(hint), strict=False))
     hints = typing.get_type_hints(cls)
     return {f.name: _bind(hints[f.name], bound) for f in dataclasses.fields(cls) if f.init}
@@ -149,12 +150,16 @@ def _encoder(hint: Any) -> Encoder | None:
     if origin in (tuple, list):
         return _sequence_encoder(args if origin is tuple else (*args, ...))
     if origin in (frozenset, set):
-        item = _encoder(args[0]) if args else None
-        return sorted if item is None else lambda v: sorted(item(x) for x in v)
+        member = (_encoder(args[0]) if args else None) or _as_is
+        return lambda v: sorted(map(member, v))
     if isinstance(origin, type) and issubclass(origin, Mapping):
-        item = _encoder(args[1]) if args else None
-        return dict if item is None else lambda v: {k: item(x) for k, x in v.items()}
+        item = (_encoder(args[1]) if args else None) or _as_is
+        return lambda v: {k: item(x) for k, x in v.items()}
     raise _unsupported(hint)
+
+
+def _as_is(value: Any) -> Any:
+    return value
 
 
 def _dataclass_encoder(hint: Any) -> Encoder:
@@ -174,10 +179,10 @@ def _sequence_encoder(args: tuple[Any, ...]) -> Encoder:
     if len(args) == 2 and args[1] is ...:
         item = _encoder(args[0])
         return list if item is None else lambda v: [item(x) for x in v]
-    items = [_encoder(a) for a in args]
-    if not any(items):
+    each = [_encoder(a) for a in args]
+    if not any(each):
         return list
-    return lambda v: [x if e is None else e(x) for e, x in zip(items, v, strict=True)]
+    return lambda v: [x if e is None else e(x) for e, x in zip(each, v, strict=True)]
 
 
 def _union_encoder(members: tuple[Any, ...]) -> Encoder | None:
