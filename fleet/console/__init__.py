@@ -1,0 +1,1 @@
+"""The web console: static files only, served by `fleet.api`; no build step."""
