@@ -1,0 +1,25 @@
+"""The store: an append-only, hash-chained event log and the current state, in one SQLite file."""
+
+from fleet.store.reader import Reader
+from fleet.store.store import Store
+from fleet.store.values import (
+    TABLES,
+    IdempotencyConflictError,
+    IdempotencyKey,
+    NewEvent,
+    Put,
+    StoreOpenError,
+    StoreUnavailableError,
+)
+
+__all__ = [
+    "TABLES",
+    "IdempotencyConflictError",
+    "IdempotencyKey",
+    "NewEvent",
+    "Put",
+    "Reader",
+    "Store",
+    "StoreOpenError",
+    "StoreUnavailableError",
+]
