@@ -138,6 +138,8 @@ class CustodyStep(StrEnum):
     LOAD = "load"
     HAND_OVER = "hand_over"
     REICED = "reiced"
+    BOX_BACK = "box_back"
+    """the empty box is back at its hub and may carry the next order"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -154,6 +154,7 @@ class Flight:
     payload_on_board: bool = True
     release: ReleaseState = ReleaseState.NONE
     release_at_s: float | None = None
+    release_tries: int = 0
     hover_throttle_pct: float | None = None
     """mean throttle in the hover before the release: the reference for the independent sign"""
     expected: frozenset[Mode] = field(default_factory=frozenset)

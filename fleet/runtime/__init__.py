@@ -1,0 +1,1 @@
+"""Sessions that fly, the ledger they write to, and the supervisor that starts them."""
