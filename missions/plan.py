@@ -94,6 +94,10 @@ class Plan:
     arrive_s: float
     airspace_version: int
     checked_by: str = "missions.routing.checker"
+    exits_zone: tuple[str, ...] = ()
+    """ids of closed zones that hold the start: the first leg is the shortest way out of them"""
+    notes: tuple[Reason, ...] = ()
+    """why the route is as it is: around, over, under or through which zone"""
 
     @property
     def waypoints(self) -> tuple[Waypoint, ...]:
@@ -118,6 +122,8 @@ class Infeasible:
     """No plan, as a value."""
 
     reasons: tuple[Reason, ...]
+    zone_ids: tuple[str, ...] = ()
+    """a smallest set of zones that block every way"""
 
     def __str__(self) -> str:
         return "; ".join(r.text for r in self.reasons)

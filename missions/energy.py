@@ -1,0 +1,102 @@
+"""Time and energy of flight: simple physics of a multirotor in uniform wind.
+
+Power grows with mass as m^1.5: the ideal power of a hovering rotor is T^1.5 / sqrt(2 ρ A) with thrust T = m g (momentum
+theory; Leishman, Principles of Helicopter Aerodynamics, 2.2), and the type's measured powers fix the constant. Cruise
+power is scaled alike, which overstates it a little: only its induced part grows so. Climbing adds m g v through the
+drive train's efficiency; descending is counted as hovering, since what it saves in power is lost in vortices.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import cos, hypot, radians, sin, sqrt
+
+from missions.snapshot import Wind
+from missions.vehicles import VehicleType
+
+G_M_S2 = 9.80665
+CLIMB_EFFICIENCY = 0.6
+"""electric power to climb power: motor, speed controller and rotor together"""
+STILL = Wind(0.0, 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class LegCost:
+    time_s: float
+    energy_wh: float
+
+    def __add__(self, other: LegCost) -> LegCost:
+        return LegCost(self.time_s + other.time_s, self.energy_wh + other.energy_wh)
+
+
+FREE = LegCost(0.0, 0.0)
+
+
+def mass_kg(vehicle: VehicleType, payload_kg: float) -> float:
+    return vehicle.empty_mass_kg + payload_kg
+
+
+def hover_power_w(vehicle: VehicleType, payload_kg: float) -> float:
+    return float(vehicle.hover_power_w * (mass_kg(vehicle, payload_kg) / vehicle.empty_mass_kg) ** 1.5)
+
+
+def cruise_power_w(vehicle: VehicleType, payload_kg: float) -> float:
+    """At cruise airspeed."""
+    return float(vehicle.cruise_power_w * (mass_kg(vehicle, payload_kg) / vehicle.empty_mass_kg) ** 1.5)
+
+
+def ground_speed_m_s(airspeed_m_s: float, track_deg: float, wind: Wind) -> float | None:
+    """Speed over ground along a track, by the wind triangle; None where the wind does not let the track be held.
+
+    v_ground = w·t + sqrt(v_air² − (w×t)²), with t the unit vector of the track and w the air's motion.
+    """
+    north, east = cos(radians(track_deg)), sin(radians(track_deg))
+    along = wind.north_m_s * north + wind.east_m_s * east
+    across = wind.east_m_s * north - wind.north_m_s * east
+    if abs(across) >= airspeed_m_s:
+        return None
+    speed = along + sqrt(airspeed_m_s**2 - across**2)
+    return speed if speed > 0.5 else None  # slower than a walk is no progress to plan with
+
+
+def slowest_ground_speed_m_s(vehicle: VehicleType, wind: Wind) -> float | None:
+    """Over all tracks: straight against the wind; None if that is no progress."""
+    speed = vehicle.cruise_m_s - hypot(wind.north_m_s, wind.east_m_s)
+    return speed if speed > 0.5 else None
+
+
+def climb_cost(vehicle: VehicleType, payload_kg: float, height_m: float) -> LegCost:
+    """Straight up (positive) or down (negative) by `height_m`."""
+    hover = hover_power_w(vehicle, payload_kg)
+    if height_m >= 0:
+        time_s = height_m / vehicle.climb_m_s
+        power = hover + mass_kg(vehicle, payload_kg) * G_M_S2 * vehicle.climb_m_s / CLIMB_EFFICIENCY
+    else:
+        time_s = -height_m / vehicle.descent_m_s
+        power = hover
+    return LegCost(time_s, power * time_s / 3600.0)
+
+
+def hover_cost(vehicle: VehicleType, payload_kg: float, time_s: float) -> LegCost:
+    return LegCost(time_s, hover_power_w(vehicle, payload_kg) * time_s / 3600.0)
+
+
+def leg_energy(
+    vehicle: VehicleType, payload_kg: float, *, length_m: float, track_deg: float, climb_m: float, wind: Wind = STILL
+) -> LegCost | None:
+    """A straight leg of `length_m` over ground that ends `climb_m` higher (or lower) than it begins.
+
+    None where the wind does not let the track be held. The time is that of the slower of the two motions.
+    """
+    if length_m < 0.5:
+        return climb_cost(vehicle, payload_kg, climb_m)
+    speed = ground_speed_m_s(vehicle.cruise_m_s, track_deg, wind)
+    if speed is None:
+        return None
+    vertical = climb_cost(vehicle, payload_kg, climb_m)
+    time_s = max(length_m / speed, vertical.time_s)
+    lift = max(0.0, mass_kg(vehicle, payload_kg) * G_M_S2 * climb_m / CLIMB_EFFICIENCY)
+    power = cruise_power_w(vehicle, payload_kg)
+    if vertical.time_s > length_m / speed:
+        power = max(power, hover_power_w(vehicle, payload_kg))  # so steep that it is flown slowly
+    return LegCost(time_s, (power * time_s + lift) / 3600.0)
