@@ -1,0 +1,106 @@
+"""From the checked model to the domain's values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from fleet.config.models import FleetFile, MqttModel
+from fleet.config.secrets import Secrets
+from fleet.config.values import ApiConfig, ApiToken, FleetConfig, Handling, MqttConfig, Weather
+from geofences.geodesy import LatLon
+from geofences.heights import FlatTerrain
+from missions.boxes import Box
+from missions.coldchain.product import Product
+from missions.decision.types import Policy
+from missions.options import PlanningNumbers
+from missions.sites import Site, SiteKind
+from missions.snapshot import Wind
+from missions.vehicles import Vehicle, VehicleType
+
+
+def build(
+    model: FleetFile,
+    path: Path,
+    products: Mapping[str, Product],
+    airspace_files: tuple[Path, ...],
+    secrets: Secrets,
+    config_hash: str,
+) -> FleetConfig:
+    """The configuration. `model` was checked: every name in it resolves."""
+    types = {t.name: VehicleType(**t.model_dump()) for t in model.vehicle_types}
+    first_hub = next(s.id for s in model.sites if s.kind is SiteKind.HUB)
+    policy: Any = model.policy
+    planning: Any = model.planning
+    return FleetConfig(
+        path=path,
+        name=model.name,
+        sites=_by_id({s.id: _site(s, model.terrain.flat_amsl_m) for s in model.sites}),
+        vehicle_types=_by_id(types),
+        vehicles=_by_id({v.id: Vehicle(v.id, types[v.type], v.home, v.system_id) for v in model.vehicles}),
+        links=_by_id({v.id: v.link for v in model.vehicles}),
+        boxes=_by_id({b.id: _box(b) for b in model.boxes}),
+        box_homes=_by_id({b.id: b.home or first_hub for b in model.boxes}),
+        box_keys=_by_id(dict(secrets.box_keys)),
+        products=_by_id(dict(products)),
+        airspace_files=airspace_files,
+        terrain=FlatTerrain(model.terrain.flat_amsl_m),
+        weather=Weather(
+            air_c=model.weather.air_c,
+            at_amsl_m=model.weather.at_amsl_m,
+            lapse_k_km=model.weather.lapse_k_km,
+            wind=Wind(model.weather.wind_north_m_s, model.weather.wind_east_m_s),
+        ),
+        policy=Policy(**policy.model_dump(), authorised_zones=frozenset(model.authorised_zones)),
+        planning=PlanningNumbers(**planning.model_dump(), reserve_pct=policy.reserve_pct),
+        handling=Handling(model.handling.auto_load, model.handling.auto_reice),
+        api=ApiConfig(
+            model.api.host,
+            model.api.port,
+            tuple(ApiToken(t.name, t.role, secrets.tokens[t.name], t.scope) for t in model.api.tokens),
+        ),
+        mqtt=_mqtt(model.mqtt, path, secrets.mqtt_password),
+        store_path=Path(model.store.path),
+        gcs_system_id=model.gcs.system_id,
+        config_hash=config_hash,
+        secret=secrets.secret,
+    )
+
+
+def _by_id(values: dict[str, Any]) -> Mapping[str, Any]:
+    return MappingProxyType(values)
+
+
+def _site(site: Any, ground_amsl_m: float) -> Site:
+    elevation = ground_amsl_m if site.elevation_amsl_m is None else site.elevation_amsl_m
+    return Site(site.id, site.name, site.kind, LatLon(site.lat, site.lon), elevation, site.pads, site.reice_s)
+
+
+def _box(box: Any) -> Box:
+    return Box(
+        box_id=box.id,
+        volume_l=box.volume_l,
+        empty_mass_kg=box.empty_mass_kg,
+        product_ids=frozenset(box.products),
+        pack_temp_c=box.pack_temp_c,
+        pack_latent_kj=box.pack_latent_kj,
+        resistance_k_w=box.resistance_k_w,
+        capacity_kj_k=box.capacity_kj_k,
+    )
+
+
+def _mqtt(mqtt: MqttModel, path: Path, password: str | None) -> MqttConfig:
+    url = urlsplit(mqtt.url)
+    tls = url.scheme == "mqtts"
+    return MqttConfig(
+        host=url.hostname or "",
+        port=url.port or (8883 if tls else 1883),
+        username=None if url.username is None else unquote(url.username),
+        password=password,
+        tls=tls,
+        ca_file=None if mqtt.ca_file is None else path.parent / mqtt.ca_file,
+        client_id=mqtt.client_id,
+    )

@@ -1,0 +1,245 @@
+"""The shape of `fleet.yaml` and of a vehicle type's file: types, ranges, defaults. The JSON schema comes from here too.
+
+The docstrings below a field are what an editor shows.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import typing
+from typing import Annotated, Any
+
+from annotated_types import BaseMetadata, Ge, Gt, Le
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, create_model
+from pydantic_core import PydanticCustomError
+
+from fleet.api.auth import Role
+from missions.decision.types import Policy
+from missions.options import PlanningNumbers
+from missions.sites import SiteKind
+from missions.vehicles import Airframe
+
+Id = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,31}$")]
+Positive = Annotated[float, Gt(0)]
+NotNegative = Annotated[float, Ge(0)]
+
+_LINK = re.compile(
+    r"(udpin|udpout|tcpin|tcpout)://([A-Za-z0-9_.-]+|\[[0-9A-Fa-f:]+\]):([0-9]{1,5})|serial:///[^:\s]+:[0-9]+"
+)
+
+
+def _link(url: str) -> str:
+    match = _LINK.fullmatch(url)
+    if match is None or (match[3] is not None and not 0 < int(match[3]) < 65536):
+        raise PydanticCustomError(
+            "link_url", "a link such as udpin://127.0.0.1:14550, udpout://, tcpin://, tcpout:// or serial:///dev/X:baud"
+        )
+    return url
+
+
+def _mqtt_url(url: str) -> str:
+    if not re.fullmatch(r"mqtts?://([^@/\s]*@)?([A-Za-z0-9_.-]+|\[[0-9A-Fa-f:]+\])(:[0-9]{1,5})?/?", url):
+        raise PydanticCustomError("mqtt_url", "a broker such as mqtt://user:password@host:1883 or mqtts://host:8883")
+    return url
+
+
+class Strict(BaseModel):
+    """Unknown keys, NaN and silent conversions are refused."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )
+
+
+class SiteModel(Strict):
+    id: Id
+    name: str
+    kind: SiteKind
+    lat: Annotated[float, Ge(-90), Le(90)]
+    """degrees, WGS84"""
+    lon: Annotated[float, Ge(-180), Le(180)]
+    """degrees, WGS84"""
+    elevation_amsl_m: float | None = None
+    """height of the pad above mean sea level, metres; without it the terrain's"""
+    pads: Annotated[int, Ge(1)] = 1
+    """vehicles that can stand here at once"""
+    reice_s: Positive = 180.0
+    """how long a pack swap takes here (only for kind reicing)"""
+
+
+class VehicleTypeModel(Strict):
+    name: Id
+    airframe: Airframe
+    cruise_m_s: Positive
+    """true airspeed in cruise"""
+    climb_m_s: Positive
+    descent_m_s: Positive
+    hover_power_w: Positive
+    """with an empty vehicle, avionics included"""
+    cruise_power_w: Positive
+    """with an empty vehicle, avionics included"""
+    empty_mass_kg: Positive
+    """with battery, without box"""
+    max_payload_kg: Positive
+    battery_wh: Positive
+    """usable energy of a full battery"""
+    max_wind_m_s: Positive
+    min_turn_radius_m: NotNegative = 0.0
+    """for a vtol in forward flight"""
+
+
+class FileRef(Strict):
+    file: str
+    """path of the vehicle type's own file, relative to this one"""
+
+
+class VehicleModel(Strict):
+    id: Id
+    type: Id
+    """name of one of the vehicle_types"""
+    home: Id
+    """the hub where it stands"""
+    system_id: Annotated[int, Ge(1), Le(254)]
+    """MAVLink system id (MAV_SYS_ID), its own on its link"""
+    link: Annotated[str, AfterValidator(_link)]
+    """udpin://host:port, udpout://, tcpin://, tcpout:// or serial:///dev/X:baud; vehicles may share one"""
+
+
+class BoxModel(Strict):
+    id: Id
+    """also the box's name in its MQTT topic"""
+    home: Id | None = None
+    """the hub where it is kept; may be left out where there is one hub"""
+    volume_l: Positive
+    empty_mass_kg: Positive
+    """with its pack"""
+    products: Annotated[list[Id], Field(min_length=1)]
+    """product ids the box is qualified for"""
+    pack_temp_c: float
+    """melting point of its phase-change pack"""
+    pack_latent_kj: NotNegative
+    """latent heat of a fresh pack"""
+    resistance_k_w: Positive
+    """thermal resistance inside to ambient with lid and seal intact"""
+    capacity_kj_k: Positive
+    """heat capacity of payload and inner wall"""
+    key: Annotated[str, Field(min_length=16)] | None = None
+    """HMAC key of its samples; better: COLDWING_BOX_KEY_<ID> in the environment, or key_file"""
+    key_file: str | None = None
+    """file that holds the key, relative to this one"""
+
+
+class TerrainModel(Strict):
+    flat_amsl_m: float = 0.0
+    """level ground at this elevation"""
+
+
+class WeatherModel(Strict):
+    air_c: float = 25.0
+    """air temperature at `at_amsl_m`"""
+    at_amsl_m: float = 0.0
+    lapse_k_km: float = 6.5
+    """how much colder it gets per kilometre of height"""
+    wind_north_m_s: float = 0.0
+    """the air's motion towards north"""
+    wind_east_m_s: float = 0.0
+    """the air's motion towards east"""
+
+
+class HandlingModel(Strict):
+    auto_load: bool = False
+    """take sealing and loading as done at assignment: only where there are no people"""
+    auto_reice: bool = False
+    """take a pack swap as done after the site's reice_s"""
+
+
+class TokenModel(Strict):
+    name: Id
+    """who bears it: goes into the record as the actor"""
+    role: Role
+    scope: str | None = None
+    """free text, such as the health system's name"""
+    token: str | None = None
+    """the value itself, for a loopback API only; better: COLDWING_API_TOKEN_<NAME> in the environment, or token_file"""
+    token_file: str | None = None
+    """file that holds the value, relative to this one"""
+
+
+class ApiModel(Strict):
+    host: str = "127.0.0.1"
+    """address to listen on; beyond loopback no token may stand in this file"""
+    port: Annotated[int, Ge(0), Le(65535)] = 8080
+    """0: any free one"""
+    tokens: list[TokenModel] = []
+
+
+class MqttModel(Strict):
+    url: Annotated[str, AfterValidator(_mqtt_url)] = "mqtt://127.0.0.1:1883"
+    """mqtt://user:password@host:port, mqtts:// with TLS; better: the password as COLDWING_MQTT_PASSWORD"""
+    ca_file: str | None = None
+    """certificate authority of the broker, relative to this file"""
+    client_id: Id = "coldwing"
+    """stable, and this controller's alone"""
+
+
+class StoreModel(Strict):
+    path: str = "var/coldwing.sqlite3"
+    """the record and the current state; relative to the working directory"""
+
+
+class GcsModel(Strict):
+    system_id: Annotated[int, Ge(1), Le(255)] = 250
+    """our MAVLink system id; 255 is QGroundControl's and refused"""
+
+
+def numbers_model(name: str, cls: type, *, without: frozenset[str]) -> type[BaseModel]:
+    """A model with the dataclass's fields and defaults: the units in their names say the ranges."""
+    hints = typing.get_type_hints(cls)
+    fields: dict[str, Any] = {
+        f.name: (_bounded(f.name, hints[f.name]), f.default) for f in dataclasses.fields(cls) if f.name not in without
+    }
+    return create_model(name, __base__=Strict, **fields)
+
+
+def _bounded(name: str, hint: Any) -> Any:
+    bounds: list[BaseMetadata] = [Ge(0)]
+    if name.endswith("_pct"):
+        bounds.append(Le(100))
+    elif name.startswith("min_p_"):
+        bounds.append(Le(1))
+    if hint == tuple[float, ...]:
+        return Annotated[tuple[Positive, ...], Field(min_length=1)]
+    return Annotated[(hint, *bounds)]
+
+
+PolicyModel = numbers_model("PolicyModel", Policy, without=frozenset({"authorised_zones"}))
+PlanningModel = numbers_model("PlanningModel", PlanningNumbers, without=frozenset({"reserve_pct"}))
+
+
+class FleetFile(Strict):
+    """fleet.yaml. Paths are relative to this file, except the store's."""
+
+    name: str = "Coldwing fleet"
+    sites: list[SiteModel] = []
+    vehicle_types: list[VehicleTypeModel] = []
+    """each given here, or by `file:`"""
+    vehicles: list[VehicleModel] = []
+    boxes: list[BoxModel] = []
+    products: list[str] = []
+    """stability profiles: files, or folders of them"""
+    airspace: list[str] = []
+    """airspace files (ED-318, ED-269, GeoJSON), or folders of them"""
+    authorised_zones: list[str] = []
+    """ids of zones that need an authorisation which this fleet has"""
+    terrain: TerrainModel = TerrainModel()
+    weather: WeatherModel = WeatherModel()
+    policy: PolicyModel = PolicyModel()  # type: ignore[valid-type]
+    """numbers of the decision engine"""
+    planning: PlanningModel = PlanningModel()  # type: ignore[valid-type]
+    """numbers every plan obeys"""
+    handling: HandlingModel = HandlingModel()
+    api: ApiModel = ApiModel()
+    mqtt: MqttModel = MqttModel()
+    store: StoreModel = StoreModel()
+    gcs: GcsModel = GcsModel()

@@ -1,0 +1,120 @@
+"""The configuration as the rest of the controller sees it: the domain's values and a few of the controller's own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+
+from fleet.api.auth import Role
+from fleet.records.codec import canonical_json, to_json
+from geofences.heights import FlatTerrain
+from missions.boxes import Box
+from missions.coldchain.product import Product
+from missions.decision.types import Policy
+from missions.options import PlanningNumbers
+from missions.sites import Site
+from missions.snapshot import Wind
+from missions.vehicles import Vehicle, VehicleType
+
+
+@dataclass(frozen=True, slots=True)
+class Weather:
+    """What is assumed of the air where nothing measures it: temperature at a height, its lapse, and the wind."""
+
+    air_c: float = 25.0
+    at_amsl_m: float = 0.0
+    lapse_k_km: float = 6.5
+    """ICAO standard atmosphere"""
+    wind: Wind = field(default_factory=lambda: Wind(0.0, 0.0))
+
+    def air_c_at(self, amsl_m: float) -> float:
+        return self.air_c - (amsl_m - self.at_amsl_m) / 1000.0 * self.lapse_k_km
+
+
+@dataclass(frozen=True, slots=True)
+class Handling:
+    """Which steps of people are taken as done by themselves: for demonstrations and tests without people."""
+
+    auto_load: bool = False
+    """sealing and loading, at assignment"""
+    auto_reice: bool = False
+    """the pack swap, after the site's `reice_s`"""
+
+
+@dataclass(frozen=True, slots=True)
+class ApiToken:
+    """A bearer token and who bears it. `scope` is free text for the record, such as the health system's name."""
+
+    name: str
+    role: Role
+    secret: str = field(repr=False)
+    scope: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ApiConfig:
+    host: str
+    port: int
+    """0: any free one"""
+    tokens: tuple[ApiToken, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MqttConfig:
+    """The broker of the cold boxes."""
+
+    host: str
+    port: int
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
+    tls: bool = False
+    ca_file: Path | None = None
+    client_id: str = "coldwing"
+    """stable: the broker keeps the session, and with it missed samples, under this name"""
+
+    @property
+    def url(self) -> str:
+        """Without the password, for people."""
+        user = f"{self.username}@" if self.username else ""
+        return f"{'mqtts' if self.tls else 'mqtt'}://{user}{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class FleetConfig:
+    """Everything `fleet.yaml` and the files it names say, checked against each other. Mappings are by id."""
+
+    path: Path
+    name: str
+    sites: Mapping[str, Site]
+    vehicle_types: Mapping[str, VehicleType]
+    vehicles: Mapping[str, Vehicle]
+    links: Mapping[str, str]
+    """vehicle id → MAVLink URL"""
+    boxes: Mapping[str, Box]
+    box_homes: Mapping[str, str]
+    """box id → the hub it is kept at"""
+    box_keys: Mapping[str, bytes] = field(repr=False)
+    """box id → HMAC key, for the boxes that sign their samples"""
+    products: Mapping[str, Product]
+    airspace_files: tuple[Path, ...]
+    terrain: FlatTerrain
+    weather: Weather
+    policy: Policy
+    planning: PlanningNumbers
+    handling: Handling
+    api: ApiConfig
+    mqtt: MqttConfig
+    store_path: Path
+    gcs_system_id: int
+    config_hash: str
+    """SHA-256 over fleet.yaml without its secrets and over the files it names"""
+    secret: bytes | None = field(default=None, repr=False)
+    """COLDWING_SECRET: what the controller derives its own keys from; None: it makes one and keeps it in the store"""
+
+    @property
+    def policy_hash(self) -> str:
+        """SHA-256 over the numbers that decisions and plans depend on; it goes into every record."""
+        numbers = {"policy": to_json(self.policy), "planning": to_json(self.planning)}
+        return sha256(canonical_json(numbers)).hexdigest()
