@@ -1,0 +1,134 @@
+"""MAVLink 1 and 2 framing: bytes to checked frames and back. Nothing past this point sees an unchecked byte.
+
+Layouts: https://mavlink.io/en/guide/serialization.html. CRC-16/MCRF4XX over everything after the start byte and
+CRC_EXTRA, which ties a frame to its message's definition.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from fastcrc.crc16 import mcrf4xx
+
+from fleet.mavlink.crc_extras import CRC_EXTRA
+
+MAGIC_1 = 0xFE
+MAGIC_2 = 0xFD
+SIGNED = 0x01
+"""the only incompatibility flag that exists; a frame with another one cannot be read and must be dropped"""
+SIGNATURE_SIZE = 13
+MAX_FRAME = 10 + 255 + 2 + SIGNATURE_SIZE
+
+_EXTRA = {msg_id: bytes([extra]) for msg_id, extra in CRC_EXTRA.items()}
+
+
+class Frame(NamedTuple):
+    """One frame whose checksum held."""
+
+    msg_id: int
+    system: int
+    component: int
+    seq: int
+    payload: bytes
+    version: int
+    raw: bytes
+    """as received, with any signature"""
+
+    @property
+    def signed(self) -> bool:
+        return self.version == 2 and bool(self.raw[2] & SIGNED)
+
+
+class Scan(NamedTuple):
+    frames: list[Frame]
+    consumed: int
+    """bytes that need not be seen again; fewer than given only when `more` may complete a frame"""
+    bad: int
+    """bytes skipped because no valid frame of a known message began there"""
+
+
+def scan(data: bytes, *, more: bool = False) -> Scan:
+    """All valid frames in `data`. With `more`, the beginning of a frame at the end is left for the next call.
+
+    A datagram stands alone (`more` False): a length that points past its end is damage, not a promise.
+    """
+    frames: list[Frame] = []
+    bad = 0
+    at = 0
+    size = len(data)
+    while at < size:
+        magic = data[at]
+        if magic == MAGIC_2:
+            head = at + 10
+            if head > size:
+                if more:
+                    break
+                at, bad = at + 1, bad + 1
+                continue
+            flags = data[at + 2]
+            crc_at = head + data[at + 1]
+            end = crc_at + (2 if not flags & SIGNED else 2 + SIGNATURE_SIZE)
+            msg_id = data[at + 7] | data[at + 8] << 8 | data[at + 9] << 16
+            known = flags <= SIGNED
+        elif magic == MAGIC_1:
+            head = at + 6
+            if head > size:
+                if more:
+                    break
+                at, bad = at + 1, bad + 1
+                continue
+            crc_at = head + data[at + 1]
+            end = crc_at + 2
+            msg_id = data[at + 5]
+            known = True
+        else:
+            at, bad = at + 1, bad + 1
+            continue
+        extra = _EXTRA.get(msg_id)
+        if not known or extra is None:
+            at, bad = at + 1, bad + 1
+            continue
+        if end > size:
+            if more:
+                break
+            at, bad = at + 1, bad + 1
+            continue
+        if mcrf4xx(data[at + 1 : crc_at] + extra) != data[crc_at] | data[crc_at + 1] << 8:
+            at, bad = at + 1, bad + 1
+            continue
+        raw = data if end - at == size else data[at:end]
+        if magic == MAGIC_2:
+            frames.append(Frame(msg_id, data[at + 5], data[at + 6], data[at + 4], data[head:crc_at], 2, raw))
+        else:
+            frames.append(Frame(msg_id, data[at + 3], data[at + 4], data[at + 2], data[head:crc_at], 1, raw))
+        at = end
+    return Scan(frames, at, bad)
+
+
+class StreamParser:
+    """Frames out of a byte stream (TCP, serial). Holds at most one unfinished frame."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+        self.bad_bytes = 0
+
+    def feed(self, data: bytes) -> list[Frame]:
+        found = scan(self._rest + data, more=True)
+        self._rest = (self._rest + data)[found.consumed :]
+        self.bad_bytes += found.bad
+        return found.frames
+
+
+def build(msg_id: int, payload: bytes, *, seq: int, system: int, component: int) -> bytes:
+    """A MAVLink 2 frame, unsigned; trailing zeros of the payload are cut as the protocol demands (one byte stays)."""
+    body = payload.rstrip(b"\0") or payload[:1]
+    inner = (
+        bytes((len(body), 0, 0, seq & 0xFF, system, component, msg_id & 0xFF, msg_id >> 8 & 0xFF, msg_id >> 16)) + body
+    )
+    return bytes((MAGIC_2,)) + inner + int(mcrf4xx(inner + _EXTRA[msg_id])).to_bytes(2, "little")
+
+
+def build_v1(msg_id: int, payload: bytes, *, seq: int, system: int, component: int) -> bytes:
+    """A MAVLink 1 frame; `payload` is the message without extensions."""
+    inner = bytes((len(payload), seq & 0xFF, system, component, msg_id)) + payload
+    return bytes((MAGIC_1,)) + inner + int(mcrf4xx(inner + _EXTRA[msg_id])).to_bytes(2, "little")

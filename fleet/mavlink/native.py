@@ -1,0 +1,345 @@
+"""The vehicle port on our own MAVLink link: what is said to be done was seen to be done.
+
+Upload order: fence, rally, mission. PX4 judges a mission against the fence it holds, so the fence must be there
+first; and the mission's id changes last, so a link cut in between leaves a vehicle whose ids are not the plan's,
+which nothing here will start.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from math import nan
+
+from fleet.mavlink import px4
+from fleet.mavlink.command import Answer, Command, Repeat
+from fleet.mavlink.items import FRAME_GLOBAL_INT, degrees_e7, plan_items
+from fleet.mavlink.messages import CommandInt, CommandLong, Heartbeat, MissionItemInt
+from fleet.mavlink.params import Param, ParamRead, ParamWrite, Required, satisfies, target
+from fleet.mavlink.peer import Peer
+from fleet.mavlink.port import Outcome, PlanIds, UploadOutcome, Verdict
+from fleet.mavlink.transfer import Download, ListType, Rejected, Silent, Stored, Upload, same_list
+from geofences.geodesy import LatLon
+from missions.plan import Plan
+from missions.snapshot import MissionState, MissionStatus, Mode, Timed, VehicleState
+
+DO_SET_MODE = 176
+DO_REPOSITION = 192
+DO_GRIPPER = 211
+MISSION_START = 300
+ARM_DISARM = 400
+CHANGE_MODE_FLAG = 1.0
+GRIPPER_OPEN = 0.0
+
+JUDGE_S = 0.7
+"""PX4 judges feasibility up to 0.35 s after its ACK; MISSION_CURRENT from before that proves nothing"""
+INFEASIBLE_S = 2.0
+"""a mission that is still without a verdict after this much longer is infeasible, or PX4 has no position to judge it"""
+PROOF_S = 8.0
+"""MISSION_CURRENT comes once a second; with this many lost the plan counts as unproven"""
+REPOSITION_SAYS_NO_S = 1.2
+"""PX4 accepts a reposition outside its fence and then says so in a text, without moving"""
+
+
+class NativeVehicle:
+    """One vehicle (VehiclePort). `cruise_m_s`: ground speed put into missions; None leaves it to its parameters."""
+
+    def __init__(self, peer: Peer, *, cruise_m_s: float | None = None) -> None:
+        self.vehicle_id = peer.vehicle_id
+        self.peer = peer
+        self._cruise_m_s = cruise_m_s
+        self._uploading = asyncio.Lock()
+        self._releasing = False
+        self._mode_command: Command | None = None
+        self._proven: tuple[int, PlanIds] | None = None
+        """boot and ids of the plan that may be started"""
+
+    def state(self) -> VehicleState:
+        return self.peer.state()
+
+    async def wait_changed(self, timeout_s: float | None = None) -> bool:
+        """Waits for new telemetry; False when none came in time."""
+        return await self.peer.wait_changed(timeout_s)
+
+    # -- plans -------------------------------------------------------------------------------------------------------
+
+    async def upload(self, plan: Plan, *, with_fence_and_rally: bool) -> UploadOutcome:
+        async with self._uploading:
+            return await self._upload(plan, with_fence_and_rally=with_fence_and_rally)
+
+    async def _upload(self, plan: Plan, *, with_fence_and_rally: bool) -> UploadOutcome:
+        self._proven = None
+        boot = self.state().boot
+        items = plan_items(plan, cruise_m_s=self._cruise_m_s)
+        lists = [(ListType.MISSION, items.mission)]
+        if with_fence_and_rally:
+            lists = [(ListType.FENCE, items.fence), (ListType.RALLY, items.rally), *lists]
+        began_s = self.peer.clock.now_s()
+        ids: dict[ListType, int] = {}
+        told = True
+        for kind, rows in lists:
+            stored = await self._store(kind, rows)
+            if not isinstance(stored, Stored):
+                verdict = Verdict.REFUSED if isinstance(stored, Rejected) else Verdict.UNKNOWN
+                return UploadOutcome(verdict, None, self._why(f"{kind.name.lower()}: {stored}", began_s))
+            ids[kind] = stored.opaque_id
+            told = told and (stored.opaque_id != 0 or not rows)
+        if not told:
+            # Firmware without plan ids: only reading back proves anything.
+            for kind, rows in lists:
+                held = await self.peer.run(Download(self.peer.parties, kind, self.peer.rtt))
+                if not isinstance(held, Stored) or not same_list(rows, held.items):
+                    text = f"{kind.name.lower()}: what the vehicle gave back is not what it was given"
+                    return UploadOutcome(Verdict.UNKNOWN, None, self._why(text, began_s))
+        return await self._prove(ids, boot, began_s, told=told)
+
+    async def _store(self, kind: ListType, rows: tuple[MissionItemInt, ...]) -> Stored | Rejected | Silent:
+        """Uploads one list. Where the vehicle falls silent it may hold it all the same: read back before giving up."""
+        peer = self.peer
+        result = await peer.run(Upload(peer.parties, kind, rows, peer.rtt))
+        if isinstance(result, Silent):
+            held = await peer.run(Download(peer.parties, kind, peer.rtt))
+            if isinstance(held, Stored) and same_list(rows, held.items):
+                return held
+        return result
+
+    async def _prove(self, ids: dict[ListType, int], boot: int, began_s: float, *, told: bool) -> UploadOutcome:
+        """Waits until MISSION_CURRENT shows the ids and a mission that was judged feasible."""
+        peer = self.peer
+        acked_s = peer.clock.now_s()
+        judged_s = acked_s + JUDGE_S + (peer.rtt.rtt_s or 0.0)
+
+        def seen(state: VehicleState) -> MissionStatus | None:
+            mission = state.mission
+            return mission.value if mission is not None and mission.at_s >= judged_s else None
+
+        def holds(mission: MissionStatus) -> bool:
+            if not told:
+                return True
+            return (
+                mission.mission_id == ids[ListType.MISSION]
+                and mission.fence_id == ids.get(ListType.FENCE, mission.fence_id)
+                and mission.rally_id == ids.get(ListType.RALLY, mission.rally_id)
+            )
+
+        def good(state: VehicleState) -> bool:
+            mission = seen(state)
+            return mission is not None and holds(mission) and mission.state is not MissionState.NO_MISSION
+
+        def settled(state: VehicleState) -> bool:
+            mission = state.mission
+            judged = mission is not None and mission.at_s >= judged_s + INFEASIBLE_S and holds(mission.value)
+            return good(state) or judged or state.boot != boot
+
+        await peer.wait_until(settled, PROOF_S + 4 * peer.rtt.timeout_s)
+        state = self.state()
+        mission = seen(state)
+        if state.boot != boot:
+            text = "the vehicle booted anew during the upload"
+        elif mission is not None and good(state):
+            proof = PlanIds(
+                ids[ListType.MISSION],
+                ids.get(ListType.FENCE, mission.fence_id or 0),
+                ids.get(ListType.RALLY, mission.rally_id or 0),
+            )
+            self._proven = (boot, proof)
+            return UploadOutcome(Verdict.DONE, proof, "verified by opaque_id" if told else "verified by read-back")
+        elif mission is None:
+            text = "the lists were acknowledged, but no MISSION_CURRENT came to prove it"
+        elif not holds(mission):
+            text = (
+                f"the vehicle holds mission {mission.mission_id}, fence {mission.fence_id}, rally {mission.rally_id}, "
+                f"not what was uploaded: another station may be uploading too"
+            )
+        else:
+            text = "the vehicle holds the plan and judges it infeasible"
+            return UploadOutcome(Verdict.REFUSED, None, self._why(text, began_s))
+        return UploadOutcome(Verdict.UNKNOWN, None, self._why(text, began_s))
+
+    async def download(self, kind: ListType) -> Stored | Rejected | Silent:
+        """Reads a list back."""
+        async with self._uploading:
+            return await self.peer.run(Download(self.peer.parties, kind, self.peer.rtt))
+
+    def holds_proven_plan(self) -> str | None:
+        """None when the vehicle still holds what was proven; else why it may not start."""
+        if self._proven is None:
+            return "no plan was proven to be on the vehicle: upload it"
+        boot, ids = self._proven
+        state = self.state()
+        if state.boot != boot:
+            return "the vehicle booted anew since its plan was proven: upload it again"
+        mission = state.mission
+        if mission is None:
+            return "the vehicle does not say which plan it holds"
+        held = mission.value
+        told = (held.mission_id, held.fence_id, held.rally_id)
+        if None not in told and ids.mission and told != (ids.mission, ids.fence, ids.rally):
+            return (
+                f"the vehicle now holds mission {told[0]}, fence {told[1]}, rally {told[2]}: somebody changed its plan"
+            )
+        if held.state is MissionState.NO_MISSION:
+            return "the vehicle no longer finds its plan feasible"
+        return None
+
+    # -- flying ------------------------------------------------------------------------------------------------------
+
+    async def start_mission(self) -> Outcome:
+        why_not = self.holds_proven_plan()
+        if why_not is not None:
+            return Outcome(Verdict.REFUSED, why_not)
+
+        def flying(beat: Heartbeat) -> bool:
+            return bool(beat.base_mode & px4.ARMED) and px4.mode_of(beat.custom_mode) in (Mode.MISSION, Mode.TAKEOFF)
+
+        return await self._mode("start", _long(MISSION_START), flying, repeat=Repeat.IF_NO_EFFECT)
+
+    async def fly_mission(self) -> Outcome:
+        why_not = self.holds_proven_plan() if self._proven is not None else None
+        if why_not is not None:
+            return Outcome(Verdict.REFUSED, why_not)
+        return await self._set_mode("mission mode", Mode.MISSION)
+
+    async def hold(self) -> Outcome:
+        return await self._set_mode("hold", Mode.HOLD)
+
+    async def return_home(self) -> Outcome:
+        return await self._set_mode("return", Mode.RETURN)
+
+    async def land(self) -> Outcome:
+        return await self._set_mode("land", Mode.LAND)
+
+    async def reposition(self, to: LatLon, alt_amsl_m: float) -> Outcome:
+        """DONE when the vehicle is in HOLD, which is how PX4 flies there, and did not object."""
+        began_s = self.peer.clock.now_s()
+        x, y = degrees_e7(to.lat_deg), degrees_e7(to.lon_deg)
+        message = CommandInt(-1.0, CHANGE_MODE_FLAG, 0.0, nan, x, y, alt_amsl_m, DO_REPOSITION, 0, 0, FRAME_GLOBAL_INT)
+        outcome = await self._mode("reposition", message, _shows(Mode.HOLD))
+        if outcome.ok:
+            objection = "reposition is outside"
+            until_s = REPOSITION_SAYS_NO_S + (self.peer.rtt.rtt_s or 0.0)
+            if await self.peer.wait_until(lambda s: any(objection in t.lower() for t in _since(s, began_s)), until_s):
+                return Outcome(Verdict.REFUSED, self._why("reposition: the vehicle stays where it is", began_s))
+        return outcome
+
+    async def _set_mode(self, what: str, mode: Mode) -> Outcome:
+        message = _long(DO_SET_MODE, float(px4.CUSTOM_MODE_ENABLED), float(px4.AUTO), float(px4.auto_sub_mode(mode)))
+        return await self._mode(what, message, _shows(mode))
+
+    async def _mode(
+        self,
+        what: str,
+        message: CommandLong | CommandInt,
+        effect: Callable[[Heartbeat], bool],
+        *,
+        repeat: Repeat = Repeat.FREELY,
+    ) -> Outcome:
+        """A command that changes the mode. The newest wins: one under way gives way at once."""
+        peer = self.peer
+        began_s = peer.clock.now_s()
+        command = Command(peer.parties, message, peer.rtt, repeat=repeat, effect=effect)
+        before, self._mode_command = self._mode_command, command
+        if before is not None:
+            before.supersede()
+            peer.nudge(before)
+        try:
+            return self._outcome(what, await peer.run(command), began_s)
+        finally:
+            if self._mode_command is command:
+                self._mode_command = None
+
+    async def disarm(self) -> Outcome:
+        """Never with force: PX4 refuses in the air."""
+        peer = self.peer
+        began_s = peer.clock.now_s()
+        command = Command(
+            peer.parties,
+            _long(ARM_DISARM, 0.0),
+            peer.rtt,
+            repeat=Repeat.FREELY,
+            effect=lambda beat: not beat.base_mode & px4.ARMED,
+        )
+        return self._outcome("disarm", await peer.run(command), began_s)
+
+    async def release(self) -> Outcome:
+        with self._one_release() as free:
+            if not free:
+                return Outcome(Verdict.REFUSED, "release: one is already under way")
+            peer = self.peer
+            began_s = peer.clock.now_s()
+            message = _long(DO_GRIPPER, 1.0, GRIPPER_OPEN)
+            answer = await peer.run(Command(peer.parties, message, peer.rtt, repeat=Repeat.NEVER))
+            return self._outcome("release", answer, began_s)
+
+    @contextmanager
+    def _one_release(self) -> Iterator[bool]:
+        """True for the only release under way: a second DO_GRIPPER would cancel the first."""
+        if self._releasing:
+            yield False
+            return
+        self._releasing = True
+        try:
+            yield True
+        finally:
+            self._releasing = False
+
+    # -- parameters --------------------------------------------------------------------------------------------------
+
+    async def ensure_params(self, required: Required, *, may_set: bool = True) -> Outcome:
+        """Reads each parameter, compares, and sets and reads back what differs. Call it before arming."""
+        wrong: list[str] = []
+        for name, wanted in required.items():
+            held = (await self.peer.run(ParamRead(self.peer.parties, name, self.peer.rtt))).param
+            if held is None:
+                return Outcome(Verdict.UNKNOWN, f"parameter {name}: the vehicle does not know it or does not answer")
+            if satisfies(held.value, wanted):
+                continue
+            demand = f"{wanted[0]}..{wanted[1]}" if isinstance(wanted, tuple) else f"{wanted}"
+            if not may_set:
+                wrong.append(f"{name} is {held.value}, required {demand}")
+                continue
+            value = target(wanted, held.value)
+            param = Param(name, value, held.type)
+            taken = (await self.peer.run(ParamWrite(self.peer.parties, param, self.peer.rtt))).param
+            if taken is None:
+                wrong.append(f"{name} is {held.value}, required {demand}, and did not become {value} when set")
+        if wrong:
+            return Outcome(Verdict.REFUSED, "parameters: " + "; ".join(wrong))
+        return Outcome(Verdict.DONE, f"{len(required)} parameters as required")
+
+    # -- words -------------------------------------------------------------------------------------------------------
+
+    def _outcome(self, what: str, answer: Answer, began_s: float) -> Outcome:
+        if answer.seen or (answer.seen is None and answer.accepted):
+            return Outcome(Verdict.DONE, what)
+        if answer.superseded:
+            return Outcome(Verdict.UNKNOWN, f"{what}: given up for a newer command")
+        if answer.refused:
+            return Outcome(Verdict.REFUSED, self._why(f"{what}: the vehicle answered {answer.word}", began_s))
+        if answer.accepted:
+            mode = self.state().mode
+            shown = mode.value.value if mode is not None else "unknown"
+            return Outcome(Verdict.UNKNOWN, self._why(f"{what}: accepted, but the mode stays {shown}", began_s))
+        return Outcome(Verdict.UNKNOWN, self._why(f"{what}: no answer from the vehicle", began_s))
+
+    def _why(self, text: str, since_s: float) -> str:
+        """The text and what the vehicle itself said since."""
+        said = list(dict.fromkeys(_since(self.state(), since_s)))
+        return f"{text} ({'; '.join(said[-3:])})" if said else text
+
+
+def _since(state: VehicleState, since_s: float) -> list[str]:
+    def fresh(line: Timed[str]) -> bool:
+        return line.at_s >= since_s
+
+    return [line.value for line in state.texts if fresh(line)]
+
+
+def _shows(mode: Mode) -> Callable[[Heartbeat], bool]:
+    return lambda beat: px4.mode_of(beat.custom_mode) is mode
+
+
+def _long(command: int, *params: float) -> CommandLong:
+    p1, p2, p3, p4, p5, p6, p7 = (*params, *(0.0,) * (7 - len(params)))
+    return CommandLong(p1, p2, p3, p4, p5, p6, p7, command, 0, 0)

@@ -1,0 +1,248 @@
+"""Decoded messages of one vehicle folded into what is known of it.
+
+Taking a message in only stores it; the frozen values are built when somebody looks. A value that is not a finite
+number, or a position that is none, never gets in: the last good one stays, with its time.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections import deque
+from collections.abc import Callable
+from dataclasses import replace
+from math import isfinite
+from typing import Any
+
+from fleet.mavlink import px4
+from fleet.mavlink.messages import (
+    Attitude,
+    AutopilotVersion,
+    BatteryStatus,
+    Event,
+    ExtendedSysState,
+    GlobalPositionInt,
+    Heartbeat,
+    HomePosition,
+    Message,
+    MissionCurrent,
+    StatusText,
+    SysStatus,
+    SystemTime,
+    TimeSync,
+    VfrHud,
+    WindCov,
+)
+from fleet.mavlink.texts import StatusTexts, event_text
+from geofences.geodesy import LatLon
+from missions.snapshot import (
+    Battery,
+    Landed,
+    LinkQuality,
+    MissionState,
+    MissionStatus,
+    Position,
+    Timed,
+    VehicleState,
+    Velocity,
+    Wind,
+)
+
+BOOT_BACKWARDS_MS = 2000
+"""boot time this far behind the newest is a reboot; less is a datagram that overtook another"""
+MAX_TEXTS = 20
+_LANDED = (Landed.UNKNOWN, Landed.ON_GROUND, Landed.IN_AIR, Landed.TAKING_OFF, Landed.LANDING)
+_MISSION = (
+    MissionState.UNKNOWN,
+    MissionState.NO_MISSION,
+    MissionState.NOT_STARTED,
+    MissionState.ACTIVE,
+    MissionState.PAUSED,
+    MissionState.COMPLETE,
+)
+_MAX_LAT, _MAX_LON = 900_000_000, 1_800_000_000
+
+
+class Track:
+    """One vehicle's telemetry, mutable; `state()` gives the frozen picture."""
+
+    def __init__(self, vehicle_id: str) -> None:
+        self.vehicle_id = vehicle_id
+        self.heard_s: float | None = None
+        self.boot = 0
+        self._texts: deque[Timed[str]] = deque(maxlen=MAX_TEXTS)
+        self._quality = LinkQuality(None, None)
+        self._state: VehicleState = VehicleState(vehicle_id)
+        self._clear()
+
+    def _clear(self) -> None:
+        self._raw: dict[type[Any], tuple[Any, float]] = {}
+        self._dirty: set[type[Any]] = set()
+        self._newest_boot_ms = -1
+        self._status_texts = StatusTexts()
+
+    def reduce(self, message: Message, now_s: float) -> bool:
+        """Takes a message in. True when it shows that the vehicle has booted anew: all before it is void."""
+        check = _CHECKS.get(type(message))
+        if check is None or not check(message):
+            return False
+        kind = type(message)
+        rebooted = False
+        if kind in _BOOT_TIMED:
+            rebooted = self._booted(message)
+            if kind is Attitude or kind is SystemTime or kind is TimeSync:
+                return rebooted
+        if kind is StatusText:
+            self._say(self._status_texts.receive(message, now_s), now_s)  # type: ignore[arg-type]
+        elif kind is Event:
+            sentence = event_text(message)  # type: ignore[arg-type]
+            self._say([] if sentence is None else [sentence], now_s)
+        else:
+            self._raw[kind] = (message, now_s)
+            self._dirty.add(kind)
+        return rebooted
+
+    @property
+    def uid(self) -> int | None:
+        """The autopilot's hardware id, where it has told one."""
+        version = self._raw.get(AutopilotVersion)
+        return version[0].uid or None if version else None
+
+    def hear(self, now_s: float) -> None:
+        """Any valid frame of the vehicle's autopilot arrived."""
+        self.heard_s = now_s
+
+    def reboot(self) -> None:
+        """Forgets what was known before the boot. Texts stay: they may say why."""
+        self.boot += 1
+        self._clear()
+        self._state = VehicleState(self.vehicle_id, boot=self.boot)
+
+    def set_quality(self, quality: LinkQuality) -> None:
+        self._quality = quality
+
+    def _booted(self, message: Any) -> bool:
+        boot_ms = message.tc1 // 1_000_000 if type(message) is TimeSync else message.time_boot_ms
+        if boot_ms < self._newest_boot_ms - BOOT_BACKWARDS_MS:
+            self.reboot()
+            self._newest_boot_ms = boot_ms
+            return True
+        if boot_ms > self._newest_boot_ms:
+            self._newest_boot_ms = boot_ms
+        return False
+
+    def _say(self, lines: list[str], now_s: float) -> None:
+        for line in lines:
+            if line:
+                self._texts.append(Timed(line, now_s))
+                self._dirty.add(StatusText)
+
+    def state(self) -> VehicleState:
+        """The newest picture; built anew only from what changed."""
+        if self._dirty:
+            changes: dict[str, Any] = {}
+            if StatusText in self._dirty:
+                self._dirty.discard(StatusText)
+                changes["texts"] = tuple(self._texts)
+            # Oldest first: battery comes by two messages, and the newer one shall stand.
+            for message, at_s in sorted((self._raw[kind] for kind in self._dirty), key=_received):
+                changes |= _FIELDS[type(message)](message, at_s)
+            self._dirty.clear()
+            self._state = replace(self._state, **changes)
+        if self._state.heard_s != self.heard_s or self._state.link is not self._quality:
+            self._state = replace(self._state, heard_s=self.heard_s, link=self._quality)
+        return self._state
+
+
+def _received(row: tuple[Any, float]) -> float:
+    return row[1]
+
+
+def _place(lat: int, lon: int) -> bool:
+    return -_MAX_LAT <= lat <= _MAX_LAT and -_MAX_LON <= lon <= _MAX_LON and (lat != 0 or lon != 0)
+
+
+def _yes(_: Any) -> bool:
+    return True
+
+
+_CHECKS: dict[type[Any], Callable[[Any], bool]] = {
+    Heartbeat: _yes,
+    SysStatus: _yes,
+    SystemTime: _yes,
+    Attitude: _yes,
+    TimeSync: lambda m: m.tc1 > 0,
+    GlobalPositionInt: lambda m: _place(m.lat, m.lon),
+    HomePosition: lambda m: _place(m.latitude, m.longitude),
+    ExtendedSysState: _yes,
+    MissionCurrent: _yes,
+    VfrHud: lambda m: m.throttle <= 100,
+    BatteryStatus: lambda m: m.id == 0 and 0 <= m.battery_remaining <= 100,
+    WindCov: lambda m: isfinite(m.wind_x) and isfinite(m.wind_y) and abs(m.wind_x) < 150 and abs(m.wind_y) < 150,
+    AutopilotVersion: _yes,
+    StatusText: _yes,
+    Event: _yes,
+}
+"""what is taken in at all, and when it makes sense; 150 m/s of wind is no wind"""
+_BOOT_TIMED = frozenset({GlobalPositionInt, SystemTime, Attitude, TimeSync})
+
+
+def _heartbeat(m: Heartbeat, at_s: float) -> dict[str, Any]:
+    return {
+        "armed": Timed(bool(m.base_mode & px4.ARMED), at_s),
+        "mode": Timed(px4.mode_of(m.custom_mode), at_s),
+        "failsafe": Timed(m.system_status in px4.FAILSAFE_STATES, at_s),
+    }
+
+
+def _position(m: GlobalPositionInt, at_s: float) -> dict[str, Any]:
+    position = Position(LatLon(m.lat / 1e7, m.lon / 1e7), m.alt / 1000, m.relative_alt / 1000)
+    return {
+        "position": Timed(position, at_s),
+        "velocity": Timed(Velocity(m.vx / 100, m.vy / 100, m.vz / 100), at_s),
+    }
+
+
+def _home(m: HomePosition, at_s: float) -> dict[str, Any]:
+    place = LatLon(m.latitude / 1e7, m.longitude / 1e7)
+    return {"home": Timed(Position(place, m.altitude / 1000, 0.0), at_s)}
+
+
+def _sys_status(m: SysStatus, at_s: float) -> dict[str, Any]:
+    out: dict[str, Any] = {"health_ok": Timed(bool(m.onboard_control_sensors_health & px4.PREARM_CHECK), at_s)}
+    if 0 <= m.battery_remaining <= 100:
+        volts = None if m.voltage_battery == 0xFFFF else m.voltage_battery / 1000
+        amps = None if m.current_battery < 0 else m.current_battery / 100
+        out["battery"] = Timed(Battery(float(m.battery_remaining), volts, amps), at_s)
+    return out
+
+
+def _battery(m: BatteryStatus, at_s: float) -> dict[str, Any]:
+    cells = [c for c in struct.unpack("<10H", m.voltages) if c != 0xFFFF]
+    amps = None if m.current_battery < 0 else m.current_battery / 100
+    volts = sum(cells) / 1000 if cells else None
+    return {"battery": Timed(Battery(float(m.battery_remaining), volts, amps), at_s)}
+
+
+def _mission(m: MissionCurrent, at_s: float) -> dict[str, Any]:
+    state = _MISSION[m.mission_state] if m.mission_state < len(_MISSION) else MissionState.UNKNOWN
+    total = None if m.total == 0xFFFF else m.total
+    # Firmware without plan ids leaves all three at 0 although it stores a mission.
+    told = m.mission_id != 0 or m.fence_id != 0 or m.rally_points_id != 0 or not total
+    ids = (m.mission_id, m.fence_id, m.rally_points_id) if told else (None, None, None)
+    return {"mission": Timed(MissionStatus(state, m.seq, total, *ids), at_s)}
+
+
+_FIELDS: dict[type[Any], Callable[[Any, float], dict[str, Any]]] = {
+    Heartbeat: _heartbeat,
+    GlobalPositionInt: _position,
+    HomePosition: _home,
+    SysStatus: _sys_status,
+    BatteryStatus: _battery,
+    MissionCurrent: _mission,
+    ExtendedSysState: lambda m, at_s: {
+        "landed": Timed(_LANDED[m.landed_state] if m.landed_state < len(_LANDED) else Landed.UNKNOWN, at_s)
+    },
+    VfrHud: lambda m, at_s: {"throttle_pct": Timed(float(m.throttle), at_s)},
+    WindCov: lambda m, at_s: {"wind": Timed(Wind(m.wind_x, m.wind_y), at_s)},
+    AutopilotVersion: lambda m, at_s: {"firmware": px4.version_text(m.flight_sw_version)},
+}
