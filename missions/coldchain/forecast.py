@@ -1,0 +1,194 @@
+"""What the dose will be like at the end of each way the vehicle could go.
+
+Every hypothesis of the thermal bank is followed in closed form to the arrival; each is checked against the product's
+rules along its whole path, on top of what the record has already spent. The shares that stay within them add up to
+the chance of arriving in range.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import sqrt
+
+import numpy as np
+
+from missions.boxes import Box
+from missions.coldchain import thermal
+from missions.coldchain.assess import ACTIVATION_K, ZERO_C_K, Assessment, Rules, rate
+from missions.coldchain.thermal import Array, ThermalEstimate
+from missions.decision.types import Forecast
+
+POINTS = 24
+"""times at which a path is looked at; between two of them it is an exponential of minutes"""
+KEPT_SHARE = 0.995
+KEPT_MOST = 96
+"""hypotheses followed: the likeliest that make up this share of the belief"""
+MODEL_SD_C = 0.2
+"""accuracy of the probe and of taking the box for one node"""
+MODEL_SD_C_SQRT_S = 0.01
+"""and the random walk of the estimate, going on"""
+SWAP_S = 60.0
+"""from touchdown at a re-icing station to the fresh pack in the box"""
+NODES = np.array([-sqrt(3.0), 0.0, sqrt(3.0)])
+NODE_WEIGHTS = np.array([1.0, 4.0, 1.0]) / 6.0
+"""three-point Gauss-Hermite rule over the error common to a whole path"""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Bank:
+    """The likeliest hypotheses, flat."""
+
+    weight: Array
+    temp_c: Array
+    var_c2: Array
+    pack_kj: Array
+    r_k_w: Array
+    coupling_k_w: Array
+
+
+class Outlook:
+    """The forecasts of one box at one time, for as many ways as asked. Call with (arrive_s, reice_at_s)."""
+
+    def __init__(
+        self,
+        estimate: ThermalEstimate,
+        assessment: Assessment,
+        rules: Rules,
+        ambient_c: float,
+        now_s: float,
+        *,
+        fresh_pack_kj: float | None = None,
+        swap_s: float = SWAP_S,
+    ) -> None:
+        self._box = estimate.box
+        self._assessment = assessment
+        self._rules = rules
+        self._ambient_c = ambient_c
+        self._start_s = estimate.at_s
+        self._now_s = now_s
+        self._fresh_kj = thermal.FRESH_SHARE * self._box.pack_latent_kj if fresh_pack_kj is None else fresh_pack_kj
+        self._swap_s = swap_s
+        self._bank = _likeliest(estimate)
+
+    def __call__(self, arrive_s: float, reice_at_s: float | None = None) -> tuple[Forecast, float]:
+        """Product temperature at `arrive_s`, and the chance that its verdict there is in range or excursion allowed."""
+        times, temps = self._path(max(arrive_s, self._start_s), reice_at_s)
+        bank = self._bank
+        var = bank.var_c2 + MODEL_SD_C**2 + MODEL_SD_C_SQRT_S**2 * (times[-1] - self._start_s)
+        end = temps[:, -1]
+        mean = float(bank.weight @ end)
+        sd = sqrt(max(0.0, float(bank.weight @ (end * end + var)) - mean * mean))
+        chance = 0.0
+        if self._assessment.finding is None:
+            spread = np.sqrt(var)[:, None]
+            for node, share in zip(NODES, NODE_WEIGHTS, strict=True):
+                kept = stays_in_rules(self._rules, self._assessment, times, temps + node * spread)
+                chance += share * float(bank.weight @ kept)
+        return Forecast(mean, sd), min(1.0, max(0.0, chance))
+
+    def _path(self, arrive_s: float, reice_at_s: float | None) -> tuple[Array, Array]:
+        """Times and, per hypothesis, temperatures from the last sample to the arrival."""
+        bank = self._bank
+        swap_at_s = None if reice_at_s is None else max(reice_at_s, self._now_s) + self._swap_s
+        if swap_at_s is None or swap_at_s >= arrive_s:
+            times = np.linspace(self._start_s, arrive_s, POINTS)
+            return times, follow(self._box, bank, bank.temp_c, bank.pack_kj, self._ambient_c, times - self._start_s)
+        first = np.linspace(self._start_s, swap_at_s, POINTS)
+        before = follow(self._box, bank, bank.temp_c, bank.pack_kj, self._ambient_c, first - self._start_s)
+        fresh = np.full_like(bank.pack_kj, self._fresh_kj)
+        second = np.linspace(swap_at_s, arrive_s, POINTS)
+        after = follow(self._box, bank, before[:, -1], fresh, self._ambient_c, second - swap_at_s)
+        return np.concatenate([first, second[1:]]), np.concatenate([before, after[:, 1:]], axis=1)
+
+
+def _likeliest(estimate: ThermalEstimate) -> _Bank:
+    flat = estimate.weight.ravel()
+    order = np.argsort(-flat, kind="stable")[:KEPT_MOST]
+    running = np.cumsum(flat[order])
+    order = order[: int(np.searchsorted(running, KEPT_SHARE)) + 1]
+    rows, columns = np.divmod(order, estimate.weight.shape[1])
+    weight = flat[order]
+    return _Bank(
+        weight=weight / weight.sum(),
+        temp_c=estimate.temp_c.ravel()[order],
+        var_c2=estimate.var_c2.ravel()[order],
+        pack_kj=estimate.pack_kj.ravel()[order],
+        r_k_w=thermal.MULTIPLIERS[rows] * estimate.box.resistance_k_w,
+        coupling_k_w=estimate.coupling_k_w[columns],
+    )
+
+
+def follow(box: Box, bank: _Bank, temp_c: Array, pack_kj: Array, ambient_c: float, t_s: Array) -> Array:
+    """Temperatures (hypothesis, time) at times `t_s` from 0 on, at constant ambient.
+
+    While the pack works the temperature tends to a balance between ambient and melting point; from the time at which
+    the pack is spent (or frozen through, where it is cold outside) it tends to ambient.
+    """
+    c, melt = 1000.0 * box.capacity_kj_k, box.pack_temp_c
+    warming = ambient_c > melt
+    store = 1000.0 * (pack_kj if warming else box.pack_latent_kj - pack_kj)
+    g = 1.0 / bank.r_k_w
+    gp = np.where(store > 0.0, 1.0 / bank.coupling_k_w, 0.0)
+    settle, tau = (g * ambient_c + gp * melt) / (g + gp), c / (g + gp)
+    offset = temp_c - settle
+    decay = np.exp(-t_s[None, :] / tau[:, None])
+    with_pack = settle[:, None] + offset[:, None] * decay
+    taken = gp[:, None] * ((settle - melt)[:, None] * t_s[None, :] + (offset * tau)[:, None] * (1.0 - decay))
+    over = np.array((taken if warming else -taken) >= store[:, None], ndmin=2)
+    over[:, 0] = store <= 0.0
+    if not over.any():
+        return with_pack
+    spent = over.any(axis=1)
+    last = np.where(spent, np.maximum(np.argmax(over, axis=1), 1), len(t_s) - 1)
+    rows = np.arange(len(last))
+    a, b = np.abs(taken[rows, last - 1]), np.abs(taken[rows, last])
+    share = np.clip((store - a) / np.where(b > a, b - a, 1.0), 0.0, 1.0)
+    t_spent = np.where(store > 0.0, t_s[last - 1] + share * (t_s[last] - t_s[last - 1]), 0.0)
+    at_spent = settle + offset * np.exp(-t_spent / tau)
+    since = np.maximum(t_s[None, :] - t_spent[:, None], 0.0)
+    free = ambient_c + (at_spent - ambient_c)[:, None] * np.exp(-since / (bank.r_k_w * c)[:, None])
+    beyond = spent[:, None] & (t_s[None, :] >= t_spent[:, None])
+    return np.where(beyond, free, with_pack)
+
+
+def stays_in_rules(rules: Rules, a: Assessment, times: Array, temps: Array) -> Array:
+    """1.0 for each path that breaks no rule of the product up to its end, after what the record has already spent."""
+    product = rules.product
+    low = min([product.lower_c, *(e.lower_c for e in product.excursions)])
+    high = max([product.upper_c, *(e.upper_c for e in product.excursions)])
+    ok = (temps.min(axis=1) >= low) & (temps.max(axis=1) <= high)
+    if product.spoiled_at_or_below_c is not None:
+        ok &= temps.min(axis=1) > product.spoiled_at_or_below_c
+    if product.spoiled_at_or_above_c is not None:
+        ok &= temps.max(axis=1) < product.spoiled_at_or_above_c
+    steps = np.empty_like(times)
+    steps[1:-1] = (times[2:] - times[:-2]) / 2.0
+    steps[0], steps[-1] = (times[1] - times[0]) / 2.0, (times[-1] - times[-2]) / 2.0
+    horizon_s = float(times[-1] - times[0])
+    for e, spent_s, allowed_s in zip(product.excursions, a.spent_s, rules.allowed_s, strict=True):
+        if allowed_s is None or spent_s + horizon_s <= allowed_s:
+            continue
+        above = e.lower_c >= product.upper_c
+        inside = (temps > e.lower_c) & (temps <= e.upper_c) if above else (temps >= e.lower_c) & (temps < e.upper_c)
+        ok &= (spent_s + inside @ steps <= allowed_s) if allowed_s > 0.0 else ~inside.any(axis=1)
+    for alarm, total_s, run_s in zip(product.alarms, a.alarm_total_s, a.alarm_run_s, strict=True):
+        limit_s, so_far_s = 60.0 * alarm.minutes, run_s if alarm.consecutive else total_s
+        if so_far_s + horizon_s < limit_s:
+            continue
+        inside = temps >= alarm.threshold_c if alarm.above else temps <= alarm.threshold_c
+        # A consecutive alarm is taken as cumulative over the forecast: a path crosses a threshold at most twice.
+        ok &= ~(inside.any(axis=1) & (so_far_s + inside @ steps >= limit_s))
+    return np.asarray(ok & _mkt_holds(rules, a, temps, steps, horizon_s), dtype=np.float64)
+
+
+def _mkt_holds(rules: Rules, a: Assessment, temps: Array, steps: Array, horizon_s: float) -> Array:
+    rule = rules.product.mkt
+    if rule is None:
+        return np.ones(len(temps), dtype=bool)
+    window_s = 3600.0 * rule.window_h
+    rates = np.exp(ACTIVATION_K / ZERO_C_K - ACTIVATION_K / (ZERO_C_K + temps))
+    time_s, rate_s = a.measured_s + horizon_s, a.rate_s + rates @ steps
+    if rule.prior_c is not None:
+        prior_s = max(0.0, window_s - time_s)
+        time_s, rate_s = time_s + prior_s, rate_s + prior_s * rate(rule.prior_c)
+    return np.asarray(rate_s <= rate(rule.limit_c) * max(time_s, 1e-9))

@@ -1,0 +1,228 @@
+"""A lumped thermal model of box, payload and pack, with what is not known about them carried as a distribution.
+
+C·dT/dt = (T_amb − T)/R − (T − T_m)/R_p while the pack (latent heat E left, melting at T_m) melts or freezes, without
+the second term once it is spent. Neither R (a seal can fail), nor E (a pack loses its cold in the pharmacy), nor R_p
+(how well the pack touches the payload) can be read off a label in flight, so a bank of hypotheses is carried: rows
+are multipliers of the declared R between which a box may switch (interacting multiple models, Blom & Bar-Shalom
+1988), columns are fixed guesses of E at loading and of R_p. Each has its own temperature and pack, moved by the exact
+solution of its equation and corrected by each sample as a scalar Kalman filter.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from statistics import NormalDist
+
+import numpy as np
+from numpy.typing import NDArray
+
+from missions.boxes import Box
+
+Array = NDArray[np.float64]
+
+MULTIPLIERS = np.array([1.3, 1.0, 0.77, 0.59, 0.45, 0.34, 0.25, 0.18, 0.125, 0.09, 0.06, 0.04, 0.025])
+"""of the declared resistance: an intact box scatters by a quarter about its label, an open lid leaves a fortieth"""
+INTACT = np.array([0.24, 0.5, 0.2, 0.03, 0.01, 0.005, 0.004, 0.003, 0.003, 0.002, 0.001, 0.001, 0.001])
+FAILED = np.array([0.0, 0.01, 0.03, 0.06, 0.09, 0.11, 0.13, 0.13, 0.13, 0.11, 0.09, 0.06, 0.05])
+COUPLINGS_K_W = np.array([0.0005, 0.003, 0.008, 0.018, 0.04])
+"""from a pack wrapped round the payload to one at the far end; steps fine enough that resistance need not make up"""
+COUPLING_WEIGHTS = np.array([0.25, 0.25, 0.2, 0.15, 0.15])
+PACK_LEVELS = 12
+EMPTY_WEIGHT = 0.02
+"""chance that the pack is spent whatever was declared: forgotten in the sun, or swapped for a warm one"""
+SWITCH_PER_S = 2e-4
+"""rate at which resistance changes without a flag: about one unseen failure in 80 minutes keeps the filter awake"""
+FLAG_BELIEVED = 0.95
+"""share of the belief in an intact box that moves when lid or seal contact opens"""
+FLAG_CLEARED = 0.5
+"""and back when it closes: staff may have pressed the lid on, the gasket may still be torn"""
+SENSOR_VAR_C2 = 0.1**2
+PROCESS_VAR_C2_S = 0.012**2
+"""what the one-node model leaves out, as a random walk"""
+OUTLIER = 0.01
+"""share of samples that fit no hypothesis, so that one of them does not empty the bank"""
+LONGEST_STEP_S = 10.0
+LONGEST_GAP_S = 1800.0
+FRESH_SHARE = 0.9
+"""of the latent heat in a pack taken from the station's freezer and tempered"""
+FRESH_SD_SHARE = 0.05
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ThermalEstimate:
+    """Belief about one box: arrays are (multiplier, guess); never written to after they are made."""
+
+    box: Box
+    at_s: float
+    weight: Array
+    temp_c: Array
+    var_c2: Array
+    pack_kj: Array
+    coupling_k_w: Array
+    """(guess,)"""
+    flagged: bool
+    """lid open or seal broken, as last reported"""
+
+    @property
+    def mean_c(self) -> float:
+        return float(np.sum(self.weight * self.temp_c))
+
+    @property
+    def resistance_k_w(self) -> float:
+        """Geometric mean of the belief."""
+        log_r = np.log(MULTIPLIERS * self.box.resistance_k_w)
+        return float(np.exp(np.sum(self.weight.sum(axis=1) * log_r)))
+
+    @property
+    def pack_left_kj(self) -> float:
+        return float(np.sum(self.weight * self.pack_kj))
+
+
+def initial(
+    box: Box, temp_c: float, at_s: float, *, pack_left_kj: float | None = None, flagged: bool = False
+) -> ThermalEstimate:
+    """The belief at loading. `pack_left_kj` is what the pharmacy declared; None: anything up to fresh is likely."""
+    levels, weights = _pack_prior(box, pack_left_kj)
+    return _bank(box, temp_c, at_s, FAILED if flagged else INTACT, levels, weights, flagged)
+
+
+def _pack_prior(box: Box, declared_kj: float | None) -> tuple[Array, Array]:
+    fresh = box.pack_latent_kj
+    if declared_kj is None:
+        mean, sd = 0.6 * fresh, 0.3 * fresh
+    else:
+        # A pack is judged by how it feels: a quarter of what is said, and 3 % of a fresh one, either way.
+        mean, sd = declared_kj, max(0.25 * declared_kj, 0.03 * fresh)
+    return _levels(mean, sd, fresh)
+
+
+def _levels(mean_kj: float, sd_kj: float, fresh_kj: float) -> tuple[Array, Array]:
+    """Equally likely levels of a normal distribution cut at 0 and fresh, and the empty pack."""
+    dist = NormalDist(mean_kj, max(sd_kj, 1e-6))
+    low, high = dist.cdf(0.0), dist.cdf(fresh_kj)
+    if high - low < 1e-9:
+        low, high = 0.0, 1.0
+    shares = [low + (high - low) * (i + 0.5) / PACK_LEVELS for i in range(PACK_LEVELS)]
+    levels = [min(fresh_kj, max(0.0, dist.inv_cdf(min(1 - 1e-9, max(1e-9, s))))) for s in shares]
+    weights = np.full(PACK_LEVELS + 1, (1.0 - EMPTY_WEIGHT) / PACK_LEVELS)
+    weights[0] = EMPTY_WEIGHT
+    return np.array([0.0, *levels]), weights
+
+
+def _bank(
+    box: Box, temp_c: float, at_s: float, rows: Array, levels: Array, level_weights: Array, flagged: bool
+) -> ThermalEstimate:
+    pack = np.repeat(levels, len(COUPLINGS_K_W))
+    coupling = np.tile(COUPLINGS_K_W, len(levels))
+    columns = np.repeat(level_weights, len(COUPLINGS_K_W)) * np.tile(COUPLING_WEIGHTS, len(levels))
+    shape = (len(MULTIPLIERS), len(pack))
+    return ThermalEstimate(
+        box=box,
+        at_s=at_s,
+        weight=np.outer(rows / rows.sum(), columns),
+        temp_c=np.full(shape, temp_c),
+        var_c2=np.full(shape, SENSOR_VAR_C2),
+        pack_kj=np.broadcast_to(pack, shape).copy(),
+        coupling_k_w=coupling,
+        flagged=flagged,
+    )
+
+
+def reiced(estimate: ThermalEstimate, at_s: float, pack_kj: float | None = None) -> ThermalEstimate:
+    """The pack was swapped: what is known of the resistance stays, the pack is a fresh one (or as declared)."""
+    box = estimate.box
+    if pack_kj is None:
+        levels, weights = _levels(
+            FRESH_SHARE * box.pack_latent_kj, FRESH_SD_SHARE * box.pack_latent_kj, box.pack_latent_kj
+        )
+    else:
+        levels, weights = _pack_prior(box, pack_kj)
+    rows = estimate.weight.sum(axis=1)
+    return _bank(box, estimate.mean_c, at_s, rows, levels, weights, estimate.flagged)
+
+
+def update(
+    estimate: ThermalEstimate,
+    temp_c: float,
+    ambient_c: float,
+    at_s: float,
+    lid_open: bool | None = None,
+    seal_ok: bool | None = None,
+) -> ThermalEstimate:
+    """The belief after a believed reading. One that is not newer than the belief changes nothing."""
+    dt = at_s - estimate.at_s
+    if dt <= 0.0:
+        return estimate
+    new = _switch(estimate, dt, lid_open, seal_ok)
+    new = _drift(new, min(dt, LONGEST_GAP_S), ambient_c)
+    spread = new.var_c2 + SENSOR_VAR_C2
+    error = temp_c - new.temp_c
+    fit = np.exp(-0.5 * error * error / spread) / np.sqrt(spread)
+    weight = new.weight * (fit + OUTLIER)
+    gain = new.var_c2 / spread
+    return replace(
+        new,
+        at_s=at_s,
+        weight=weight / weight.sum(),
+        temp_c=new.temp_c + gain * error,
+        var_c2=new.var_c2 * (1.0 - gain),
+    )
+
+
+def _switch(estimate: ThermalEstimate, dt: float, lid_open: bool | None, seal_ok: bool | None) -> ThermalEstimate:
+    """Resistance may have changed: by itself, rarely; surely, when a contact says so."""
+    told = lid_open is not None or seal_ok is not None
+    flagged = (lid_open is True or seal_ok is False) if told else estimate.flagged
+    move = _transition(round(min(dt, 60.0), 1), estimate.flagged, flagged)
+    w = estimate.weight
+    mixed = move.T @ w
+    safe = np.maximum(mixed, 1e-300)
+    temp = (move.T @ (w * estimate.temp_c)) / safe
+    pack = (move.T @ (w * estimate.pack_kj)) / safe
+    var = (move.T @ (w * (estimate.var_c2 + estimate.temp_c**2))) / safe - temp**2
+    return replace(estimate, weight=mixed, temp_c=temp, pack_kj=pack, var_c2=np.clip(var, 1e-6, 4.0), flagged=flagged)
+
+
+@lru_cache(maxsize=256)
+def _transition(dt: float, was: bool, flagged: bool) -> Array:
+    n = len(MULTIPLIERS)
+    intact, failed = INTACT / INTACT.sum(), FAILED / FAILED.sum()
+    stray = 0.7 * failed + 0.3 * (failed if flagged else intact)
+    p = min(0.5, SWITCH_PER_S * dt)
+    move = (1.0 - p) * np.eye(n) + p * np.tile(stray, (n, 1))
+    sound = MULTIPLIERS >= 0.7
+    if flagged and not was:
+        move[sound] = (1.0 - FLAG_BELIEVED) * move[sound] + FLAG_BELIEVED * failed
+    elif was and not flagged:
+        move[~sound] = (1.0 - FLAG_CLEARED) * move[~sound] + FLAG_CLEARED * intact
+    move.setflags(write=False)
+    return move
+
+
+def _drift(estimate: ThermalEstimate, dt: float, ambient_c: float) -> ThermalEstimate:
+    """Every hypothesis moved by dt, in steps short enough for one change of regime each."""
+    steps = max(1, int(np.ceil(dt / LONGEST_STEP_S)))
+    temp, pack = estimate.temp_c, estimate.pack_kj
+    r = (MULTIPLIERS * estimate.box.resistance_k_w)[:, None]
+    for _ in range(steps):
+        temp, pack = _advance(estimate.box, r, estimate.coupling_k_w[None, :], temp, pack, ambient_c, dt / steps)
+    return replace(estimate, temp_c=temp, pack_kj=pack, var_c2=estimate.var_c2 + PROCESS_VAR_C2_S * dt)
+
+
+def _advance(
+    box: Box, r: Array, coupling: Array, temp: Array, pack: Array, ambient_c: float, dt: float
+) -> tuple[Array, Array]:
+    """Temperature and pack after dt at constant ambient: the exact solution within a regime."""
+    c, melt, full = 1000.0 * box.capacity_kj_k, box.pack_temp_c, box.pack_latent_kj
+    active = np.where(temp >= melt, pack > 0.0, pack < full) | ((pack > 0.0) & (ambient_c > melt))
+    g, gp = 1.0 / r, np.where(active, 1.0 / coupling, 0.0)
+    settle, tau = (g * ambient_c + gp * melt) / (g + gp), c / (g + gp)
+    decay = np.exp(-dt / tau)
+    with_pack = settle + (temp - settle) * decay
+    taken_kj = gp * ((settle - melt) * dt + (temp - settle) * tau * (1.0 - decay)) / 1000.0
+    over = taken_kj > pack
+    share = np.where(over & active, pack / np.where(taken_kj > 0.0, taken_kj, 1.0), 1.0)
+    at_end = temp + (with_pack - temp) * share
+    free = ambient_c + (at_end - ambient_c) * np.exp(-(1.0 - share) * dt / (r * c))
+    return free, np.clip(pack - taken_kj, 0.0, full)
