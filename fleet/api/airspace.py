@@ -15,6 +15,21 @@ from geofences.formats import geojson
 from missions.plan import Reason
 
 router = APIRouter(prefix="/v1/airspace", tags=["airspace"], responses=problems(401, 403))
+_EXAMPLE = {
+    "type": "Feature",
+    "properties": {
+        "id": "closure-7",
+        "name": "Helicopter work",
+        "role": "keep_out",
+        "restriction": "PROHIBITED",
+        "lower_m": 0,
+        "lower_datum": "AGL",
+        "upper_m": 150,
+        "upper_datum": "AGL",
+        "radius_m": 800,
+    },
+    "geometry": {"type": "Point", "coordinates": [38.17, 7.52]},
+}
 
 
 @router.get(
@@ -42,7 +57,7 @@ async def list_zones(ctx: Ctx, _who: Reader) -> Response:
     openapi_extra={
         "requestBody": {
             "required": True,
-            "content": {"application/geo+json": {"schema": {"type": "object"}}},
+            "content": {"application/geo+json": {"schema": {"type": "object"}, "example": _EXAMPLE}},
         }
     },
 )
@@ -50,8 +65,10 @@ async def add_zone(ctx: Ctx, who: Operator, request: Request) -> AirspaceChange:
     """Adds one zone; flights are re-checked against it at once."""
     text = (await request.body()).decode("utf-8", "replace")
     parsed = await run_in_threadpool(geojson.parse, text, "request")
-    reasons = tuple(Reason("zone_invalid", str(p), "Correct the feature and send it again.") for p in parsed.problems)
-    if reasons:
+    if not parsed.ok:
+        reasons = [
+            Reason("zone_invalid", f"{p.feature_id} {p.field}: {p.text}".strip(" :"), p.fix) for p in parsed.problems
+        ]
         raise ProblemError(422, "The zone is not valid", reasons)
     if len(parsed.zones) != 1:
         found = f"The request holds {len(parsed.zones)} zones."

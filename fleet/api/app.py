@@ -7,17 +7,19 @@ from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from importlib.resources import files
 from pathlib import Path
+from typing import Annotated
 
-from fastapi import FastAPI, Response
+from fastapi import Depends, FastAPI, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from pydantic import BaseModel
 from starlette.datastructures import MutableHeaders
 from starlette.responses import FileResponse, JSONResponse, RedirectResponse
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fleet.api import airspace, orders, problems, vehicles
-from fleet.api.auth import TokenTable
-from fleet.api.deps import Context, Credentials, Ctx, Reader
+from fleet.api.auth import Principal, Role, TokenTable
+from fleet.api.deps import Context, Credentials, Ctx, Reader, principal
 from fleet.api.metrics import FleetCollector, RequestMetrics
 from fleet.api.problems import LastResort, ProblemOut
 from fleet.api.views import HealthOut
@@ -92,6 +94,11 @@ class SecurityHeaders:
         await self._app(scope, receive, sending)
 
 
+class Me(BaseModel):
+    name: str
+    role: Role
+
+
 def _operations(app: FastAPI, registry: CollectorRegistry) -> None:
     @app.get("/healthz", tags=["operations"], response_model=dict[str, str])
     async def healthz() -> dict[str, str]:
@@ -110,6 +117,11 @@ def _operations(app: FastAPI, registry: CollectorRegistry) -> None:
         known = credentials is not None and ctx.auth.find(credentials.credentials) is not None
         checks = {part: state if known or state == "ok" else "not ok" for part, state in health.checks.items()}
         return JSONResponse({"ready": health.ready, "checks": checks}, 200 if health.ready else 503)
+
+    @app.get("/v1/me", tags=["operations"], response_model=Me, responses=orders.problems(401))
+    async def me(who: Annotated[Principal, Depends(principal)]) -> Me:
+        """Whose token this is."""
+        return Me(name=who.name, role=who.role)
 
     @app.get(
         "/metrics",

@@ -110,7 +110,7 @@ def _http_reason(request: Request, error: HTTPException) -> Reason:
     if error.status_code == 404:
         return Reason("no_such_path", f"There is nothing at {path}.", "See /openapi.json for what there is.")
     if error.status_code == 405:
-        allowed = (error.headers or {}).get("Allow", "another method")
+        allowed = (error.headers or {}).get("Allow") or "another method"
         return Reason("method_not_allowed", f"{path} does not take {request.method}.", f"Use {allowed}.")
     if error.status_code == 413:
         return Reason("body_too_large", str(error.detail), "Send less in one request.")

@@ -1,0 +1,98 @@
+// The lists at the side: alarms, vehicles, orders.
+
+import { $, h, keyed, refill } from "./dom.js";
+import { LINKS, VERDICTS, age, clock, number, stateTone, until, words } from "./format.js";
+import { tint } from "./map.js";
+import { fleetNow, heardAge, state } from "./state.js";
+
+export function verdictChip(verdict) {
+  if (!verdict) return null;
+  const [sign, text, tone] = VERDICTS[verdict] ?? ["?", verdict, "warn"];
+  return h("span", { class: `chip ${tone}` }, `${sign} ${text}`);
+}
+
+export function linkChip(entry) {
+  const [sign, text, tone] = LINKS[entry.view.link] ?? ["?", entry.view.link, "warn"];
+  const when = entry.view.link === "up" ? "" : `, ${age(heardAge(entry))}`;
+  return h("span", { class: `chip ${tone}` }, `${sign} ${text}${when}`);
+}
+
+export const faultLines = (faults) => faults.map((text) => h("span", { class: "fault" }, `⚠ ${text}`));
+
+const fact = (name, value) => h("span", { class: "fact" }, h("i", {}, name), h("b", {}, value));
+
+export function alarms(onDismiss) {
+  keyed($("alarms"), state.alarms.slice(0, 5), (alarm) => alarm.id,
+    (alarm) => h("div", { class: "alarm" },
+      h("span", {}, "⚠ "), h("span", { class: "grow" },
+        h("b", {}, [alarm.vehicle_id, alarm.order_id].filter(Boolean).join(" · ") || "Fleet"), ` ${alarm.text} `,
+        h("time", { class: "muted" }, clock(alarm.at))),
+      h("button", { class: "quiet", "aria-label": `Dismiss alarm: ${alarm.text}`, onclick: () => onDismiss(alarm.id) }, "✕")),
+    () => {});
+}
+
+export function vehicles(onSelect) {
+  const entries = [...state.vehicles.values()].sort((a, b) => a.view.vehicle_id.localeCompare(b.view.vehicle_id, "en", { numeric: true }));
+  keyed($("vehicles"), entries, (entry) => entry.view.vehicle_id,
+    (entry) => h("button", { class: "card", "data-vehicle": entry.view.vehicle_id, onclick: () => onSelect(entry.view.vehicle_id) }),
+    (card, entry) => {
+      const v = entry.view;
+      card.setAttribute("aria-pressed", state.selected === v.vehicle_id);
+      card.classList.toggle("stale", v.link !== "up");
+      const eta = v.eta ? `${clock(v.eta)} (${until(v.eta, fleetNow())})` : "–";
+      const stale = v.link === "up" ? "" : age(heardAge(entry));
+      refill(card, [v.link, stale, v.phase, v.mode, v.armed, v.order_id, eta, number(v.battery_pct), number(v.box_temp_c, 1),
+        v.verdict, v.faults, v.decision, v.authority, number(v.alt_agl_m), number(v.ground_speed_m_s)], () => [
+        h("span", { class: "row" },
+          swatch(entry), h("b", { class: "name" }, v.vehicle_id),
+          h("span", { class: "grow" }, words(v.phase ?? (v.armed ? "armed" : "idle"))),
+          v.authority ? null : h("span", { class: "chip bad" }, "✋ stood down"),
+          linkChip(entry)),
+        h("span", { class: "facts" },
+          fact("ETA", eta), fact("Battery", number(v.battery_pct, 0, "%")), fact("Box", number(v.box_temp_c, 1, "°C")),
+          fact("Height", number(v.alt_agl_m, 0, "m")), fact("Speed", number(v.ground_speed_m_s, 0, "m/s")),
+          fact("Order", v.order_id ?? "–")),
+        verdictChip(v.verdict),
+        ...faultLines(v.faults),
+        v.decision && h("span", { class: "decision" }, v.decision),
+      ]);
+    });
+  if (!entries.length) $("vehicles").textContent = "No vehicles are configured.";
+}
+
+function swatch(entry) {
+  const mark = h("span", { class: "swatch", "aria-hidden": "true" }, "▲");
+  mark.style.color = tint(entry);
+  return mark;
+}
+
+export function orders(onSelect) {
+  const list = [...state.orders.values()]
+    .sort((a, b) => Number(a.final) - Number(b.final) || b.requested_at.localeCompare(a.requested_at))
+    .slice(0, 60);
+  const parent = $("orders");
+  if (!list.length) {
+    parent.replaceChildren(h("p", { class: "muted" }, "No orders yet."));
+    return;
+  }
+  parent.querySelector("p")?.remove();
+  keyed(parent, list, (order) => order.order_id,
+    (order) => h("button", { class: "card order", "data-order": order.order_id,
+      onclick: () => onSelect(state.orders.get(order.order_id)?.vehicle_id) }),
+    (card, o) => {
+      const eta = o.eta && !o.final ? `${clock(o.eta)} (${until(o.eta, fleetNow())})` : "–";
+      card.disabled = !o.vehicle_id;
+      refill(card, [o.state, o.phase, eta, o.verdict, o.vehicle_id, o.decision, o.reasons], () => [
+        h("span", { class: "row" },
+          h("b", { class: "name" }, o.order_id),
+          h("span", { class: "grow" }, `${o.product_id} → ${o.destination_site}`),
+          h("span", { class: `chip ${stateTone(o.state)}` }, words(o.state))),
+        h("span", { class: "facts" },
+          fact("ETA", eta), fact("Due", clock(o.deadline)), fact("Priority", o.priority),
+          fact("Vehicle", o.vehicle_id ?? "–"), fact("Phase", words(o.phase)), fact("Box", o.box_id ?? "–")),
+        verdictChip(o.verdict),
+        ...o.reasons.map((reason) => h("span", { class: "fault" }, `⚠ ${reason.text}${reason.fix ? ` ${reason.fix}` : ""}`)),
+        o.decision && h("span", { class: "decision" }, o.decision),
+      ]);
+    });
+}
