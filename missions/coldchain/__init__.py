@@ -4,5 +4,6 @@
 - `samples`: sensor truth. A reading is judged before it is believed; a bad sensor is never read as in range.
 - `assess`: pure incremental assessment (mean kinetic temperature, time per band, alarms, budget) and the verdict.
 - `monitor`: one box on one order: samples in, in whatever order they come, the same verdict out.
-- `thermal`: a lumped model of box and pack, estimated on line, and its forecasts for each way to go on.
+- `thermal`: a lumped model of box and pack as a bank of hypotheses, estimated on line.
+- `outlook`: its forecasts, and the chance of arriving in range, for each way to go on.
 """

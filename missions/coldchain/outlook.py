@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from math import sqrt
 
 import numpy as np
+from numpy.typing import NDArray
 
 from missions.boxes import Box
 from missions.coldchain import thermal
-from missions.coldchain.assess import ACTIVATION_K, ZERO_C_K, Assessment, Rules, rate
+from missions.coldchain.assess import ACTIVATION_K, ZERO_C_K, Assessment, Rules, rate, start
 from missions.coldchain.thermal import Array, ThermalEstimate
 from missions.decision.types import Forecast
 
@@ -52,7 +53,7 @@ class Outlook:
     def __init__(
         self,
         estimate: ThermalEstimate,
-        assessment: Assessment,
+        assessment: Assessment | None,
         rules: Rules,
         ambient_c: float,
         now_s: float,
@@ -61,7 +62,7 @@ class Outlook:
         swap_s: float = SWAP_S,
     ) -> None:
         self._box = estimate.box
-        self._assessment = assessment
+        self._assessment = start(rules) if assessment is None else assessment
         self._rules = rules
         self._ambient_c = ambient_c
         self._start_s = estimate.at_s
@@ -101,6 +102,19 @@ class Outlook:
         return np.concatenate([first, second[1:]]), np.concatenate([before, after[:, 1:]], axis=1)
 
 
+def outlook_at(
+    estimate: ThermalEstimate,
+    assessment: Assessment | None,
+    rules: Rules,
+    ambient_c: float,
+    now_s: float,
+    arrive_s: float,
+    reice_at_s: float | None = None,
+) -> tuple[Forecast, float]:
+    """One way alone; for several ways of one box at one time make one `Outlook` and ask it."""
+    return Outlook(estimate, assessment, rules, ambient_c, now_s)(arrive_s, reice_at_s)
+
+
 def _likeliest(estimate: ThermalEstimate) -> _Bank:
     flat = estimate.weight.ravel()
     order = np.argsort(-flat, kind="stable")[:KEPT_MOST]
@@ -134,7 +148,7 @@ def follow(box: Box, bank: _Bank, temp_c: Array, pack_kj: Array, ambient_c: floa
     decay = np.exp(-t_s[None, :] / tau[:, None])
     with_pack = settle[:, None] + offset[:, None] * decay
     taken = gp[:, None] * ((settle - melt)[:, None] * t_s[None, :] + (offset * tau)[:, None] * (1.0 - decay))
-    over = np.array((taken if warming else -taken) >= store[:, None], ndmin=2)
+    over: NDArray[np.bool_] = np.greater_equal(taken if warming else -taken, store[:, None])
     over[:, 0] = store <= 0.0
     if not over.any():
         return with_pack
