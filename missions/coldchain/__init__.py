@@ -5,5 +5,5 @@
 - `assess`: pure incremental assessment (mean kinetic temperature, time per band, alarms, budget) and the verdict.
 - `monitor`: one box on one order: samples in, in whatever order they come, the same verdict out.
 - `thermal`: a lumped model of box and pack as a bank of hypotheses, estimated on line.
-- `outlook`: its forecasts, and the chance of arriving in range, for each way to go on.
+- `forecast`: what it foretells, and the chance of arriving in range, for each way to go on.
 """

@@ -148,11 +148,11 @@ def follow(box: Box, bank: _Bank, temp_c: Array, pack_kj: Array, ambient_c: floa
     decay = np.exp(-t_s[None, :] / tau[:, None])
     with_pack = settle[:, None] + offset[:, None] * decay
     taken = gp[:, None] * ((settle - melt)[:, None] * t_s[None, :] + (offset * tau)[:, None] * (1.0 - decay))
-    over: NDArray[np.bool_] = np.greater_equal(taken if warming else -taken, store[:, None])
+    over = np.greater_equal(taken if warming else -taken, store[:, None])
     over[:, 0] = store <= 0.0
     if not over.any():
         return with_pack
-    spent = over.any(axis=1)
+    spent: NDArray[np.bool_] = np.asarray(over.any(axis=1))
     last = np.where(spent, np.maximum(np.argmax(over, axis=1), 1), len(t_s) - 1)
     rows = np.arange(len(last))
     a, b = np.abs(taken[rows, last - 1]), np.abs(taken[rows, last])
