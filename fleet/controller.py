@@ -10,13 +10,11 @@ from dataclasses import replace
 from math import atan2, degrees, hypot
 from typing import Any
 
-from missions.routing.conflict import progress
-
 from fleet.api.views import airspace_json, alarm_json, order_json, vehicle_json
 from fleet.clock import Clock
 from fleet.runtime.boxdesk import BoxDesk
 from fleet.runtime.hub import Hub
-from fleet.runtime.ledger import AIRSPACE_STREAM, Ledger, Note, OrderEntry, order_stream
+from fleet.runtime.ledger import Ledger, Note, OrderEntry, order_stream
 from fleet.runtime.supervisor import Supervisor
 from fleet.service import (
     CustodyStep,
@@ -37,7 +35,8 @@ from missions.delivery import AIRBORNE_PHASES, Flight, holds
 from missions.lastline import if_link_dies
 from missions.options import World, nearest_hub
 from missions.orders import IllegalTransitionError, Order, OrderEvent, OrderState
-from missions.plan import Infeasible, Plan, Reason
+from missions.plan import Infeasible, Reason
+from missions.routing.conflict import progress
 from missions.sites import Site
 
 MAX_WRONG_CODES = 5
@@ -64,6 +63,7 @@ class Controller:
         supervisor: Supervisor,
         world: Callable[[], World],
         code_secret: bytes,
+        air_c: Callable[[float], float],
         checks: Callable[[], dict[str, str]],
     ) -> None:
         self._clock = clock
@@ -73,6 +73,7 @@ class Controller:
         self._supervisor = supervisor
         self._world = world
         self._code_secret = code_secret
+        self._air_c = air_c
         self._checks = checks
         self.hub = Hub(self._render)
         ledger.changed = self._changed
@@ -97,7 +98,7 @@ class Controller:
             return self._same_again(conflict.stored, fingerprint)
         except StoreUnavailableError as e:
             return Refused(503, f"The order could not be stored: {e}", (Reason(*_NO_STORE),))
-        await self._supervisor.judge(made.order_id)
+        await self._supervisor.judge(made.order_id, now_s)
         self._supervisor.dispatch_soon()
         return self._order_view(self._ledger.orders[made.order_id])
 
@@ -188,8 +189,9 @@ class Controller:
             return self._not_now(entry, "too many wrong codes were given; an operator must settle the receipt")
         if entry.state is not OrderState.RELEASED:
             return self._not_now(entry, f"it is {entry.state}, not released")
-        if verdict_seen != (entry.verdict or "unknown"):
-            text = f"the cold verdict is {entry.verdict or 'unknown'}: {entry.verdict_why or 'no sample'}; it must be read first"
+        verdict, why = self._verdict(entry)
+        if verdict_seen != verdict:
+            text = f"the cold verdict is {verdict}: {why}; it must be read first"
             return self._not_now(entry, text, code="verdict_not_seen", fix="Show the order's verdict and send it back.")
         if not hmac.compare_digest(code.encode(), self._code(order_id).encode()):
             note = Note(order_stream(order_id), "wrong_code", {"actor": actor})
@@ -197,8 +199,19 @@ class Controller:
             return _refused(
                 422, "Wrong code", "wrong_code", "The code does not belong to this order.", "Read it again."
             )
-        body = {"step": "receipt", "actor": actor, "verdict_seen": verdict_seen}
-        return await self._order_step(entry, OrderEvent.RECEIVE, Note(order_stream(order_id), "custody", body))
+        body = {"step": "receipt", "actor": actor, "verdict_seen": verdict_seen, "why": why}
+        note = Note(order_stream(order_id), "custody", body)
+        answer = await self._order_step(entry, OrderEvent.RECEIVE, note, verdict=verdict, verdict_why=why)
+        if not isinstance(answer, Refused) and entry.box_id is not None:
+            self._boxes.free(entry.box_id)
+        return answer
+
+    def _verdict(self, entry: OrderEntry) -> tuple[str, str]:
+        """The newest cold verdict: from the box while its samples still come, else as last written down."""
+        view = self._boxes.view(entry.box_id, self._clock.now_s()) if entry.box_id and not entry.is_final else None
+        if view is not None:
+            return view.verdict.value, view.why
+        return entry.verdict or "unknown", entry.verdict_why or "no sample was received"
 
     async def custody(
         self, order_id: str, step: CustodyStep, *, actor: str, detail: dict[str, Any]
@@ -210,31 +223,32 @@ class Controller:
         flight = self._flight(entry)
         match step:
             case CustodyStep.SEAL:
-                self._boxes.loaded(entry.box_id or "", detail.get("pack_left_kj"))
-                return await self._order_step(entry, OrderEvent.SEALED, note)
+                answer = await self._order_step(entry, OrderEvent.SEALED, note)
+                if not isinstance(answer, Refused) and entry.box_id is not None:
+                    self._boxes.sealed(entry.box_id, detail.get("pack_left_kj"), self._clock.now_s())
+                return answer
             case CustodyStep.REICED:
                 session = self._supervisor.sessions.get(entry.vehicle_id or "")
                 if flight is None or session is None or flight.phase is not FlightPhase.REICING:
                     return self._not_now(entry, "its vehicle is not on the ground at a re-icing station")
-                await self._ledger.write(note)
-                self._boxes.reiced(flight.box.box_id)
-                await session.reiced()
+                self._boxes.reiced(flight.box.box_id, self._clock.now_s())
+                await session.reiced(note)
                 return self._order_view(self._ledger.orders[order_id])
             case CustodyStep.BOX_BACK:
-                if entry.box_id is None or flight is not None:
-                    return self._not_now(entry, "it has no box that could come back")
-                await self._ledger.write(note)
-                self._boxes.back(entry.box_id)
-                self._supervisor.dispatch_soon()
-                return self._order_view(entry)
+                if not entry.box_away or not entry.is_final:
+                    return self._not_now(entry, "it has no empty box that could come back")
+                await self._ledger.write(note, order_id=order_id, order_changes={"box_away": False})
+                return self._order_view(self._ledger.orders[order_id])
             case CustodyStep.LOAD | CustodyStep.HAND_OVER:
                 await self._ledger.write(note)
                 return self._order_view(entry)
 
-    async def _order_step(self, entry: OrderEntry, event: OrderEvent, note: Note) -> OrderView | Refused:
+    async def _order_step(
+        self, entry: OrderEntry, event: OrderEvent, note: Note, **changes: Any
+    ) -> OrderView | Refused:
         order_id = entry.order.order_id
         try:
-            await self._ledger.write(note, order_id=order_id, order_events=(event,))
+            await self._ledger.write(note, order_id=order_id, order_events=(event,), order_changes=changes)
         except IllegalTransitionError as e:
             return self._not_now(entry, str(e))
         except StoreUnavailableError as e:
@@ -269,7 +283,7 @@ class Controller:
             entry = self._ledger.orders.get(order_id)
             if entry is not None and entry.is_final and self._flight(entry) is None:
                 head = self._store.head(stream)
-                if head is None or event.seq >= head.seq:
+                if head is None or event.seq >= head[0]:
                     return
 
     async def quote(self, request: OrderRequest) -> Quote | Refused:
@@ -282,10 +296,13 @@ class Controller:
         made, type_name = self._supervisor.quote(order, self._clock.now_s())
         if isinstance(made, Infeasible):
             return Refused(422, "No route", made.reasons)
-        return Quote(made, type_name, cold_ok=self._boxes.fresh_box_ok(order, made.arrive_s - made.depart_s))
+        air_c = self._air_c(made.cruise_agl_m)
+        return Quote(made, type_name, cold_ok=self._boxes.fresh_box_ok(order, made.arrive_s - made.depart_s, air_c))
 
     def _order_view(self, entry: OrderEntry) -> OrderView:
         flight = self._flight(entry)
+        bound = entry.box_id is not None and not entry.is_final
+        verdict, why = self._verdict(entry) if bound else (entry.verdict, entry.verdict_why)
         return OrderView(
             order=entry.order,
             state=entry.state,
@@ -294,8 +311,8 @@ class Controller:
             box_id=entry.box_id,
             eta_s=self._eta_s(flight) if not entry.is_final else None,
             phase=flight.phase.value if flight is not None else None,
-            verdict=entry.verdict,
-            verdict_why=entry.verdict_why,
+            verdict=verdict,
+            verdict_why=why,
             confirmation_code=self._code(entry.order.order_id),
             decision=entry.decision,
         )
@@ -453,6 +470,3 @@ class Controller:
     def health(self) -> Health:
         checks = self._checks()
         return Health(ready=all(v == "ok" for v in checks.values()), checks=checks)
-
-
-__all__ = ["AIRSPACE_STREAM", "Controller", "Plan"]

@@ -24,7 +24,7 @@ TURNAROUND_S = 60.0
 """time on the pad of a re-icing station besides the swap itself: spool-down, checks, upload"""
 
 Outlook = Callable[[float, float | None], tuple[Forecast | None, float | None]]
-"""(arrive_s, reice_at_s) → product temperature and probability of being in range there"""
+"""(arrive_s, time of the pack swap or None) → product temperature and probability of being in range there"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,8 +170,7 @@ def _continue(s: Situation, plan: Plan) -> Candidate:
     total_s = plan.arrive_s - plan.depart_s
     share = at.remaining_m / plan.length_m if plan.length_m > 0 else 0.0
     arrive_s = s.now_s + total_s * share
-    reice_at_s = arrive_s if s.flight.directive is CandidateKind.REICE else None
-    return _candidate(s, CandidateKind.CONTINUE, plan, energy, arrive_s, reice_at_s)
+    return _candidate(s, CandidateKind.CONTINUE, plan, energy, arrive_s, None)
 
 
 def _reroute(s: Situation, plan: Plan) -> Candidate | None:
@@ -179,8 +178,7 @@ def _reroute(s: Situation, plan: Plan) -> Candidate | None:
     other = _plan_from_here(s, goal, plan.ending, "reroute")
     if other is None:
         return None
-    reice_at_s = other.arrive_s if s.flight.directive is CandidateKind.REICE else None
-    return _candidate(s, CandidateKind.REROUTE, other, _planned_end(other), other.arrive_s, reice_at_s)
+    return _candidate(s, CandidateKind.REROUTE, other, _planned_end(other), other.arrive_s, None)
 
 
 def _reice(s: Situation, station: Site) -> Candidate | None:
@@ -207,7 +205,9 @@ def _reice(s: Situation, station: Site) -> Candidate | None:
     )
     if isinstance(second, Infeasible):
         return None
-    return _candidate(s, CandidateKind.REICE, first, _planned_end(second), second.arrive_s, first.arrive_s)
+    return _candidate(
+        s, CandidateKind.REICE, first, _planned_end(second), second.arrive_s, first.arrive_s + station.reice_s
+    )
 
 
 def _landing(s: Situation, kind: CandidateKind, site: Site) -> Candidate | None:

@@ -7,7 +7,7 @@ the write.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -37,6 +37,8 @@ class OrderEntry:
     decision: str | None = None
     verdict: str | None = None
     verdict_why: str | None = None
+    box_away: bool = False
+    """handed over with the product and not back yet"""
 
     @property
     def is_final(self) -> bool:
@@ -98,6 +100,10 @@ class Ledger:
 
     # changing
 
+    def note(self, note: Note) -> Awaitable[object]:
+        """An event that changes nothing here. Queued at once; await it to know that it is durable."""
+        return self._store.commit(events=[NewEvent(note.stream, self._clock.now_s(), note.kind, note.body)])
+
     async def write(
         self,
         *notes: Note,
@@ -108,8 +114,8 @@ class Ledger:
     ) -> None:
         """Applies the change and returns when it is durable. Order events are taken one after the other.
 
-        Raises IllegalTransitionError with nothing changed if the order's table has no such row, and StoreUnavailableError
-        if it could not be written; memory then holds what really happened and the next write carries it.
+        Raises IllegalTransitionError with nothing changed if the order's table has no such row, and
+        StoreUnavailableError if it could not be written; memory then holds what really happened and the next write carries it.
         """
         puts: list[Put] = []
         events = [NewEvent(n.stream, self._clock.now_s(), n.kind, n.body) for n in notes]
@@ -134,7 +140,7 @@ class Ledger:
         await self._store.commit(events=events, puts=puts)
 
     async def add_order(self, entry: OrderEntry, idempotency: IdempotencyKey) -> None:
-        """A new order: durable before it exists for anybody else. Raises IdempotencyConflictError if the key is taken."""
+        """A new order: durable before it exists for others. Raises IdempotencyConflictError if the key is taken."""
         order_id = entry.order.order_id
         body = {"order": to_json(entry.order), "requester": entry.requester}
         await self._store.commit(

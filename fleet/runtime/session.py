@@ -13,7 +13,6 @@ from typing import Any
 
 import structlog
 from missions.decision.engine import decide
-from missions.routing.conflict import first_conflict, progress
 
 from fleet.clock import Clock
 from fleet.mavlink.port import Outcome, UploadOutcome, VehiclePort, Verdict
@@ -50,6 +49,7 @@ from missions.delivery import (
 from missions.options import Situation, World, candidates, energy_end, gross_payload_kg, plan_to
 from missions.orders import OrderEvent, OrderState
 from missions.plan import Ending, Infeasible, Plan
+from missions.routing.conflict import first_conflict, progress
 from missions.sites import Site
 from missions.snapshot import BoxVerdict, VehicleState, Wind
 from missions.vehicles import Vehicle
@@ -83,6 +83,8 @@ class Surroundings:
     """True, once, when launch spacing at the flight's site and the pad at its goal allow it to go"""
     notify: Callable[[str], None]
     """tells the live stream that this vehicle's view has changed"""
+    auto_reice: bool
+    """the pack swap is taken as done after the station's time for it: nobody confirms it"""
 
 
 @dataclass(slots=True)
@@ -157,11 +159,11 @@ class Session:
         self.wake()
         return None
 
-    async def reiced(self) -> None:
+    async def reiced(self, custody: Note) -> None:
         """The station's staff have swapped the pack: plan the rest of the way."""
         flight = replace(self.flight, phase=next_phase(self.flight.phase, FlightEvent.REICED), intent=Intent.WAIT)
         flight = replace(flight, plan=None, held=None, directive=CandidateKind.CONTINUE, expected=frozenset())
-        await self._set(flight, Note(order_stream(flight.order_id), "phase", {"phase": flight.phase.value}))
+        await self._set(flight, custody, self._note("phase", phase=flight.phase.value, event="reiced"))
         self.wake()
 
     # the loop
@@ -206,6 +208,11 @@ class Session:
             await self._decide(state, now_s)
         elif self.flight.phase in (FlightPhase.PREPARING, FlightPhase.READY):
             await self._prepare(state, now_s)
+        elif self.flight.phase is FlightPhase.REICING and self._around.auto_reice:
+            station = self._around.world().sites.get(self.flight.goal_site)
+            if station is not None and now_s - (self.flight.arrived_s or now_s) >= station.reice_s:
+                self._around.boxes.reiced(self.flight.box.box_id, now_s)
+                await self.reiced(self._note("custody", step="reiced", actor="automatic"))
         self._steer(state, now_s)
 
     async def _set(self, flight: Flight, *notes: Note, order_event: OrderEvent | None = None, **order: Any) -> None:
@@ -499,7 +506,9 @@ class Session:
         )
         flight = self._adopt(flight, decision)
         box = snapshot.box
-        verdict = {"verdict": box.verdict.value, "verdict_why": box.why} if box is not None else {}
+        verdict: dict[str, Any] = {}
+        if box is not None:
+            verdict = {"verdict": box.verdict.value, "verdict_why": box.why}
         await self._set(flight, note, decision=decision.sentence, **verdict)
 
     def _adopt(self, flight: Flight, decision: Decision) -> Flight:
@@ -633,13 +642,14 @@ class Session:
     async def _released(self, sign: ReleaseState, state: VehicleState) -> None:
         flight = self.flight
         view = self._around.boxes.view(flight.box.box_id, self._clock.now_s())
-        verdict = {"verdict": view.verdict.value, "verdict_why": view.why} if view is not None else {}
+        verdict: dict[str, Any] = {}
+        if view is not None:
+            verdict = {"verdict": view.verdict.value, "verdict_why": view.why}
         note = self._note("custody", step="release", confirmed=sign.value, state=_brief(state), **verdict)
         flight = replace(
             flight, phase=next_phase(flight.phase, FlightEvent.RELEASED), release=sign, payload_on_board=False
         )
-        await self._set(flight, note, order_event=OrderEvent.RELEASE, **verdict)
-        self._around.boxes.seal_verdict(flight.box.box_id)
+        await self._set(flight, note, order_event=OrderEvent.RELEASE, box_away=True, **verdict)
         await self._turn_home()
 
     async def _begin_release(self, state: VehicleState, now_s: float) -> None:

@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import structlog
-from missions.dispatch import Cost, dispatch
 
 from fleet.clock import Clock
+from fleet.config import Handling
 from fleet.mavlink.port import VehiclePort
 from fleet.records.codec import to_json
 from fleet.runtime.boxdesk import BoxDesk
@@ -21,6 +21,7 @@ from missions.boxes import Box
 from missions.coldchain.product import Product
 from missions.decision.types import FlightPhase, Policy
 from missions.delivery import NEAR_SITE_M, Flight, Intent, in_air
+from missions.dispatch import Cost, dispatch
 from missions.options import World, plan_to
 from missions.orders import Order, OrderEvent, OrderState
 from missions.plan import Ending, Infeasible, Plan, Reason
@@ -44,8 +45,7 @@ class Fleet:
     products: Mapping[str, Product]
     policy: Policy
     policy_hash: str
-    auto_load: bool
-    """loading and sealing are taken as done at assignment (simulation and tests without people)"""
+    handling: Handling
 
 
 class Supervisor:
@@ -83,6 +83,7 @@ class Supervisor:
             free_sites=self._free_sites,
             take_launch_slot=self._take_launch_slot,
             notify=notify,
+            auto_reice=fleet.handling.auto_reice,
         )
 
     async def run(self) -> None:
@@ -171,7 +172,7 @@ class Supervisor:
     async def _dispatch(self, tasks: asyncio.TaskGroup) -> None:
         now_s = self._clock.now_s()
         for entry in [e for e in self._ledger.orders.values() if e.state is OrderState.REQUESTED]:
-            await self._judge(entry, now_s)
+            await self.judge(entry.order.order_id, now_s)
         waiting = [e for e in self._ledger.orders.values() if e.state is OrderState.ACCEPTED]
         waiting = [e for e in waiting if not await self._expired(e, now_s)]
         if not waiting:
@@ -192,12 +193,13 @@ class Supervisor:
                 note = Note(order_stream(order_id), "not_assigned", {"reasons": to_json(why)})
                 await self._ledger.write(note, order_id=order_id, order_changes={"reasons": why})
 
-    async def _judge(self, entry: OrderEntry, now_s: float) -> None:
+    async def judge(self, order_id: str, now_s: float) -> None:
         """Accepts an order that some vehicle of the fleet could fly with a full battery; refuses it with reasons."""
-        reasons = self.why_not(entry.order, now_s)
+        reasons = self.why_not(self._ledger.orders[order_id].order, now_s)
+        if self._ledger.orders[order_id].state is not OrderState.REQUESTED:
+            return
         event = OrderEvent.REFUSE if reasons else OrderEvent.ACCEPT
-        note = Note(order_stream(entry.order.order_id), "judged", {"reasons": to_json(reasons)})
-        order_id = entry.order.order_id
+        note = Note(order_stream(order_id), "judged", {"reasons": to_json(reasons)})
         await self._ledger.write(note, order_id=order_id, order_events=(event,), order_changes={"reasons": reasons})
 
     async def _expired(self, entry: OrderEntry, now_s: float) -> bool:
@@ -367,10 +369,12 @@ class Supervisor:
         )
         notes = [Note(order_stream(order_id), "assigned", {"vehicle_id": vehicle_id, "box_id": box.box_id})]
         events = [OrderEvent.ASSIGN, OrderEvent.BEGIN_LOADING]
-        if self.fleet.auto_load:
+        if self.fleet.handling.auto_load:
             notes.append(Note(order_stream(order_id), "custody", {"step": "seal", "actor": "automatic"}))
             events.append(OrderEvent.SEALED)
         changes = {"flight_id": flight.flight_id, "vehicle_id": vehicle_id, "box_id": box.box_id, "reasons": ()}
         self._boxes.bind(box, entry.order, self.fleet.products[entry.order.product_id])
         await self._ledger.write(*notes, flight=flight, order_id=order_id, order_events=events, order_changes=changes)
+        if self.fleet.handling.auto_load:
+            self._boxes.sealed(box.box_id, None, now_s)
         self._start(tasks, flight)

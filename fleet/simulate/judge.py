@@ -72,8 +72,8 @@ def judge(
             findings.append(
                 Finding(name, f"decides to {' or '.join(expect.decision)}", met, ", ".join(chosen) or "none")
             )
-        for zone_id in expect.never_inside:
-            findings.append(_never_inside(name, view.order.order_id, zone_id, tracks, zones))
+        order_id = view.order.order_id
+        findings += [_never_inside(name, order_id, zone_id, tracks, zones) for zone_id in expect.never_inside]
     return findings
 
 
@@ -103,7 +103,7 @@ def _never_inside(
         if shape is None:
             assert isinstance(outline, Circle)
             shape = shapely.Point(0.0, 0.0).buffer(outline.radius_m)
-        xy = frame.to_xy([LatLon(p.lat_deg, p.lon_deg) for p in points]) if points else []
+        xy = frame.to_xy([LatLon(p.lat_deg, p.lon_deg) for p in points])
         inside += sum(shape.contains(shapely.Point(x, y)) for x, y in xy)
-    met = bool(points) and inside == 0
+    met = len(points) > 0 and inside == 0
     return Finding(name, f"never inside {zone_id}", met, f"{inside} of {len(points)} positions inside")

@@ -70,15 +70,19 @@ async def simulator(spec: dict[str, Any], log: Path) -> AsyncIterator[Simulator]
     try:
         await asyncio.wait({reading, ready}, timeout=30.0, return_when=asyncio.FIRST_COMPLETED)
         if not sim.ready.is_set():
-            said = log.read_text(errors="replace").strip().splitlines()
-            raise SimulatorError(f"the simulator did not start: {said[-1] if said else 'no word from it'} (see {log})")
+            raise SimulatorError(f"the simulator did not start: {_last_words(log)} (see {log})")
         yield sim
     finally:
         await end(process)
         for task in (ready, reading):
             task.cancel()
         await asyncio.gather(ready, reading, return_exceptions=True)
-        Path(file.name).unlink(missing_ok=True)
+        await asyncio.to_thread(Path(file.name).unlink, missing_ok=True)
+
+
+def _last_words(log: Path) -> str:
+    said = log.read_text(errors="replace").strip().splitlines()
+    return said[-1] if said else "no word from it"
 
 
 async def end(process: asyncio.subprocess.Process) -> None:

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from sitl.broker import start_broker
+
 from fleet.app import Running, running
 from fleet.clock import ScaledClock
 from fleet.config import ConfigError, FleetConfig, Handling, Problem, load_config
@@ -20,7 +22,6 @@ from fleet.simulate.scenario import Scenario
 from geofences.formats import load_airspace_text
 from geofences.volumes import Zone
 from missions.sites import SiteKind
-from sitl.broker import start_broker
 
 Say = Callable[[str, dict[str, Any]], None]
 
@@ -120,7 +121,7 @@ async def embedded(
     scenario: Scenario, *, speed: float, folder: Path, api_port: int
 ) -> AsyncIterator[tuple[Running, Simulator, ScaledClock]]:
     """Broker, simulator and controller, ended in the other order whatever happens."""
-    folder.mkdir(parents=True, exist_ok=True)
+    await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
     clock = ScaledClock(speed, epoch_s=scenario.start_s, monotonic_s=time.monotonic())
     config = load_config(scenario.fleet_path)
     async with contextlib.AsyncExitStack() as stack:

@@ -111,7 +111,8 @@ def load_scenario(path: Path) -> Scenario:
     try:
         file = ScenarioFile.model_validate(document.data)
     except ValidationError as e:
-        problems.add_validation(document, ScenarioFile, e)
+        for details in e.errors(include_url=False):
+            problems.add_details(document, ScenarioFile, details)
         problems.raise_if_any()
         raise
     here = path.parent
@@ -121,7 +122,9 @@ def load_scenario(path: Path) -> Scenario:
     names = [o.name for o in file.orders]
     for i, closure in enumerate(file.closures):
         if not closures[i].is_file():
-            problems.add(document, ("closures", i, "file"), f"names {closures[i]}, which does not exist", "Check the path")
+            problems.add(
+                document, ("closures", i, "file"), f"names {closures[i]}, which does not exist", "Check the path"
+            )
         if closure.when_order not in names:
             fix = did_you_mean(closure.when_order, names)
             problems.add(document, ("closures", i, "when_order"), f"{closure.when_order!r} is no order", fix)

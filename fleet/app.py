@@ -1,0 +1,169 @@
+"""The composition root: the one place where the controller's parts are made and joined."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+from collections.abc import AsyncIterator, Coroutine
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from fleet.api.app import create_app
+from fleet.api.auth import Principal, TokenTable
+from fleet.api.server import serve
+from fleet.clock import Clock
+from fleet.coldbox import ColdBoxFeed
+from fleet.config import ApiToken, ConfigError, FleetConfig, Problem, data_dir
+from fleet.controller import Controller
+from fleet.mavlink.link import MavlinkLink, open_link
+from fleet.mavlink.native import NativeVehicle
+from fleet.mavlink.urls import parse_url
+from fleet.runtime.boxdesk import BoxDesk
+from fleet.runtime.ledger import Ledger
+from fleet.runtime.supervisor import Fleet, Supervisor
+from fleet.store import Put, Store
+from geofences.airspace import Airspace
+from geofences.formats import load_airspace_text
+from missions.options import World
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A controller at work."""
+
+    service: Controller
+    url: str
+    links: tuple[MavlinkLink, ...]
+    tokens: tuple[ApiToken, ...]
+    gcs_port: int
+    """UDP port of the first link, where a simulator sends to"""
+
+
+def load_airspace(config: FleetConfig) -> Airspace:
+    """All airspace files as one. Features that could not be used are logged; a file without a usable one is refused."""
+    zones = []
+    for path in config.airspace_files:
+        parsed = load_airspace_text(path.read_text(encoding="utf-8"), str(path))
+        for problem in parsed.problems:
+            log.warning("airspace feature not used", problem=str(problem))
+        if not parsed.zones:
+            fix = "Run `fleet airspace check` on it and mend what it names"
+            raise ConfigError([Problem(str(path), None, "", "holds no usable zone", fix)])
+        zones += list(parsed.zones)
+    return Airspace(1, tuple(zones))
+
+
+@contextlib.asynccontextmanager
+async def running(config: FleetConfig, clock: Clock) -> AsyncIterator[Running]:
+    """The whole controller, alive inside the `async with`. Raises ConfigError, LinkError, StoreOpenError
+    or ListenError."""
+    airspace = load_airspace(config)
+    async with contextlib.AsyncExitStack() as stack:
+        store = await stack.enter_async_context(Store.open(config.store_path))
+        ledger = Ledger(store, clock, airspace)
+
+        def world() -> World:
+            return World(config.sites, ledger.airspace, config.policy.authorised_zones, config.terrain, config.planning)
+
+        links = await _open_links(stack, config, clock)
+        ports = {
+            peer.vehicle_id: NativeVehicle(peer, cruise_m_s=config.vehicles[peer.vehicle_id].type.cruise_m_s)
+            for link in links.values()
+            for peer in link.peers
+        }
+
+        def ambient_c(order_id: str) -> float:
+            entry = ledger.orders.get(order_id)
+            port = ports.get(entry.vehicle_id) if entry is not None and entry.vehicle_id is not None else None
+            position = port.state().position if port is not None else None
+            ground_m = config.terrain.elevation_amsl_m
+            return config.weather.air_c_at(position.value.alt_amsl_m if position is not None else ground_m)
+
+        boxes = BoxDesk(dict(config.boxes), dict(config.products), ledger, ambient_c)
+        boxes.resume()
+
+        def beat(now_s: float) -> None:
+            for link in links.values():
+                link.beat(now_s)
+
+        fleet = Fleet(
+            vehicles=config.vehicles,
+            boxes=config.boxes,
+            products=config.products,
+            policy=config.policy,
+            policy_hash=config.policy_hash,
+            handling=config.handling,
+        )
+        supervisor = Supervisor(
+            fleet,
+            ports,
+            ledger,
+            boxes,
+            clock,
+            world,
+            beat,
+            notify=lambda vehicle_id: ledger.changed("vehicle", vehicle_id),
+        )
+        feed = ColdBoxFeed(config.mqtt, config.boxes, config.box_keys, clock, boxes.take)
+        service = Controller(
+            clock=clock,
+            store=store,
+            ledger=ledger,
+            boxes=boxes,
+            supervisor=supervisor,
+            world=world,
+            air_c=lambda agl_m: config.weather.air_c_at(config.terrain.elevation_amsl_m + agl_m),
+            code_secret=await _code_secret(config, store),
+            checks=lambda: {"store": "ok", "boxes": "ok" if feed.connected else feed.status},
+        )
+        for link in links.values():
+            link.on_change(supervisor.wake_vehicle)
+        boxes.on_sample = lambda order_id: supervisor.wake_vehicle(ledger.orders[order_id].vehicle_id or "")
+        tokens = TokenTable((t.secret, Principal(t.name, t.role)) for t in config.api.tokens)
+        app = create_app(service, tokens, base_map=data_dir() / "airspace" / "valley-base.geojson", now_s=clock.now_s)
+        await stack.enter_async_context(_background(("cold boxes", feed.run()), ("supervisor", supervisor.run())))
+        url = await stack.enter_async_context(serve(app, config.api.host, config.api.port))
+        first = parse_url(next(iter(links)))
+        yield Running(service, url, tuple(links.values()), config.api.tokens, first.port)
+
+
+async def _open_links(stack: contextlib.AsyncExitStack, config: FleetConfig, clock: Clock) -> dict[str, MavlinkLink]:
+    """One link per URL, shared by the vehicles that name it."""
+    by_url: dict[str, dict[int, str]] = {}
+    for vehicle_id, url in config.links.items():
+        by_url.setdefault(url, {})[config.vehicles[vehicle_id].system_id] = vehicle_id
+    return {
+        url: await stack.enter_async_context(
+            open_link(url, clock=clock, vehicles=vehicles, system_id=config.gcs_system_id)
+        )
+        for url, vehicles in by_url.items()
+    }
+
+
+async def _code_secret(config: FleetConfig, store: Store) -> bytes:
+    """What one-time codes are derived from: given, or made once and kept with the orders it belongs to."""
+    if config.secret is not None:
+        return config.secret
+    kept = store.get("meta", "code_secret")
+    if kept is not None:
+        return bytes.fromhex(kept["hex"])
+    secret = secrets.token_bytes(32)
+    await store.commit(puts=[Put("meta", "code_secret", {"hex": secret.hex()})])
+    return secret
+
+
+@contextlib.asynccontextmanager
+async def _background(*parts: tuple[str, Coroutine[Any, Any, None]]) -> AsyncIterator[None]:
+    """Named tasks that live as long as the context; one that fails takes the whole controller down, loudly."""
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(part, name=name) for name, part in parts]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()

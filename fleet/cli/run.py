@@ -1,0 +1,163 @@
+"""`fleet demo`, `serve`, `sim` and `scenario`: the commands that run something until it ends or is stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import tempfile
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from fleet.cli.output import ExitCode, JsonFlag, Output
+
+Headless = Annotated[bool, typer.Option("--headless", help="Lines instead of a live table; for CI.")]
+Speed = Annotated[float | None, typer.Option("--speed", min=0.1, max=50.0, help="Times as fast as the wall clock.")]
+Stay = Annotated[bool, typer.Option("--stay", help="Keep serving the console afterwards, until Ctrl-C.")]
+Port = Annotated[int, typer.Option("--port", min=0, max=65535, help="Of the API and console; 0 takes a free one.")]
+Keep = Annotated[Path | None, typer.Option("--keep", help="Folder for the store and logs; default: a temporary one.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the commands to the root command."""
+    app.command("demo")(demo)
+    app.command("serve")(serve)
+    app.command("sim")(sim)
+    scenario = typer.Typer(no_args_is_help=True, help="Run a scenario and check how it ends.")
+    scenario.command("run")(scenario_run)
+    app.add_typer(scenario, name="scenario")
+
+
+def demo(
+    headless: Headless = False,
+    speed: Speed = None,
+    stay: Stay = False,
+    port: Port = 8080,
+    keep: Keep = None,
+    json: JsonFlag = False,
+) -> None:
+    """Fly the demonstration: three orders in an invented valley, with everything embedded and nothing to install."""
+    from fleet.config import data_dir
+
+    _run_scenario(data_dir() / "scenarios" / "demo", headless, speed, stay, port, keep, json)
+
+
+def scenario_run(
+    file: Annotated[Path, typer.Argument(help="A scenario file, or the folder that holds scenario.yaml.")],
+    headless: Headless = True,
+    speed: Speed = None,
+    port: Port = 0,
+    keep: Keep = None,
+    json: JsonFlag = False,
+) -> None:
+    """Run a scenario on the bundled simulator, with a verdict per expectation; exit code 0 only if all were met."""
+    _run_scenario(file, headless, speed, False, port, keep, json)
+
+
+def _run_scenario(
+    file: Path, headless: bool, speed: float | None, stay: bool, port: int, keep: Path | None, json: bool
+) -> None:
+    from fleet.cli.story import show
+    from fleet.config import ConfigError
+    from fleet.simulate.scenario import load_scenario
+
+    out = Output(json)
+    try:
+        scenario = load_scenario(file)
+    except ConfigError as e:
+        out.fail(ExitCode.USAGE, f"{file} cannot be run", reasons=[_reason(p) for p in e.problems])
+    with tempfile.TemporaryDirectory(prefix="coldwing-") as temporary:
+        folder = keep if keep is not None else Path(temporary)
+        code = _until_signal(show(scenario, out, headless, speed or scenario.file.speed, stay, port, folder), out)
+    raise typer.Exit(code)
+
+
+def serve(
+    config: Annotated[Path, typer.Option("--config", help="The fleet's configuration file.")],
+    json: JsonFlag = False,
+) -> None:
+    """Run the controller until Ctrl-C. Vehicles in the air are re-adopted without a word to them."""
+    out = Output(json)
+
+    async def run() -> int:
+        from fleet.app import running
+        from fleet.clock import ScaledClock
+        from fleet.config import load_config
+
+        async with running(load_config(config), ScaledClock()) as app:
+            out.line({"event": "serving", "url": app.url}, f"serving {app.url}  (console: {app.url}/console/)")
+            await asyncio.Event().wait()
+        return ExitCode.DONE
+
+    raise typer.Exit(_until_signal(run(), out))
+
+
+def sim(
+    config: Annotated[Path | None, typer.Option("--config", help="The fleet to simulate; default: the demo's.")] = None,
+    speed: Annotated[float, typer.Option("--speed", min=0.1, max=50.0)] = 1.0,
+    px4: Annotated[int, typer.Option("--px4", min=0, help="Start this many real PX4 SITL instances instead.")] = 0,
+    json: JsonFlag = False,
+) -> None:
+    """Run simulated vehicles and their boxes for a controller started apart, until Ctrl-C.
+
+    Each line on stdin is a command of the people on the ground as JSON, such as
+    {"do": "load", "box": "box-1", "vehicle": "cw-1", "payload_kg": 0.5, "payload_c": 5}.
+    """
+    from fleet.simulate.standalone import run_px4, run_sim
+
+    out = Output(json)
+    work = run_px4(px4, config, speed, out) if px4 else run_sim(config, speed, out)
+    raise typer.Exit(_until_signal(work, out))
+
+
+def _until_signal(work: Coroutine[Any, Any, int], out: Output) -> int:
+    """Runs it; Ctrl-C and SIGTERM end it in order. Mistakes of the user become a sentence and an exit code."""
+    from fleet.api.server import ListenError
+    from fleet.config import ConfigError
+    from fleet.mavlink.urls import LinkError
+    from fleet.simulate.processes import SimulatorError
+    from fleet.store import StoreOpenError
+
+    async def main() -> int:
+        task = asyncio.ensure_future(work)
+        loop = asyncio.get_running_loop()
+        for sign in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(sign, task.cancel)
+        try:
+            return await task
+        except asyncio.CancelledError:
+            return ExitCode.DONE
+
+    try:
+        with _flat_groups():
+            return asyncio.run(main())
+    except ConfigError as e:
+        out.fail(ExitCode.USAGE, "the configuration cannot be used", reasons=[_reason(p) for p in e.problems])
+    except (ListenError, LinkError, StoreOpenError, SimulatorError) as e:
+        out.fail(ExitCode.UNREACHABLE, str(e))
+
+
+@contextlib.contextmanager
+def _flat_groups() -> Any:
+    """A single error from inside task groups is raised as itself."""
+    try:
+        yield
+    except BaseExceptionGroup as group:
+        error: BaseException = group
+        while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+            error = error.exceptions[0]
+        raise error from None
+
+
+def _reason(problem: Any) -> Any:
+    from missions.plan import Reason
+
+    place = problem.file if problem.line is None else f"{problem.file}:{problem.line}"
+    field = f"{problem.field} " if problem.field else ""
+    return Reason("config", f"{place}: {field}{problem.text}", problem.fix)
+
+
+Say = Callable[[str, dict[str, Any]], None]
