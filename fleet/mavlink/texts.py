@@ -8,8 +8,9 @@ from fleet.mavlink.messages import Event, StatusText
 CHUNK = 50
 CHUNK_WAIT_S = 3.0
 """an unfinished text is given out as it is after this long: half a reason is better than none"""
-WARNING = 4
-"""MAV_SEVERITY: this and smaller are worth showing even when the event is not in our table"""
+CRITICAL = 2
+"""MAV_SEVERITY: this and smaller are shown even when the event is not in our table. PX4 repeats its health findings
+as events of level 3 and 4 at every change, which would drown what matters."""
 
 # Names and sentences of PX4's events: an event's id is the FNV-1a hash of its name (24 bits) under its component (1).
 EVENT_TEXTS = {
@@ -80,11 +81,11 @@ _BY_ID = {event_id(name): sentence for name, sentence in EVENT_TEXTS.items()}
 
 
 def event_text(event: Event) -> str | None:
-    """The sentence of an event; `event 0x…` for a warning or worse that is not in the table; None for chatter."""
+    """The sentence of an event; `event 0x…` for a critical one that is not in the table; None for chatter."""
     known = _BY_ID.get(event.id)
     if known is not None:
         return known
-    return f"event {event.id:#010x}" if event.log_levels & 0x0F <= WARNING else None
+    return f"event {event.id:#010x}" if event.log_levels & 0x0F <= CRITICAL else None
 
 
 class StatusTexts:

@@ -27,6 +27,8 @@ from fleet.mavlink.timing import RoundTrip
 
 VEHICLE_SILENCE_S = 5.0
 """PX4 abandons a transfer after this much silence (MAVLINK_MISSION_PROTOCOL_TIMEOUT_DEFAULT)"""
+DOWNLOAD_ASK_S = 0.7
+"""five chances to be heard within the 3 s that a 2 s round trip leaves of those 5"""
 MAX_RESTARTS = 20
 ERROR_RESTARTS = 3
 """MAV_MISSION_ERROR also means busy: another station's transfer ends within seconds, a bad item stays bad"""
@@ -223,7 +225,10 @@ class Upload(_Transfer):
 
 
 class Download(_Transfer):
-    """Reads a list back. Asks at least every 2 s, because the vehicle gives up after 5 s of silence."""
+    """Reads a list back. Asks again soon on any link, because here it is the vehicle that gives up after 5 s.
+
+    A repeated request only brings the same item again.
+    """
 
     def __init__(self, parties: Parties, kind: ListType, rtt: RoundTrip) -> None:
         super().__init__(parties, kind, rtt)
@@ -236,7 +241,7 @@ class Download(_Transfer):
         return self._ask(now_s)
 
     def _ask(self, now_s: float) -> Messages:
-        self.next_deadline = now_s + min(self._rtt.backoff_s(self._tries), 2.0)
+        self.next_deadline = now_s + min(self._rtt.backoff_s(self._tries), DOWNLOAD_ASK_S)
         target = (self._to.vehicle_system, self._to.vehicle_component)
         if self._count is None:
             return [MissionRequestList(*target, int(self._kind))]

@@ -1,0 +1,296 @@
+"""A scripted PX4 in fake time: answers as ../shared/px4-facts.md says, owns no socket and no clock."""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass, field
+
+from fleet.mavlink.messages import (
+    AutopilotVersion,
+    CommandAck,
+    CommandInt,
+    CommandLong,
+    Event,
+    ExtendedSysState,
+    GlobalPositionInt,
+    Heartbeat,
+    HomePosition,
+    Message,
+    MissionAck,
+    MissionClearAll,
+    MissionCount,
+    MissionCurrent,
+    MissionItemInt,
+    MissionRequestInt,
+    MissionRequestList,
+    ParamRequestRead,
+    ParamSet,
+    ParamValue,
+    Spec,
+    StatusText,
+    SysStatus,
+    SystemTime,
+    TimeSync,
+)
+from fleet.mavlink.texts import event_id
+
+HOLD, MISSION, RTL, LAND = 0x03040000, 0x04040000, 0x05040000, 0x06040000
+ASK_AGAIN_S, GIVE_UP_S = 0.28, 5.0
+
+
+def crc_of(items: list[MissionItemInt]) -> int:
+    value = 0
+    for item in items:
+        value = zlib.crc32(Spec.by_class[MissionItemInt].layout.pack(*item), value)
+    return value
+
+
+@dataclass
+class FakePx4:
+    """Set its fields to make it misbehave; read them to see what it was told."""
+
+    system: int = 1
+    boot_s: float = 0.0
+    mode: int = HOLD
+    armed: bool = False
+    lat: int = 75000000
+    lon: int = 382000000
+    alt_mm: int = 420000
+    lists: dict[int, list[MissionItemInt]] = field(default_factory=lambda: {0: [], 1: [], 2: []})
+    ids: dict[int, int] = field(default_factory=lambda: {0: 0, 1: 0, 2: 0})
+    feasible: bool = True
+    mission_state: int = 1
+    seq_now: int = 0
+    params: dict[str, tuple[bytes, int]] = field(default_factory=dict)
+    knows_ids: bool = True
+    ignore_modes: int = 0
+    """how many accepted DO_SET_MODEs have no effect: the HOLD race"""
+    arm_refused: bool = False
+    grips: int = 0
+    starts: int = 0
+    final_grip_ack: bool = True
+    log: list[Message] = field(default_factory=list)
+    """all that it received"""
+    rates: dict[int, float] = field(default_factory=dict)
+    silent: bool = False
+
+    def __post_init__(self) -> None:
+        self._partner: tuple[int, int] | None = None
+        self._state = "idle"
+        self._kind = 0
+        self._incoming: list[MissionItemInt] = []
+        self._expected = 0
+        self._heard_s = self._asked_s = 0.0
+        self._judge_s: float | None = None
+        self._grip_s: float | None = None
+        self._next_s = 0.0
+        self._event_seq = 0
+
+    # -- time --------------------------------------------------------------------------------------------------------
+
+    @property
+    def next_deadline(self) -> float:
+        return self._next_s
+
+    def tick(self, now_s: float) -> list[Message]:
+        """Call every 50 ms or so."""
+        out: list[Message] = []
+        if self._state == "get":
+            if now_s - self._asked_s > ASK_AGAIN_S:
+                out += self._ask(now_s)
+            if now_s - self._heard_s > GIVE_UP_S:
+                self._state = "idle"
+                out.append(StatusText(2, b"Operation timeout\t", 0))
+        elif self._state == "send" and now_s - self._heard_s > GIVE_UP_S:
+            self._state = "idle"
+        if self._judge_s is not None and now_s >= self._judge_s:
+            self._judge_s = None
+            if self.lists[0] and self.feasible:
+                self.mission_state = 2
+            else:
+                self.mission_state = 1
+                if self.lists[0]:
+                    out.append(self.event("navigator_mis_geofence_violation", now_s))
+            out.append(self.current())
+        if self._grip_s is not None and now_s >= self._grip_s:
+            self._grip_s = None
+            if self.final_grip_ack:
+                out.append(CommandAck(211, 0, 0, 0, 245, 190))
+        return out
+
+    def telemetry(self, now_s: float) -> list[Message]:
+        """What it sends once a second."""
+        boot_ms = int((now_s - self.boot_s) * 1000)
+        health = 1 << 28
+        return [
+            self.heartbeat(),
+            SystemTime(0, boot_ms),
+            GlobalPositionInt(boot_ms, self.lat, self.lon, self.alt_mm, self.alt_mm - 420000, 0, 0, 0, 0),
+            SysStatus(health, health, health, 300, 24000, 1500, 0, 0, 0, 0, 0, 0, 87),
+            ExtendedSysState(0, 2 if self.armed else 1),
+            HomePosition(75000000, 382000000, 420000, 0.0, 0.0, 0.0, bytes(16), 0.0, 0.0, 0.0),
+            self.current(),
+        ]
+
+    def heartbeat(self) -> Heartbeat:
+        return Heartbeat(self.mode, 2, 12, 157 if self.armed else 29, 4 if self.armed else 3)
+
+    def current(self) -> MissionCurrent:
+        total = len(self.lists[0]) or 0xFFFF
+        ids = (self.ids[0], self.ids[1], self.ids[2]) if self.knows_ids else (0, 0, 0)
+        return MissionCurrent(self.seq_now, total, self.mission_state, 0, *ids)
+
+    def event(self, name: str, now_s: float) -> Event:
+        self._event_seq += 1
+        return Event(event_id(name), int((now_s - self.boot_s) * 1000), self._event_seq, 0, 0, 99, bytes(40))
+
+    # -- messages ----------------------------------------------------------------------------------------------------
+
+    def receive(self, message: Message, now_s: float, source: tuple[int, int] = (245, 190)) -> list[Message]:
+        self.log.append(message)
+        if self.silent:
+            return []
+        if isinstance(message, MissionCount):
+            return self._on_count(message, now_s, source)
+        if isinstance(message, MissionItemInt):
+            return self._on_item(message, now_s, source)
+        if isinstance(message, MissionRequestList):
+            self._state, self._kind, self._partner, self._heard_s = "send", message.mission_type, source, now_s
+            self._expected = 0
+            held = self.lists[self._kind]
+            return [MissionCount(len(held), *source, self._kind, self.ids[self._kind] if self.knows_ids else 0)]
+        if isinstance(message, MissionRequestInt):
+            return self._on_request(message, now_s, source)
+        if isinstance(message, MissionAck):
+            if self._state == "send":
+                self._state = "idle"
+            return []
+        if isinstance(message, MissionClearAll):
+            self.lists[message.mission_type], self.ids[message.mission_type] = [], 0
+            return [MissionAck(*source, 0, message.mission_type)]
+        if isinstance(message, CommandLong | CommandInt):
+            return self._on_command(message, now_s, source)
+        if isinstance(message, TimeSync) and message.tc1 == 0:
+            return [TimeSync(int((now_s - self.boot_s) * 1e9) + 1, message.ts1)]
+        if isinstance(message, ParamRequestRead | ParamSet):
+            return self._on_param(message)
+        return []
+
+    def _on_count(self, message: MissionCount, now_s: float, source: tuple[int, int]) -> list[Message]:
+        if self._state == "get":
+            if source != self._partner:
+                return [MissionAck(*source, 1, message.mission_type)]
+            self._heard_s = now_s
+            if self._incoming:
+                return [MissionAck(*source, 1, message.mission_type)]
+            return self._ask(now_s)
+        self._partner, self._kind, self._heard_s = source, message.mission_type, now_s
+        self._incoming, self._expected = [], message.count
+        if message.count == 0:
+            return self._keep(now_s)
+        if message.count > 500:
+            return [MissionAck(*source, 4, self._kind)]
+        self._state = "get"
+        return self._ask(now_s)
+
+    def _ask(self, now_s: float) -> list[Message]:
+        assert self._partner is not None
+        self._asked_s = now_s
+        return [MissionRequestInt(len(self._incoming), *self._partner, self._kind)]
+
+    def _on_item(self, item: MissionItemInt, now_s: float, source: tuple[int, int]) -> list[Message]:
+        if source != self._partner:
+            return []
+        if self._state != "get":
+            if len(self._incoming) == item.seq + 1:
+                return [MissionAck(*source, 0, self._kind, crc_of(self._incoming) if self.knows_ids else 0)]
+            return [MissionAck(*source, 1, self._kind)]
+        self._heard_s = now_s
+        if item.seq != len(self._incoming):
+            return []
+        refused = self._refusal(item)
+        if refused:
+            self._state = "idle"
+            return [MissionAck(*source, refused, self._kind)]
+        self._incoming.append(item)
+        return self._keep(now_s) if len(self._incoming) == self._expected else self._ask(now_s)
+
+    def _refusal(self, item: MissionItemInt) -> int:
+        if item.frame not in (0, 2, 3, 5, 6):
+            return 2
+        if self._kind == 0 and item.command >= 5000:
+            return 1
+        return 1 if item.command in (5001, 5002) and item.param1 < 3 else 0
+
+    def _keep(self, now_s: float) -> list[Message]:
+        assert self._partner is not None
+        self._state = "idle"
+        self.lists[self._kind] = list(self._incoming)
+        new = crc_of(self._incoming)
+        if self._kind == 0 and new != self.ids[0]:
+            self.mission_state, self._judge_s = 2, now_s + 0.3
+        self.ids[self._kind] = new
+        return [MissionAck(*self._partner, 0, self._kind, new if self.knows_ids else 0)]
+
+    def _on_request(self, message: MissionRequestInt, now_s: float, source: tuple[int, int]) -> list[Message]:
+        held = self.lists[self._kind]
+        if self._state != "send" or message.mission_type != self._kind:
+            return []
+        if message.seq not in (self._expected, self._expected - 1) or message.seq >= len(held):
+            self._state = "idle"
+            return [MissionAck(*source, 1, self._kind)]
+        self._heard_s, self._expected = now_s, message.seq + 1
+        back = {0: 5, 3: 6}
+        item = held[message.seq]
+        return [
+            item._replace(
+                target_system=source[0], target_component=source[1], frame=back.get(item.frame, item.frame)
+            )
+        ]
+
+    def _on_command(self, message: CommandLong | CommandInt, now_s: float, source: tuple[int, int]) -> list[Message]:
+        command = message.command
+        result, more = 0, list[Message]()
+        if command == 176 and isinstance(message, CommandLong):
+            if self.ignore_modes:
+                self.ignore_modes -= 1
+            else:
+                self.mode = int(message.param2) << 16 | int(message.param3) << 24
+        elif command == 300:
+            self.starts += 1
+            if not self.lists[0] or self.mission_state == 1:
+                result, more = 2, [self.event("commander_mission_start_denied_no_mission", now_s)]
+            elif self.arm_refused:
+                result = 1
+                more = [StatusText(2, b"Arming denied: Resolve system health failures firs", 7, 0)]
+                more += [StatusText(2, b"t\t", 7, 1)]
+            else:
+                self.armed, self.mode, self.mission_state = True, MISSION, 3
+        elif command == 400 and isinstance(message, CommandLong):
+            if self.alt_mm > 421000:
+                result = 1
+            else:
+                self.armed = message.param1 == 1.0
+        elif command == 211:
+            self.grips += 1
+            self._grip_s = now_s + 1.0
+            result = 5
+        elif command == 192:
+            self.mode = HOLD
+        elif command == 511 and isinstance(message, CommandLong):
+            self.rates[int(message.param1)] = message.param2
+        elif command == 512:
+            version = AutopilotVersion(0, 77, 0x011100FF, 0, 0, 0, 0, 0, bytes(8), bytes(8), bytes(8))
+            more = [version]
+        else:
+            result = 3
+        return [CommandAck(command, result, 0, 0, *source), *more]
+
+    def _on_param(self, message: ParamRequestRead | ParamSet) -> list[Message]:
+        name = message.param_id.split(b"\0")[0].decode()
+        if name not in self.params:
+            return []
+        if isinstance(message, ParamSet) and message.param_type == self.params[name][1]:
+            self.params[name] = (message.param_value, message.param_type)
+        value, kind = self.params[name]
+        return [ParamValue(value, len(self.params), 0, name.encode(), kind)]

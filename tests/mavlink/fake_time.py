@@ -1,0 +1,194 @@
+"""Fake time: a pipe between a machine and the scripted vehicle, and an event loop whose clock jumps."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import itertools
+import random
+import selectors
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+from fleet.mavlink.codec import decode, encode
+from fleet.mavlink.exchange import Exchange
+from fleet.mavlink.frame import scan
+from fleet.mavlink.link import MavlinkLink
+from fleet.mavlink.messages import Message
+from tests.mavlink.fake_px4 import FakePx4
+
+T = TypeVar("T")
+EPOCH_S = 1_800_000_000.0
+
+
+def converse(
+    exchange: Exchange[T],
+    vehicle: FakePx4,
+    *,
+    rtt_s: float = 0.01,
+    loss: float = 0.0,
+    seed: int = 1,
+    limit_s: float = 3600.0,
+    telemetry: bool = False,
+    drop: Callable[[Message], bool] = lambda _: False,
+) -> tuple[T | None, float]:
+    """Runs a machine against the vehicle over a pipe with delay and loss each way; the result and when it came."""
+    chance = random.Random(seed)
+    order = itertools.count()
+    pipe: list[tuple[float, int, bool, Message]] = []
+    now_s, beat_s = 0.0, 0.0
+
+    def put(messages: Any, to_vehicle: bool) -> None:
+        for message in messages:
+            if chance.random() >= loss and not drop(message):
+                heapq.heappush(pipe, (now_s + rtt_s / 2, next(order), to_vehicle, message))
+
+    put(exchange.start(now_s), True)
+    while exchange.result is None and now_s < limit_s:
+        soonest = now_s + 0.05
+        if pipe:
+            soonest = min(soonest, pipe[0][0])
+        if exchange.next_deadline is not None:
+            soonest = min(soonest, max(now_s, exchange.next_deadline))
+        now_s = soonest
+        while pipe and pipe[0][0] <= now_s:
+            _, _, to_vehicle, message = heapq.heappop(pipe)
+            if to_vehicle:
+                put(vehicle.receive(message, now_s), False)
+            else:
+                put(exchange.receive(message, now_s), True)
+        put(vehicle.tick(now_s), False)
+        if telemetry and now_s >= beat_s:
+            beat_s += 1.0
+            put(vehicle.telemetry(now_s), False)
+        put(exchange.tick(now_s), True)
+    return exchange.result, now_s
+
+
+class _JumpingSelector(selectors.SelectSelector):
+    """Nothing real is waited for: a wait moves the loop's clock instead."""
+
+    now_s = 0.0
+
+    def select(self, timeout: float | None = None) -> Any:
+        ready = super().select(0)
+        if not ready:
+            if timeout is None:
+                raise RuntimeError("everything waits and nothing is scheduled: a deadlock")
+            self.now_s += max(0.0, timeout)
+        return ready
+
+
+class _JumpingLoop(asyncio.SelectorEventLoop):
+    def __init__(self) -> None:
+        self.jumper = _JumpingSelector()
+        super().__init__(self.jumper)
+
+    def time(self) -> float:
+        return self.jumper.now_s
+
+
+def in_fake_time(story: Coroutine[Any, Any, T]) -> T:
+    """Runs a coroutine to its end on a loop whose time jumps."""
+    with asyncio.Runner(loop_factory=_JumpingLoop) as runner:
+        return runner.run(story)
+
+
+class LoopClock:
+    """The running loop's time as a Clock."""
+
+    def now_s(self) -> float:
+        return EPOCH_S + asyncio.get_running_loop().time()
+
+    async def sleep(self, duration_s: float) -> None:
+        await asyncio.sleep(max(0.0, duration_s))
+
+    def wall_s(self, duration_s: float) -> float:
+        return duration_s
+
+
+class Air:
+    """A link and scripted vehicles joined by real frames over a pipe with delay and loss, in fake time."""
+
+    def __init__(
+        self,
+        *vehicles: FakePx4,
+        rtt_s: float = 0.02,
+        loss: float = 0.0,
+        seed: int = 1,
+        telemetry_s: float = 1.0,
+        names: dict[int, str] | None = None,
+    ) -> None:
+        self.peer: Any = None
+        self.vehicles = {v.system: v for v in vehicles}
+        self.addresses = {v.system: ("10.0.0.%d" % v.system, 14580) for v in vehicles}
+        self.rtt_s, self.loss, self.telemetry_s = rtt_s, loss, telemetry_s
+        self.cut = False
+        self._chance = random.Random(seed)
+        self._seq = dict.fromkeys(self.vehicles, 0)
+        self._last_s = 0.0
+        self.sent: list[tuple[int, Message]] = []
+        """what the link sent, as decoded from its frames"""
+        self.clock = LoopClock()
+        names = names if names is not None else {system: f"cw-{system}" for system in self.vehicles}
+        self.link = MavlinkLink(self, clock=self.clock, vehicles=names)
+
+    def _lost(self) -> bool:
+        return self.cut or self._chance.random() < self.loss
+
+    def _later(self, what: Callable[..., None], *args: Any) -> None:
+        """After half a round trip, in the order sent."""
+        loop = asyncio.get_running_loop()
+        self._last_s = max(self._last_s + 1e-6, loop.time() + self.rtt_s / 2)
+        loop.call_at(self._last_s, what, *args)
+
+    def send(self, data: bytes, address: Any) -> None:
+        """The link's transport."""
+        for frame in scan(data).frames:
+            message = decode(frame)
+            assert message is not None, "the link sends only what it can also read"
+            system = next(s for s, a in self.addresses.items() if a == address)
+            self.sent.append((system, message))
+            if not self._lost():
+                self._later(self._deliver, system, message, (frame.system, frame.component))
+
+    def _deliver(self, system: int, message: Message, source: tuple[int, int]) -> None:
+        vehicle = self.vehicles[system]
+        self.from_vehicle(system, vehicle.receive(message, self.clock.now_s(), source))
+
+    def from_vehicle(self, system: int, messages: list[Message], *, address: Any = None) -> None:
+        for message in messages:
+            data = encode(message, seq=self._seq[system], system=system, component=1)
+            self._seq[system] = (self._seq[system] + 1) & 0xFF
+            if not self._lost():
+                self._later(self.arrive, data, address or self.addresses[system])
+
+    def arrive(self, data: bytes, address: Any) -> None:
+        self.link.received(data, address)
+        self.link.turn_over()
+
+    async def __aenter__(self) -> Air:
+        self._tasks = [asyncio.create_task(self.link.run()), asyncio.create_task(self._fly())]
+        await asyncio.sleep(1.5)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _fly(self) -> None:
+        beats = 0.0
+        for vehicle in self.vehicles.values():
+            vehicle.boot_s = vehicle.boot_s or self.clock.now_s() - 100.0
+        while True:
+            now_s = self.clock.now_s()
+            self.link.beat(now_s)
+            for system, vehicle in self.vehicles.items():
+                if not vehicle.silent:
+                    self.from_vehicle(system, vehicle.tick(now_s))
+                    if now_s - EPOCH_S >= beats:
+                        self.from_vehicle(system, vehicle.telemetry(now_s))
+            if now_s - EPOCH_S >= beats:
+                beats += self.telemetry_s
+            await asyncio.sleep(0.05)
