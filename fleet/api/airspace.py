@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from fleet.api.deps import Ctx, Operator, Reader
-from fleet.api.orders import problems
+from fleet.api.docs import problems
 from fleet.api.problems import ProblemError, refuse, unwrap
 from fleet.api.views import AirspaceChange
 from geofences.formats import geojson

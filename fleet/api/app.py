@@ -20,8 +20,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from fleet.api import airspace, orders, problems, vehicles
 from fleet.api.auth import Principal, Role, TokenTable
 from fleet.api.deps import Context, Credentials, Ctx, Reader, principal
+from fleet.api.docs import document
+from fleet.api.docs import problems as problems_of
 from fleet.api.metrics import FleetCollector, RequestMetrics
-from fleet.api.problems import LastResort, ProblemOut
+from fleet.api.problems import LastResort
 from fleet.api.views import HealthOut
 from fleet.service import FleetService
 
@@ -64,8 +66,8 @@ def create_app(
         redoc_url=None,
         swagger_ui_oauth2_redirect_url=None,
         redirect_slashes=False,
-        responses={"default": {"description": "Problem", "model": ProblemOut}},
     )
+    document(app)
     app.state.context = Context(service, auth, now_s, base_map)
     problems.install(app)
     for router in (orders.router, vehicles.router, airspace.router):
@@ -118,7 +120,7 @@ def _operations(app: FastAPI, registry: CollectorRegistry) -> None:
         checks = {part: state if known or state == "ok" else "not ok" for part, state in health.checks.items()}
         return JSONResponse({"ready": health.ready, "checks": checks}, 200 if health.ready else 503)
 
-    @app.get("/v1/me", tags=["operations"], response_model=Me, responses=orders.problems(401))
+    @app.get("/v1/me", tags=["operations"], response_model=Me, responses=problems_of(401))
     async def me(who: Annotated[Principal, Depends(principal)]) -> Me:
         """Whose token this is."""
         return Me(name=who.name, role=who.role)
@@ -127,7 +129,7 @@ def _operations(app: FastAPI, registry: CollectorRegistry) -> None:
         "/metrics",
         tags=["operations"],
         response_class=Response,
-        responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}, **orders.problems(401, 403)},
+        responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}, **problems_of(401, 403)},
     )
     async def metrics(_who: Reader) -> Response:
         """Prometheus text format."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator
-from typing import Annotated, Any
+from typing import Annotated
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Header, Query, Request, Response
@@ -13,8 +13,9 @@ from starlette.responses import JSONResponse
 from fleet.api import sse
 from fleet.api.auth import Principal
 from fleet.api.deps import Context, Ctx, Operator, OrderReader, Requester, visible_order
+from fleet.api.docs import problems
 from fleet.api.models import CustodyIn, OrderIn, QuoteIn, ReceiptIn
-from fleet.api.problems import ProblemOut, refuse, unwrap
+from fleet.api.problems import refuse, unwrap
 from fleet.api.views import (
     OrderOut,
     OrderPage,
@@ -26,15 +27,6 @@ from fleet.api.views import (
 )
 from fleet.service import OrderView, RecordedEvent
 from missions.orders import OrderState
-
-Responses = dict[int | str, dict[str, Any]]
-
-
-def problems(*statuses: int) -> Responses:
-    """The documentation of problem answers."""
-    schema = {"schema": {"$ref": "#/components/schemas/ProblemOut"}}
-    return {s: {"description": "Problem", "content": {"application/problem+json": schema}} for s in statuses}
-
 
 router = APIRouter(prefix="/v1", tags=["orders"], responses=problems(401, 403))
 _KEY = re.compile(r'"[\x20-\x21\x23-\x5b\x5d-\x7e]{1,128}"|[\x21\x23-\x2b\x2d-\x3a\x3c-\x7e]{1,128}')
@@ -234,6 +226,3 @@ async def _messages(events: AsyncIterator[RecordedEvent]) -> AsyncIterator[bytes
 async def quote(ctx: Ctx, _who: Requester, body: QuoteIn) -> QuoteOut:
     """Whether a delivery can be made now, by which route, with which battery and cold forecast."""
     return quote_out(unwrap(await ctx.service.quote(body.to_request())))
-
-
-__all__ = ["ProblemOut", "problems", "router"]

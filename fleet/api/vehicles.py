@@ -8,8 +8,8 @@ from fastapi import APIRouter, Response
 
 from fleet.api import sse
 from fleet.api.deps import Context, Ctx, Operator, OrderReader, Reader
+from fleet.api.docs import problems
 from fleet.api.models import CommandIn
-from fleet.api.orders import problems
 from fleet.api.problems import refuse, unwrap
 from fleet.api.views import Sites, VehicleOut, Vehicles, rfc3339, site_out, vehicle_out
 

@@ -47,8 +47,9 @@ export class Detail {
       v.decision && h("p", { class: "decision" }, v.decision),
       v.if_link_dies && h("p", { class: "muted" }, `If the link dies: ${v.if_link_dies}`),
       h("p", { class: "muted small" }, [
+        `height ${number(v.alt_agl_m, 0, "m")} AGL`, `${number(v.alt_amsl_m, 0, "m")} AMSL`, `speed ${number(v.ground_speed_m_s, 0, "m/s")}`,
         `round trip ${v.rtt_s === null ? "–" : number(v.rtt_s * 1000, 0, "ms")}`, `loss ${number(v.loss_pct, 1, "%")}`,
-        `heading ${number(v.heading_deg, 0, "°")}`, `${number(v.alt_amsl_m, 0, "m")} AMSL`, `ETA ${clock(v.eta)}`,
+        `heading ${number(v.heading_deg, 0, "°")}`, `ETA ${clock(v.eta)}`,
         `PX4 ${v.firmware ?? "–"}`].join(" · ")),
     ]);
     this.#data(entry);
@@ -74,7 +75,7 @@ export class Detail {
       width: 320, height: 150, legend: { show: false }, cursor: { drag: { x: false, y: false } },
       tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), "Etc/UTC"),
       scales: { x: { time: true }, y: range ? { range } : { range: (_, low, high) => padded(low, high) } },
-      axes: [{ ...AXIS, space: 70, values: "{HH}:{mm}:{ss}" }, { ...AXIS, size: 44, values: (_, ticks) => ticks.map((t) => `${+t.toFixed(2)}`) }],
+      axes: [{ ...AXIS, space: 56, values: (_, ticks) => ticks.map((t) => new Date(t * 1000).toISOString().slice(11, 19)) }, { ...AXIS, size: 44, values: (_, ticks) => ticks.map((t) => `${+t.toFixed(2)}`) }],
       series: [{}, { stroke, width: 2, fill: `${stroke}22`, points: { show: false }, spanGaps: false }],
     }, [[], []], holder);
     return { plot, holder, unit, now: holder.querySelector("b") };

@@ -143,8 +143,12 @@ async function start() {
     state.me = await get("/v1/me");
     if (state.me.role === "requester") throw new Problem(403, { detail: "A requester's token shows no fleet. Use a viewer's or an operator's." });
   } catch (error) {
-    return signIn(error.message);
+    if (error instanceof Unauthorised || error instanceof Problem) return signIn(error.message);
+    $("banner").textContent = "⚠ The controller cannot be reached. Trying again…";
+    $("banner").hidden = false;
+    return setTimeout(start, 2000);
   }
+  $("banner").hidden = true;
   $("who").textContent = `${state.me.name} (${state.me.role})`;
   $("sign-out").hidden = false;
   $("main").hidden = false;

@@ -29,6 +29,9 @@ export class FleetMap {
     this.#fitControl();
     this.#legend();
     this.map.on("moveend", () => this.#graticule());
+    this.map.on("dragstart zoomstart", () => {
+      this.moved ||= !this.fitting;
+    });
   }
 
   base(collection) {
@@ -85,8 +88,12 @@ export class FleetMap {
     const points = [...state.sites.map((s) => [s.lat_deg, s.lon_deg])];
     for (const { view } of state.vehicles.values()) if (view.lat_deg !== null) points.push([view.lat_deg, view.lon_deg]);
     if (!points.length) return;
-    this.map.fitBounds(L.latLngBounds(points).pad(0.12), { animate: false });
+    this.fitting = true;
+    // Room for the names at the right and for the legend at the bottom.
+    this.map.fitBounds(points, { animate: false, paddingTopLeft: [40, 36], paddingBottomRight: [100, 76] });
+    this.fitting = false;
     this.fitted = state.sites.length > 0;
+    this.moved = false;
   }
 
   show(id) {
@@ -98,6 +105,7 @@ export class FleetMap {
 
   resized() {
     this.map.invalidateSize({ animate: false });
+    if (!this.moved) this.fit();
   }
 
   #kinds = new Set();
@@ -110,7 +118,7 @@ export class FleetMap {
     const selected = state.selected === id;
     const stale = view.link !== "up" || !state.connected;
     drawn.marker.setLatLng(at);
-    drawn.marker.setZIndexOffset(selected ? 1000 : 0);
+    drawn.marker.setZIndexOffset(selected ? 2000 : 1000);
     drawn.body.classList.toggle("selected", selected);
     drawn.body.classList.toggle("stale", stale);
     drawn.body.classList.toggle("alarmed", view.faults.length > 0);
@@ -156,7 +164,9 @@ export class FleetMap {
   #fitControl() {
     const control = L.control({ position: "topright" });
     control.onAdd = () => {
-      const button = h("button", { class: "fit", title: "Show the whole area" }, "⛶");
+      const frame = svg("path", { d: "M1 5V1h4M9 1h4v4M13 9v4H9M5 13H1V9", fill: "none", stroke: "currentColor", "stroke-width": 1.8 });
+      const button = h("button", { class: "fit", title: "Show the whole area", "aria-label": "Show the whole area" },
+        svg("svg", { viewBox: "0 0 14 14", width: 14, height: 14 }, frame));
       L.DomEvent.disableClickPropagation(button);
       button.addEventListener("click", () => this.fit());
       return h("div", { class: "leaflet-bar" }, button);
@@ -165,9 +175,9 @@ export class FleetMap {
   }
 
   #legend() {
-    const control = L.control({ position: "topleft" });
+    const control = L.control({ position: "bottomleft" });
     control.onAdd = () => {
-      this.legend = h("details", { class: "legend", open: innerWidth > 700 }, h("summary", {}, "Zones"), h("ul"));
+      this.legend = h("details", { class: "legend", open: innerWidth > 800 }, h("summary", {}, "Zones"), h("ul"));
       L.DomEvent.disableClickPropagation(this.legend);
       return this.legend;
     };
@@ -185,8 +195,10 @@ export class FleetMap {
   #graticule() {
     const group = this.layers.graticule.clearLayers();
     const bounds = this.map.getBounds();
-    const span = bounds.getNorth() - bounds.getSouth();
-    const step = [30, 10, 5, 2, 1, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001].find((s) => span / s >= 3) ?? 0.001;
+    const degrees_per_px = (bounds.getEast() - bounds.getWest()) / this.map.getSize().x;
+    const steps = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30];
+    const step = steps.find((s) => s / degrees_per_px >= 90) ?? 90;
+    this.map.getContainer().classList.toggle("far", this.map.getZoom() < 11.5);
     const digits = Math.max(0, Math.ceil(-Math.log10(step)));
     const style = { pane: "graticule", color: "#1d2731", weight: 1, interactive: false };
     const lines = (from, to, draw) => {

@@ -42,22 +42,21 @@ export function vehicles(onSelect) {
       const eta = v.eta ? `${clock(v.eta)} (${until(v.eta, fleetNow())})` : "–";
       const stale = v.link === "up" ? "" : age(heardAge(entry));
       refill(card, [v.link, stale, v.phase, v.mode, v.armed, v.order_id, eta, number(v.battery_pct), number(v.box_temp_c, 1),
-        v.verdict, v.faults, v.decision, v.authority, number(v.alt_agl_m), number(v.ground_speed_m_s)], () => [
+        v.verdict, v.faults, v.decision, v.authority], () => [
         h("span", { class: "row" },
           swatch(entry), h("b", { class: "name" }, v.vehicle_id),
-          h("span", { class: "grow" }, words(v.phase ?? (v.armed ? "armed" : "idle"))),
+          h("span", { class: "grow" }, words(v.phase ?? (v.armed ? "armed" : "idle")),
+            v.order_id && h("span", { class: "muted" }, ` · ${v.order_id}`)),
           v.authority ? null : h("span", { class: "chip bad" }, "✋ stood down"),
           linkChip(entry)),
         h("span", { class: "facts" },
           fact("ETA", eta), fact("Battery", number(v.battery_pct, 0, "%")), fact("Box", number(v.box_temp_c, 1, "°C")),
-          fact("Height", number(v.alt_agl_m, 0, "m")), fact("Speed", number(v.ground_speed_m_s, 0, "m/s")),
-          fact("Order", v.order_id ?? "–")),
-        verdictChip(v.verdict),
+          verdictChip(v.verdict)),
         ...faultLines(v.faults),
         v.decision && h("span", { class: "decision" }, v.decision),
       ]);
     });
-  if (!entries.length) $("vehicles").textContent = "No vehicles are configured.";
+  $("no-vehicles").hidden = entries.length > 0;
 }
 
 function swatch(entry) {
@@ -70,13 +69,8 @@ export function orders(onSelect) {
   const list = [...state.orders.values()]
     .sort((a, b) => Number(a.final) - Number(b.final) || b.requested_at.localeCompare(a.requested_at))
     .slice(0, 60);
-  const parent = $("orders");
-  if (!list.length) {
-    parent.replaceChildren(h("p", { class: "muted" }, "No orders yet."));
-    return;
-  }
-  parent.querySelector("p")?.remove();
-  keyed(parent, list, (order) => order.order_id,
+  $("no-orders").hidden = list.length > 0;
+  keyed($("orders"), list, (order) => order.order_id,
     (order) => h("button", { class: "card order", "data-order": order.order_id,
       onclick: () => onSelect(state.orders.get(order.order_id)?.vehicle_id) }),
     (card, o) => {
@@ -86,11 +80,12 @@ export function orders(onSelect) {
         h("span", { class: "row" },
           h("b", { class: "name" }, o.order_id),
           h("span", { class: "grow" }, `${o.product_id} → ${o.destination_site}`),
+          o.priority === "routine" ? null : h("span", { class: "chip warn" }, `▲ ${o.priority}`),
           h("span", { class: `chip ${stateTone(o.state)}` }, words(o.state))),
         h("span", { class: "facts" },
-          fact("ETA", eta), fact("Due", clock(o.deadline)), fact("Priority", o.priority),
-          fact("Vehicle", o.vehicle_id ?? "–"), fact("Phase", words(o.phase)), fact("Box", o.box_id ?? "–")),
-        verdictChip(o.verdict),
+          fact("ETA", eta), fact("Due", clock(o.deadline)),
+          fact("Vehicle", o.vehicle_id ? `${o.vehicle_id}${o.phase ? `, ${words(o.phase)}` : ""}` : "–"),
+          verdictChip(o.verdict)),
         ...o.reasons.map((reason) => h("span", { class: "fault" }, `⚠ ${reason.text}${reason.fix ? ` ${reason.fix}` : ""}`)),
         o.decision && h("span", { class: "decision" }, o.decision),
       ]);
