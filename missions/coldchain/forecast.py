@@ -28,8 +28,6 @@ MODEL_SD_C = 0.2
 """accuracy of the probe and of taking the box for one node"""
 MODEL_SD_C_SQRT_S = 0.01
 """and the random walk of the estimate, going on"""
-SWAP_S = 60.0
-"""from touchdown at a re-icing station to the fresh pack in the box"""
 NODES = np.array([-sqrt(3.0), 0.0, sqrt(3.0)])
 NODE_WEIGHTS = np.array([1.0, 4.0, 1.0]) / 6.0
 """three-point Gauss-Hermite rule over the error common to a whole path"""
@@ -48,7 +46,7 @@ class _Bank:
 
 
 class Outlook:
-    """The forecasts of one box at one time, for as many ways as asked. Call with (arrive_s, reice_at_s)."""
+    """The forecasts of one box at one time, for as many ways as asked. Call with (arrive_s, swap_at_s)."""
 
     def __init__(
         self,
@@ -59,7 +57,6 @@ class Outlook:
         now_s: float,
         *,
         fresh_pack_kj: float | None = None,
-        swap_s: float = SWAP_S,
     ) -> None:
         self._box = estimate.box
         self._assessment = start(rules) if assessment is None else assessment
@@ -68,12 +65,14 @@ class Outlook:
         self._start_s = estimate.at_s
         self._now_s = now_s
         self._fresh_kj = thermal.FRESH_SHARE * self._box.pack_latent_kj if fresh_pack_kj is None else fresh_pack_kj
-        self._swap_s = swap_s
         self._bank = _likeliest(estimate)
 
-    def __call__(self, arrive_s: float, reice_at_s: float | None = None) -> tuple[Forecast, float]:
-        """Product temperature at `arrive_s`, and the chance that its verdict there is in range or excursion allowed."""
-        times, temps = self._path(max(arrive_s, self._start_s), reice_at_s)
+    def __call__(self, arrive_s: float, swap_at_s: float | None = None) -> tuple[Forecast, float]:
+        """Product temperature at `arrive_s`, and the chance that its verdict there is in range or excursion allowed.
+
+        `swap_at_s`: when a fresh pack is put in on the way, with the seal as it is; None for no stop.
+        """
+        times, temps = self._path(max(arrive_s, self._start_s + 1e-3), swap_at_s)
         bank = self._bank
         var = bank.var_c2 + MODEL_SD_C**2 + MODEL_SD_C_SQRT_S**2 * (times[-1] - self._start_s)
         end = temps[:, -1]
@@ -87,13 +86,13 @@ class Outlook:
                 chance += share * float(bank.weight @ kept)
         return Forecast(mean, sd), min(1.0, max(0.0, chance))
 
-    def _path(self, arrive_s: float, reice_at_s: float | None) -> tuple[Array, Array]:
+    def _path(self, arrive_s: float, swap_at_s: float | None) -> tuple[Array, Array]:
         """Times and, per hypothesis, temperatures from the last sample to the arrival."""
         bank = self._bank
-        swap_at_s = None if reice_at_s is None else max(reice_at_s, self._now_s) + self._swap_s
         if swap_at_s is None or swap_at_s >= arrive_s:
             times = np.linspace(self._start_s, arrive_s, POINTS)
             return times, follow(self._box, bank, bank.temp_c, bank.pack_kj, self._ambient_c, times - self._start_s)
+        swap_at_s = max(swap_at_s, self._now_s, self._start_s + 1e-3)
         first = np.linspace(self._start_s, swap_at_s, POINTS)
         before = follow(self._box, bank, bank.temp_c, bank.pack_kj, self._ambient_c, first - self._start_s)
         fresh = np.full_like(bank.pack_kj, self._fresh_kj)
@@ -109,10 +108,10 @@ def outlook_at(
     ambient_c: float,
     now_s: float,
     arrive_s: float,
-    reice_at_s: float | None = None,
+    swap_at_s: float | None = None,
 ) -> tuple[Forecast, float]:
     """One way alone; for several ways of one box at one time make one `Outlook` and ask it."""
-    return Outlook(estimate, assessment, rules, ambient_c, now_s)(arrive_s, reice_at_s)
+    return Outlook(estimate, assessment, rules, ambient_c, now_s)(arrive_s, swap_at_s)
 
 
 def _likeliest(estimate: ThermalEstimate) -> _Bank:

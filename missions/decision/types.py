@@ -115,6 +115,12 @@ class Snapshot:
     """False after a takeover, until an operator hands authority back"""
     dispatched_at_s: float
     airspace_version: int
+    payload_aboard: bool | None = None
+    """None: it is, unless the flight is inbound and no box is watched"""
+    plan_held: bool | None = None
+    """False: the vehicle reports another plan than the one it proved to hold; None: not known, or an upload goes on"""
+    held_boot: int | None = None
+    """the vehicle's boot count when it proved to hold the plan"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +207,16 @@ class Policy:
     loss_undelivered: float = 0.45
     loss_late_per_h: float = 0.2
     single_patient_factor: float = 3.0
+    p_unknown: float = 0.5
+    """chance of being in range where there is no forecast"""
+    p_keep_at_alternate: float = 0.5
+    """chance that a dose landed at an alternate is fetched before it warms"""
+    battery_margin_pct: float = 2.0
+    """turn home while it still arrives with this much above the reserve: routes are up to ten seconds old"""
+    battery_critical_pct: float = 10.0
+    """land at the nearest place: PX4 itself lands at 7 % at the latest"""
+    land_floor_pct: float = 3.0
+    """below reserve a landing place counts as reachable with this much left at touchdown"""
     authorised_zones: frozenset[str] = field(default_factory=frozenset)
 
 

@@ -1,0 +1,290 @@
+"""`decide`: what a flight does now. Safety first, then what is best for the dose; the same inputs, the same decision.
+
+1. Fold the fault table. A takeover stands down; a silent link or PX4's own failsafe means nothing is commanded.
+2. The worst safety action asked for wins; what cannot be carried out falls through to the next that can.
+3. Within what safety allows, feasible candidates are compared by expected loss, where a row asks for it.
+4. A choice stays until another is better by a margin and the choice has some age, unless it cannot be flown any more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from geofences.geodesy import distance_m
+from missions.decision import faults
+from missions.decision.faults import STEERABLE, Raised
+from missions.decision.payload import Judged, dose_value, judge
+from missions.decision.types import (
+    Action,
+    ActiveFault,
+    Candidate,
+    CandidateKind,
+    Decision,
+    FlightPhase,
+    Memory,
+    Policy,
+    Snapshot,
+)
+
+ACTION_OF = {
+    CandidateKind.CONTINUE: Action.CONTINUE,
+    CandidateKind.REROUTE: Action.CONTINUE,
+    CandidateKind.REICE: Action.CONTINUE,
+    CandidateKind.RETURN: Action.RETURN,
+    CandidateKind.ALTERNATE: Action.DIVERT_AND_LAND,
+}
+PLAN = "plan"
+"""cause of a decision when nothing is wrong"""
+
+
+def decide(memory: Memory, snapshot: Snapshot, policy: Policy, now_s: float) -> tuple[Memory, Decision]:
+    """The decision for this snapshot, and what to remember for the next. Pure."""
+    fault_memory, raised = faults.fold(memory.faults, snapshot, policy, now_s)
+    memory = replace(memory, faults=fault_memory)
+    active = tuple(ActiveFault(r.row.name, r.text, r.since_s, r.row.asks) for r in raised)
+    away = next((r for r in raised if r.row.stands_down), None)
+    if away is not None or not snapshot.authority:
+        cause = away.row.name if away is not None else "takeover"
+        text = away.text if away is not None else faults.BY_NAME["takeover"].text
+        return memory, Decision(memory.action, None, cause, f"{text}.", active, stand_down=True)
+    silent = next((r for r in raised if r.row.silences), None)
+    if silent is not None:
+        sentence = f"{silent.text}; {if_link_dies(snapshot)}."
+        return memory, Decision(memory.action, None, silent.row.name, sentence, active, link_silent=True)
+    decision = _steer(memory, snapshot, policy, now_s, raised)
+    return _remember(memory, decision, snapshot, now_s), replace(decision, faults=active)
+
+
+def if_link_dies(s: Snapshot) -> str:
+    """What PX4 does by itself without the link: its return flies straight to the nearest of home and rally points."""
+    if s.phase not in faults.AIRBORNE:
+        return "it stays on the ground"
+    text = "if its data-link failsafe (NAV_DLL_ACT) is to return, it flies straight to the nearest of home and rally points"
+    position = s.vehicle.position
+    if position is None:
+        return text
+    here = position.value.point
+    places = [("home", distance_m(here, s.plan.home))]
+    places += [(f"rally point {r.site_id}", distance_m(here, r.position)) for r in s.plan.rally]
+    name, metres = min(places, key=lambda place: place[1])
+    return f"{text}, now {name} in {metres / 1000:.1f} km"
+
+
+def _steer(memory: Memory, s: Snapshot, policy: Policy, now_s: float, raised: Sequence[Raised]) -> Decision:
+    asked, by = _worst(raised)
+    if s.phase not in STEERABLE:
+        if asked is Action.CONTINUE:
+            return Decision(Action.CONTINUE, None, PLAN, f"{s.phase.value.capitalize()}: nothing to decide.")
+        return Decision(asked, None, by.row.name if by else PLAN, f"{by.text if by else ''}.")
+    barred = [r for r in raised if r.row.needs_new_route]
+    options = judge(s, policy, now_s, present_plan_barred=bool(barred))
+    considered = tuple(o.scored for o in options)
+    if asked >= Action.RETURN:
+        assert by is not None
+        decision = _carry_out(asked, by, options, memory, s, policy)
+    else:
+        decision = _compare(options, raised, memory, s, policy, now_s)
+        if asked > decision.action and by is not None and not (by.row.needs_new_route and decision.candidate):
+            decision = Decision(asked, None, by.row.name, f"{by.text}.")
+    return replace(decision, considered=considered)
+
+
+def _worst(raised: Sequence[Raised]) -> tuple[Action, Raised | None]:
+    """The strongest action asked for, and the first row of the table that asks for it."""
+    asking = [r for r in raised if r.row.asks > Action.CONTINUE]
+    if not asking:
+        return Action.CONTINUE, None
+    worst = max(r.row.asks for r in asking)
+    # A row that no other route answers goes first: its HOLD stands whatever else is found.
+    rows = sorted((r for r in asking if r.row.asks is worst), key=lambda r: r.row.needs_new_route)
+    return worst, rows[0]
+
+
+# the ladder
+
+
+def _carry_out(
+    asked: Action, by: Raised, options: Sequence[Judged], memory: Memory, s: Snapshot, policy: Policy
+) -> Decision:
+    """RETURN, DIVERT_AND_LAND or LAND_NOW: the first from there on that can be carried out."""
+    cause, text = by.row.name, by.text
+    landing = [o for o in options if o.lands]
+    if asked is Action.RETURN:
+        homeward = [o for o in landing if o.feasible and _leads_home(o.candidate)]
+        if homeward:
+            chosen = _kept(homeward, asked, memory)
+            return _fly(asked, chosen, cause, f"{text}: {_numbers(chosen)}")
+    fresh = [o for o in landing if o.legal]
+    if not fresh and asked < Action.LAND_NOW:
+        return _without_routes(asked, cause, text, memory, s)
+    if asked <= Action.DIVERT_AND_LAND:
+        divert = Action.DIVERT_AND_LAND
+        reserve = sorted((o for o in fresh if o.feasible), key=_nearest)
+        floor = [o for o in fresh if o.low_end_pct >= policy.land_floor_pct]
+        if reserve:
+            chosen = _kept(reserve, divert, memory)
+            return _fly(divert, chosen, cause, f"{text}: {_numbers(chosen)}")
+        if floor:
+            floor.sort(key=_nearest if asked is divert else _most_left)
+            chosen = _kept(floor, divert, memory)
+            note = "no landing place is reached above the reserve, the best is"
+            return _fly(divert, chosen, cause, f"{text}: {note} {_numbers(chosen)}")
+    return Decision(Action.LAND_NOW, None, cause, f"{text}: no landing place can be reached, it lands here.")
+
+
+def _without_routes(asked: Action, cause: str, text: str, memory: Memory, s: Snapshot) -> Decision:
+    """No route is warm. A landing under way goes on; else PX4's own return is known to end somewhere prepared."""
+    if s.phase is FlightPhase.INBOUND:
+        action = max(asked, memory.action) if memory.chosen_site == s.plan.goal_site else asked
+        if action < Action.LAND_NOW:
+            return Decision(action, None, cause, f"{text}: flying on to {s.plan.goal_site}.")
+    if asked is Action.RETURN:
+        sentence = f"{text}: no route is warm, so PX4's own return; {if_link_dies(s)}."
+        return Decision(asked, None, cause, sentence)
+    return Decision(Action.LAND_NOW, None, cause, f"{text}: no route to a landing place is known, it lands here.")
+
+
+def _leads_home(c: Candidate) -> bool:
+    """CONTINUE is only among the landing candidates when the flight is inbound already."""
+    return c.kind in (CandidateKind.RETURN, CandidateKind.CONTINUE)
+
+
+def _nearest(o: Judged) -> tuple[float, str]:
+    return (o.candidate.arrive_s, o.candidate.site_id)
+
+
+def _most_left(o: Judged) -> tuple[float, str]:
+    return (-o.low_end_pct, o.candidate.site_id)
+
+
+def _kept(options: Sequence[Judged], action: Action, memory: Memory) -> Judged:
+    """The first; or, once that action is under way, the place chosen for it: two equally near must not alternate."""
+    if memory.action >= action:
+        for o in options:
+            c = o.candidate
+            if c.kind is CandidateKind.CONTINUE or (c.kind, c.site_id) == (memory.chosen_kind, memory.chosen_site):
+                return o
+    return options[0]
+
+
+def _fly(action: Action, chosen: Judged, cause: str, sentence: str) -> Decision:
+    return Decision(action, chosen.candidate, cause, f"{sentence}.")
+
+
+# the payload comparison
+
+
+def _compare(
+    options: Sequence[Judged], raised: Sequence[Raised], memory: Memory, s: Snapshot, policy: Policy, now_s: float
+) -> Decision:
+    """The best candidate for the dose, if a row asks to compare; else the plan."""
+    opening = next((r for r in raised if r.row.opens_comparison or r.row.needs_new_route), None)
+    if opening is None:
+        return Decision(Action.CONTINUE, None, PLAN, _as_planned(options))
+    feasible = [o for o in options if o.feasible]
+    if _awaits_reroute(feasible, raised, s):
+        return Decision(Action.CONTINUE, None, opening.row.name, f"{opening.text}: a route around it is looked for.")
+    if not feasible:
+        return Decision(Action.CONTINUE, None, opening.row.name, f"{opening.text}: there is nothing better to fly.")
+    incumbent = _incumbent(feasible, memory)
+    best = min(
+        feasible,
+        key=lambda o: (_loss(o), o is not incumbent, list(CandidateKind).index(o.candidate.kind), o.candidate.site_id),
+    )
+    chosen = best
+    if incumbent is not None and best is not incumbent:
+        gain = _loss(incumbent) - _loss(best)
+        young = memory.chosen_at_s is not None and now_s - memory.chosen_at_s < policy.dwell_s
+        if gain < policy.hysteresis_loss * dose_value(s.order, policy) or young:
+            chosen = incumbent
+    sentence = f"{opening.text}: {_numbers(chosen)}{_instead_of(chosen, options)}"
+    kind = chosen.candidate.kind
+    candidate = None if kind is CandidateKind.CONTINUE else chosen.candidate
+    return Decision(ACTION_OF[kind], candidate, opening.row.name, f"{sentence}.")
+
+
+def _awaits_reroute(feasible: Sequence[Judged], raised: Sequence[Raised], s: Snapshot) -> bool:
+    """True while the only trouble is the route, and another one may yet be found or be far from needed."""
+    if any(r.row.opens_comparison for r in raised):
+        return False
+    if any(o.candidate.kind is CandidateKind.REROUTE for o in feasible):
+        return False
+    since_s = min(r.since_s for r in raised if r.row.needs_new_route)
+    looked_for = s.candidates_at_s is not None and s.candidates_at_s > since_s
+    urgent = any(r.row.needs_new_route and r.row.asks > Action.CONTINUE for r in raised)
+    return not (looked_for and urgent)
+
+
+def _loss(o: Judged) -> float:
+    assert o.scored.expected_loss is not None
+    return o.scored.expected_loss
+
+
+def _incumbent(feasible: Sequence[Judged], memory: Memory) -> Judged | None:
+    """What is flown or was chosen last, if it can still be flown."""
+    for o in feasible:
+        if (o.candidate.kind, o.candidate.site_id) == (memory.chosen_kind, memory.chosen_site):
+            return o
+    return next((o for o in feasible if o.candidate.kind is CandidateKind.CONTINUE), None)
+
+
+# sentences
+
+
+def _as_planned(options: Sequence[Judged]) -> str:
+    now = next((o for o in options if o.candidate.kind is CandidateKind.CONTINUE), None)
+    return "Flying the plan." if now is None else f"Flying the plan: {_numbers(now)}."
+
+
+def _numbers(o: Judged) -> str:
+    c = o.candidate
+    parts = [f"{o.scored.energy_end_pct:.0f} % battery at the end"]
+    if c.product_temp_c is not None:
+        parts.append(f"{c.product_temp_c.mean:.1f} ± {c.product_temp_c.sd:.1f} °C")
+    if c.p_in_range is not None:
+        parts.append(f"{100 * c.p_in_range:.0f} % chance in range")
+    return f"{_WORDS[c.kind].format(site=c.site_id)}, {', '.join(parts)}"
+
+
+_WORDS = {
+    CandidateKind.CONTINUE: "on to {site}",
+    CandidateKind.REROUTE: "by another route to {site}",
+    CandidateKind.REICE: "new pack at {site}, then on",
+    CandidateKind.RETURN: "back to {site}",
+    CandidateKind.ALTERNATE: "land at {site}",
+}
+
+
+def _instead_of(chosen: Judged, options: Sequence[Judged]) -> str:
+    """What the plan would have meant, where something else was chosen."""
+    now = next((o for o in options if o.candidate.kind is CandidateKind.CONTINUE), None)
+    if now is None or now is chosen:
+        return ""
+    if now.scored.rejected:
+        return f"; the plan {now.scored.rejected}" if not now.legal else ""
+    return f"; expected loss {_loss(chosen):.2f} instead of {_loss(now):.2f}"
+
+
+def _remember(memory: Memory, decision: Decision, s: Snapshot, now_s: float) -> Memory:
+    """Choices are remembered by kind and site: their routes are made anew every few seconds."""
+    if decision.candidate is None and decision.action >= Action.HOLD:
+        return replace(memory, action=decision.action)
+    c = decision.candidate
+    kind = c.kind if c is not None else CandidateKind.CONTINUE
+    site = c.site_id if c is not None else s.plan.goal_site
+    if kind is CandidateKind.CONTINUE:
+        site = s.plan.goal_site
+        if memory.chosen_site == site:
+            # Flying on to where it was sent: that stays the choice, with its age.
+            return replace(memory, action=decision.action)
+    if (kind, site) == (memory.chosen_kind, memory.chosen_site):
+        return replace(memory, action=decision.action)
+    first = memory.chosen_site == "" and kind is CandidateKind.CONTINUE
+    return replace(
+        memory,
+        action=decision.action,
+        chosen_kind=kind,
+        chosen_site=site,
+        chosen_at_s=None if first else now_s,
+    )

@@ -1,0 +1,99 @@
+"""Which candidates may be flown at all, and what each costs the patient: expected loss in units of one dose's value.
+
+A dose that arrives out of range is lost and the patient goes without; one that turns home goes undelivered but can be
+sent again; one that lands at an alternate has yet to be fetched. Late is worse by the hour, up to not at all.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from statistics import NormalDist
+
+from missions.decision.types import Candidate, CandidateKind, FlightPhase, Forecast, Policy, Scored, Snapshot
+from missions.orders import Order, Priority
+
+URGENCY = {Priority.ROUTINE: 1.0, Priority.URGENT: 1.3, Priority.ASAP: 1.6, Priority.STAT: 2.0}
+"""weight of going without, by priority: for a routine order tomorrow will do, for STAT it will not"""
+USUAL_DELAY_H = 0.25
+"""what a flight that may be late is late by"""
+_NORMAL = NormalDist()
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A candidate with its numbers. `lands`: it ends on the ground; `legal`: no closed zone; `feasible`: all of it."""
+
+    candidate: Candidate
+    scored: Scored
+    legal: bool
+    low_end_pct: float
+    lands: bool
+
+    @property
+    def feasible(self) -> bool:
+        return not self.scored.rejected
+
+
+def p_above(end: Forecast, floor: float) -> float:
+    """Probability that a normally distributed value is at or above the floor."""
+    if end.sd <= 0.0:
+        return 1.0 if end.mean >= floor else 0.0
+    return _NORMAL.cdf((end.mean - floor) / end.sd)
+
+
+def judge(s: Snapshot, policy: Policy, now_s: float, *, present_plan_barred: bool) -> tuple[Judged, ...]:
+    """Every candidate with its loss, or why it may not be flown. The present plan needs no fresh route."""
+    age_s = None if s.candidates_at_s is None else now_s - s.candidates_at_s
+    z = _NORMAL.inv_cdf(policy.min_p_reach)
+    judged = []
+    for c in s.candidates:
+        why, legal = "", True
+        p_reach = p_above(c.energy_end_pct, policy.reserve_pct)
+        if c.kind is CandidateKind.CONTINUE:
+            if s.conflict is not None:
+                why, legal = f"enters closed zone {s.conflict.zone_id}", False
+            elif present_plan_barred:
+                why = "the present plan must not be flown on"
+        elif age_s is None or age_s > policy.max_candidate_age_s:
+            why, legal = "its route is too old", False
+        elif c.plan.airspace_version != s.airspace_version:
+            why = f"planned against airspace {c.plan.airspace_version}, now {s.airspace_version}"
+            legal = False
+        if not why and p_reach < policy.min_p_reach:
+            why = f"{100 * p_reach:.0f} % chance of ending above the reserve of {policy.reserve_pct:.0f} %"
+        loss = None if why else expected_loss(c, s, policy, p_reach)
+        scored = Scored(c.kind, c.site_id, loss, c.p_in_range, p_reach, c.energy_end_pct.mean, c.arrive_s, why)
+        judged.append(Judged(c, scored, legal, c.energy_end_pct.mean - z * c.energy_end_pct.sd, lands(c, s)))
+    return tuple(judged)
+
+
+def lands(c: Candidate, s: Snapshot) -> bool:
+    """True if it ends on the ground somewhere for good: home, an alternate, or the plan of a flight already inbound."""
+    if c.kind is CandidateKind.CONTINUE:
+        return s.phase is FlightPhase.INBOUND
+    return c.kind in (CandidateKind.RETURN, CandidateKind.ALTERNATE)
+
+
+def delivers(c: Candidate, s: Snapshot) -> bool:
+    """True if it leads to the order's destination."""
+    if c.kind in (CandidateKind.CONTINUE, CandidateKind.REROUTE):
+        return s.phase is not FlightPhase.INBOUND
+    return c.kind is CandidateKind.REICE
+
+
+def dose_value(order: Order, policy: Policy) -> float:
+    """A dose made for one patient cannot be replaced by another from the shelf."""
+    return policy.loss_spoiled * (policy.single_patient_factor if order.single_patient else 1.0)
+
+
+def expected_loss(c: Candidate, s: Snapshot, policy: Policy, p_reach: float) -> float:
+    """Expected loss of flying this candidate to its end."""
+    dose = dose_value(s.order, policy)
+    without = policy.loss_undelivered * URGENCY[s.order.priority]
+    p_good = (policy.p_unknown if c.p_in_range is None else c.p_in_range) * p_reach
+    if delivers(c, s):
+        late_h = max((c.arrive_s - s.order.deadline_s) / 3600.0, (1.0 - c.p_on_time) * USUAL_DELAY_H)
+        late = min(without, URGENCY[s.order.priority] * policy.loss_late_per_h * late_h)
+        return (1.0 - p_good) * (dose + without) + p_good * late
+    kept = p_good * (policy.p_keep_at_alternate if c.kind is CandidateKind.ALTERNATE else 1.0)
+    return without + (1.0 - kept) * dose
