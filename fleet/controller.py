@@ -33,10 +33,9 @@ from geofences.volumes import Zone
 from missions.decision.types import FlightPhase
 from missions.delivery import AIRBORNE_PHASES, Flight, holds
 from missions.lastline import if_link_dies
-from missions.options import World, nearest_hub
+from missions.options import World, nearest_hub, time_left_s
 from missions.orders import IllegalTransitionError, Order, OrderEvent, OrderState
 from missions.plan import Infeasible, Reason
-from missions.routing.conflict import progress
 from missions.sites import Site
 
 MAX_WRONG_CODES = 5
@@ -325,11 +324,9 @@ class Controller:
         if flight is None or flight.plan is None or flight.phase not in AIRBORNE_PHASES:
             return None
         state = self._supervisor.ports[flight.vehicle_id].state()
-        plan = flight.plan
-        if state.position is None or plan.length_m <= 0:
-            return plan.arrive_s
-        left = progress(plan, state.position.value.point).remaining_m / plan.length_m
-        return self._clock.now_s() + (plan.arrive_s - plan.depart_s) * left
+        if state.position is None:
+            return flight.plan.arrive_s
+        return self._clock.now_s() + time_left_s(flight.plan, state.position.value)
 
     # vehicles
 

@@ -40,7 +40,7 @@ def bearing_deg(a: LatLon, b: LatLon) -> float:
 
 def destination(a: LatLon, bearing: float, distance: float) -> LatLon:
     """The point `distance` metres from a along the geodesic with initial `bearing` degrees."""
-    lon, lat, _ = _GEOD.fwd(a.lon_deg, a.lat_deg, bearing, distance)
+    lon, lat, _ = _GEOD.fwd(a.lon_deg, a.lat_deg, bearing, distance, return_back_azimuth=True)
     return LatLon(float(lat), float(lon))
 
 

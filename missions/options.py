@@ -15,7 +15,7 @@ from missions.plan import Ending, Infeasible, Plan
 from missions.planning import PlanRequest, make_plan
 from missions.routing.conflict import progress
 from missions.sites import Site, SiteKind
-from missions.snapshot import VehicleState, Wind
+from missions.snapshot import Position, VehicleState, Wind
 from missions.vehicles import Vehicle
 
 ENERGY_SD_SHARE = 0.08
@@ -122,13 +122,28 @@ def energy_end(plan: Plan, state: VehicleState, battery_wh: float) -> Forecast |
     """Battery percent at the end of the plan (with its way home after a drop), from the present battery and place."""
     if state.battery is None or state.position is None:
         return None
-    at = progress(plan, state.position.value.point)
+    at = progress(plan, state.position.value.point, state.position.value.alt_amsl_m)
     flown_wh = sum(leg.energy_wh for leg in plan.legs[: at.leg_index])
     leg = plan.legs[at.leg_index]
     if leg.length_m > 0:
         flown_wh += leg.energy_wh * min(1.0, max(0.0, at.along_m / leg.length_m))
     to_go_pct = max(0.0, plan.energy.start_pct - plan.energy.end_pct - 100.0 * flown_wh / battery_wh)
     return Forecast(state.battery.value.remaining_pct - to_go_pct, ENERGY_SD_SHARE * to_go_pct)
+
+
+def time_left_s(plan: Plan, here: Position) -> float:
+    """Planned time from where the vehicle is on its plan to the plan's end."""
+    at = progress(plan, here.point, here.alt_amsl_m)
+    leg = plan.legs[at.leg_index]
+    rise_m = leg.end.alt_amsl_m - leg.start.alt_amsl_m
+    if leg.length_m > 0:
+        share = at.along_m / leg.length_m
+    elif rise_m:
+        share = (here.alt_amsl_m - leg.start.alt_amsl_m) / rise_m
+    else:
+        share = 1.0
+    start_s, end_s = leg.start.eta_s, leg.end.eta_s
+    return plan.arrive_s - (start_s + min(1.0, max(0.0, share)) * (end_s - start_s))
 
 
 def candidates(s: Situation) -> tuple[Candidate, ...]:
@@ -166,10 +181,10 @@ def _continue(s: Situation, plan: Plan) -> Candidate:
     if energy is None:
         raise ValueError("candidates need a position and a battery reading")
     assert s.state.position is not None
-    at = progress(plan, s.state.position.value.point)
-    total_s = plan.arrive_s - plan.depart_s
-    share = at.remaining_m / plan.length_m if plan.length_m > 0 else 0.0
-    arrive_s = s.now_s + total_s * share
+    arrive_s = s.now_s + time_left_s(plan, s.state.position.value)
+    if s.flight.directive is CandidateKind.REICE:
+        # At the station the product waits for its new pack in the box as it is.
+        arrive_s += s.world.sites[s.flight.goal_site].reice_s
     return _candidate(s, CandidateKind.CONTINUE, plan, energy, arrive_s, None)
 
 

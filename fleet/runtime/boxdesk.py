@@ -163,8 +163,7 @@ class BoxDesk:
         if monitor.newest is None:
             return _no_outlook
         ambient = watched.ambient_c if watched.ambient_c is not None else UNKNOWN_AMBIENT_C
-        # The time of the swap comes with the question: stations differ in how long their staff take.
-        return Forecasts(watched.estimate, monitor.newest.assessment, watched.rules, ambient, now_s, swap_s=0.0)
+        return Forecasts(watched.estimate, monitor.newest.assessment, watched.rules, ambient, now_s)
 
     def fresh_box_ok(self, order: Order, duration_s: float, ambient_c: float) -> bool | None:
         """For a quote: whether a fresh pack in the best suitable box keeps the product in range for that long."""

@@ -115,7 +115,8 @@ class Ledger:
         """Applies the change and returns when it is durable. Order events are taken one after the other.
 
         Raises IllegalTransitionError with nothing changed if the order's table has no such row, and
-        StoreUnavailableError if it could not be written; memory then holds what really happened and the next write carries it.
+        StoreUnavailableError if it could not be written; memory then holds what really happened, and the next write
+        carries it.
         """
         puts: list[Put] = []
         events = [NewEvent(n.stream, self._clock.now_s(), n.kind, n.body) for n in notes]

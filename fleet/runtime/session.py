@@ -12,7 +12,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import structlog
-from missions.decision.engine import decide
 
 from fleet.clock import Clock
 from fleet.mavlink.port import Outcome, UploadOutcome, VehiclePort, Verdict
@@ -20,6 +19,7 @@ from fleet.records.codec import to_json
 from fleet.runtime.boxdesk import BoxDesk
 from fleet.runtime.ledger import Ledger, Note, order_stream
 from fleet.store import StoreUnavailableError
+from missions.decision.engine import decide
 from missions.decision.types import (
     Action,
     Candidate,
@@ -39,6 +39,7 @@ from missions.delivery import (
     Intent,
     ReleaseState,
     Step,
+    holds,
     in_air,
     may_be_in,
     next_phase,
@@ -462,7 +463,8 @@ class Session:
         if flight.expected and state.mode is not None:
             settled = may_be_in(flight, state, state.mode.value)
             expected = state.mode.value.value if settled else sorted(flight.expected)[0].value
-        at = progress(flight.plan, state.position.value.point) if state.position is not None else None
+        here = state.position.value if state.position is not None else None
+        at = progress(flight.plan, here.point, here.alt_amsl_m) if here is not None else None
         home = next((c.energy_end_pct for c in watch.candidates if c.site_id == flight.home_site), None)
         if home is None and flight.goal_site == flight.home_site:
             home = energy_end(flight.plan, state, self.vehicle.type.battery_wh)
@@ -481,6 +483,9 @@ class Session:
             authority=flight.authority,
             dispatched_at_s=flight.expected_since_s,
             airspace_version=self._around.world().airspace.version,
+            payload_aboard=flight.payload_on_board,
+            held_boot=flight.held.boot if flight.held is not None else None,
+            plan_held=holds(flight, state) if flight.held is not None else None,
         )
 
     async def _decide(self, state: VehicleState, now_s: float) -> None:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
-
-from sitl.broker import start_broker
 
 from fleet.app import Running, running
 from fleet.clock import ScaledClock
@@ -18,10 +17,11 @@ from fleet.config import ConfigError, FleetConfig, Handling, Problem, load_confi
 from fleet.simulate.judge import Finding, Tracks, judge
 from fleet.simulate.people import People
 from fleet.simulate.processes import Simulator, simulator
-from fleet.simulate.scenario import Scenario
+from fleet.simulate.scenario import Scenario, World
 from geofences.formats import load_airspace_text
 from geofences.volumes import Zone
 from missions.sites import SiteKind
+from sitl.broker import start_broker
 
 Say = Callable[[str, dict[str, Any]], None]
 
@@ -57,17 +57,28 @@ def load_closures(scenario: Scenario) -> list[Zone]:
 
 
 def sim_spec(
-    config: FleetConfig, scenario: Scenario, clock: ScaledClock, mqtt: dict[str, Any], gcs_port: int
+    config: FleetConfig,
+    weather: World,
+    seed: int,
+    clock: ScaledClock,
+    mqtt: dict[str, Any],
+    gcs: tuple[str, int],
+    *,
+    carrying: bool = False,
 ) -> dict[str, Any]:
-    """What the simulator is told: the fleet as configured, at home, in the scenario's weather."""
+    """What the simulator is told: the fleet as configured, at home, in this weather.
+
+    `carrying`: the first box is on the first vehicle and so on, where no people load them.
+    """
+    boxes = list(config.boxes)
     sites = config.sites
     ground = next(iter(sites.values())).elevation_amsl_m
     return {
         "epoch_s": clock.epoch_s,
         "monotonic_s": clock.monotonic_s,
         "speed": clock.speed,
-        "seed": scenario.file.seed,
-        "world": {**scenario.file.world.model_dump(), "ground_amsl_m": ground},
+        "seed": seed,
+        "world": {**weather.model_dump(), "ground_amsl_m": ground},
         "vehicles": [
             {
                 "vehicle_id": v.vehicle_id,
@@ -75,7 +86,8 @@ def sim_spec(
                 "lat_deg": sites[v.home_site].position.lat_deg,
                 # Side by side on the hub's pads, 6 m apart.
                 "lon_deg": sites[v.home_site].position.lon_deg + i * 6.0 / 110_000.0,
-                "gcs": {"local_port": 0, "host": "127.0.0.1", "port": gcs_port},
+                "gcs": {"local_port": 0, "host": gcs[0], "port": gcs[1]},
+                **({"box": boxes[i]} if carrying and i < len(boxes) else {}),
                 "performance": {
                     "cruise_m_s": v.type.cruise_m_s,
                     "climb_m_s": v.type.climb_m_s,
@@ -116,6 +128,12 @@ def sim_spec(
     }
 
 
+def _free_udp_port() -> int:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
 @contextlib.asynccontextmanager
 async def embedded(
     scenario: Scenario, *, speed: float, folder: Path, api_port: int
@@ -133,9 +151,11 @@ async def embedded(
             store_path=folder / "fleet.sqlite3",
             api=replace(config.api, port=api_port),
             handling=Handling(),
+            # A port of its own, so that a ground station on this computer is not in the way.
+            links=dict.fromkeys(config.links, f"udpin://127.0.0.1:{_free_udp_port()}"),
         )
         app = await stack.enter_async_context(running(config, clock))
-        spec = sim_spec(config, scenario, clock, at, app.gcs_port)
+        spec = sim_spec(config, scenario.file.world, scenario.file.seed, clock, at, ("127.0.0.1", app.gcs_port))
         sim = await stack.enter_async_context(simulator(spec, folder / "simulator.log"))
         yield app, sim, clock
 

@@ -1,0 +1,103 @@
+"""`fleet sim`: simulated vehicles for a controller that is started apart, on the wall clock or faster."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import socket
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from fleet.cli.output import Output
+from fleet.clock import ScaledClock
+from fleet.config import FleetConfig, data_dir, load_config
+from fleet.mavlink.urls import parse_url
+from fleet.simulate.processes import simulator
+from fleet.simulate.run import sim_spec
+from fleet.simulate.scenario import World
+from sitl.broker import start_broker
+from sitl.px4 import start_px4
+
+
+def configured(path: Path | None) -> FleetConfig:
+    """The named configuration, or the demonstration fleet's."""
+    return load_config(path if path is not None else data_dir() / "fleet.yaml")
+
+
+def first_link(config: FleetConfig) -> tuple[str, int]:
+    """Where simulated vehicles send to: the first link that waits for vehicles."""
+    url = parse_url(next(iter(config.links.values())))
+    return ("127.0.0.1" if url.host in ("0.0.0.0", "::") else url.host), url.port
+
+
+async def run_sim(path: Path | None, speed: float, out: Output) -> int:
+    """The bundled simulator with the configured fleet at home, until cancelled; starts a broker if none answers."""
+    config = configured(path)
+    clock = ScaledClock(speed, epoch_s=time.time(), monotonic_s=time.monotonic())
+    weather = World(
+        ambient_c=config.weather.air_c,
+        lapse_k_km=config.weather.lapse_k_km,
+        wind_north_m_s=config.weather.wind.north_m_s,
+        wind_east_m_s=config.weather.wind.east_m_s,
+    )
+    host, port = first_link(config)
+    async with contextlib.AsyncExitStack() as stack:
+        mqtt: dict[str, Any] = {
+            "host": config.mqtt.host,
+            "port": config.mqtt.port,
+            "username": config.mqtt.username,
+            "password": config.mqtt.password,
+        }
+        if not _answers(config.mqtt.host, config.mqtt.port):
+            await stack.enter_async_context(start_broker(**mqtt))
+            out.say(f"no broker answered at {config.mqtt.host}:{config.mqtt.port}: started the bundled one there")
+        spec = sim_spec(config, weather, 1, clock, mqtt, (host, port), carrying=True)
+        log = Path(f"simulator-{datetime.now(UTC):%H%M%S}.log")
+        sim = await stack.enter_async_context(simulator(spec, log))
+        sim.listeners.append(lambda event: out.line(event, json.dumps(event)))
+        out.say(f"{len(config.vehicles)} vehicles send to {host}:{port} at {speed:g} times real time; Ctrl-C ends them")
+        reader = asyncio.StreamReader()
+        with contextlib.suppress(ValueError, OSError):  # stdin may be closed or a plain file
+            protocol = asyncio.StreamReaderProtocol(reader)
+            await asyncio.get_running_loop().connect_read_pipe(lambda: protocol, sys.stdin)
+            async for line in reader:
+                _tell(sim, line, out)
+        await asyncio.Event().wait()
+    return 0
+
+
+def _tell(sim: Any, line: bytes, out: Output) -> None:
+    try:
+        command = json.loads(line)
+    except json.JSONDecodeError:
+        command = None
+    if isinstance(command, dict):
+        sim.tell(**command)
+    elif line.strip():
+        out.say('not understood: give JSON, such as {"do": "load", "box": "box-1", "vehicle": "cw-1"}')
+
+
+def _answers(host: str, port: int) -> bool:
+    try:
+        with socket.create_connection((host, port), timeout=0.5):
+            return True
+    except OSError:
+        return False
+
+
+async def run_px4(count: int, path: Path | None, speed: float, out: Output) -> int:
+    """Real PX4 instances at the first vehicles' homes, until cancelled."""
+    config = configured(path)
+    homes = [config.sites[v.home_site] for v in list(config.vehicles.values())[:count]]
+    out.say(f"starting {count} PX4 …")
+    async with start_px4(
+        [(h.position.lat_deg, h.position.lon_deg, h.elevation_amsl_m) for h in homes], speed=speed
+    ) as instances:
+        for i in instances:
+            out.line({"event": "ready", "system_id": i.system_id}, f"PX4 {i.system_id} is ready, log {i.log}")
+        await asyncio.Event().wait()
+    return 0
