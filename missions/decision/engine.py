@@ -60,7 +60,9 @@ def if_link_dies(s: Snapshot) -> str:
     """What PX4 does by itself without the link: its return flies straight to the nearest of home and rally points."""
     if s.phase not in faults.AIRBORNE:
         return "it stays on the ground"
-    text = "if its data-link failsafe (NAV_DLL_ACT) is to return, it flies straight to the nearest of home and rally points"
+    text = (
+        "if its data-link failsafe (NAV_DLL_ACT) is a return, it flies straight to the nearest of home and rally points"
+    )
     position = s.vehicle.position
     if position is None:
         return text
@@ -146,8 +148,8 @@ def _without_routes(asked: Action, cause: str, text: str, memory: Memory, s: Sna
 
 
 def _leads_home(c: Candidate) -> bool:
-    """CONTINUE is only among the landing candidates when the flight is inbound already."""
-    return c.kind in (CandidateKind.RETURN, CandidateKind.CONTINUE)
+    """The plan and another route to its goal are only among the landing candidates of a flight already inbound."""
+    return c.kind is not CandidateKind.ALTERNATE
 
 
 def _nearest(o: Judged) -> tuple[float, str]:

@@ -8,20 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from statistics import NormalDist
 
-from missions.coldchain.samples import BENIGN
-from missions.decision.types import (
-    Action,
-    Candidate,
-    CandidateKind,
-    FaultMemory,
-    FlightPhase,
-    Forecast,
-    Policy,
-    Snapshot,
-)
-from missions.snapshot import BoxVerdict
+from missions.decision import conditions
+from missions.decision.types import Action, FaultMemory, FlightPhase, Policy, Snapshot
 
 Condition = Callable[[Snapshot, Policy, float], str]
 
@@ -58,164 +47,10 @@ class Fault:
     """somebody else flies: no command until an operator hands authority back"""
 
 
-def low_end_pct(end: Forecast, policy: Policy) -> float:
-    """The battery at the end that is exceeded with the probability policy asks for."""
-    return end.mean - NormalDist().inv_cdf(policy.min_p_reach) * end.sd
-
-
-def planned(s: Snapshot) -> Candidate | None:
-    """The candidate of flying on as planned."""
-    return next((c for c in s.candidates if c.kind is CandidateKind.CONTINUE), None)
-
-
-def payload_aboard(s: Snapshot) -> bool:
-    if s.box is not None and s.box.sample is not None and s.box.sample.value.docked is False:
-        return False
-    if s.payload_aboard is not None:
-        return s.payload_aboard
-    return s.phase is not FlightPhase.INBOUND or s.box is not None
-
-
-def is_link_stale(s: Snapshot, policy: Policy, now_s: float) -> bool:
-    return s.vehicle.heard_s is None or now_s - s.vehicle.heard_s > policy.link_stale_s
-
-
-def _link_stale(s: Snapshot, policy: Policy, now_s: float) -> str:
-    if not is_link_stale(s, policy, now_s):
-        return ""
-    return "never heard" if s.vehicle.heard_s is None else f"silent for {now_s - s.vehicle.heard_s:.1f} s"
-
-
-def _px4_failsafe(s: Snapshot, policy: Policy, now_s: float) -> str:
-    failsafe, mode = s.vehicle.failsafe, s.vehicle.mode
-    if failsafe is None or not failsafe.value:
-        return ""
-    return f"in mode {mode.value}" if mode is not None else "mode not known"
-
-
-def _takeover(s: Snapshot, policy: Policy, now_s: float) -> str:
-    mode, failsafe = s.vehicle.mode, s.vehicle.failsafe
-    if not s.authority:
-        return "an operator has to hand authority back"
-    if mode is None or s.expected_mode is None or mode.value.value == s.expected_mode:
-        return ""
-    if is_link_stale(s, policy, now_s) or (failsafe is not None and failsafe.value):
-        return ""
-    if now_s - s.dispatched_at_s <= policy.takeover_settle_s:
-        return ""
-    return f"mode {mode.value}, {s.expected_mode} was commanded"
-
-
-def _vehicle_rebooted(s: Snapshot, policy: Policy, now_s: float) -> str:
-    if s.held_boot is None or s.vehicle.boot == s.held_boot:
-        return ""
-    return f"boot {s.vehicle.boot}, the plan was proven in boot {s.held_boot}"
-
-
-def _plan_not_verified(s: Snapshot, policy: Policy, now_s: float) -> str:
-    return f"it does not hold {s.plan.plan_id}" if s.plan_held is False else ""
-
-
-def _telemetry_stale(s: Snapshot, policy: Policy, now_s: float) -> str:
-    if is_link_stale(s, policy, now_s):
-        return ""
-    late = []
-    for name, field in (("position", s.vehicle.position), ("mode", s.vehicle.mode)):
-        if field is None:
-            late.append(f"no {name}")
-        elif field.age_s(now_s) > policy.telemetry_stale_s:
-            late.append(f"{name} {field.age_s(now_s):.1f} s old")
-    return ", ".join(late)
-
-
-def _battery_critical(s: Snapshot, policy: Policy, now_s: float) -> str:
-    battery = s.vehicle.battery
-    if battery is None or battery.value.remaining_pct > policy.battery_critical_pct:
-        return ""
-    return f"{battery.value.remaining_pct:.0f} %, {policy.battery_critical_pct:.0f} % is critical"
-
-
-def _battery_below_way_home(s: Snapshot, policy: Policy, now_s: float) -> str:
-    if s.home_end_pct is None:
-        return ""
-    low, need = low_end_pct(s.home_end_pct, policy), policy.reserve_pct + policy.battery_margin_pct
-    if low >= need:
-        return ""
-    return f"{low:.1f} % left at home if it turned now, {need:.1f} % is the limit"
-
-
-def _plan_below_reserve(s: Snapshot, policy: Policy, now_s: float) -> str:
-    now = planned(s)
-    if now is None or low_end_pct(now.energy_end_pct, policy) >= policy.reserve_pct:
-        return ""
-    low = low_end_pct(now.energy_end_pct, policy)
-    return f"{low:.1f} % left at its end, the reserve is {policy.reserve_pct:.0f} %"
-
-
-def _inside_closed_zone(s: Snapshot, policy: Policy, now_s: float) -> str:
-    return s.conflict.zone_id if s.conflict is not None and s.conflict.distance_ahead_m <= 0.0 else ""
-
-
-def _closure_ahead(s: Snapshot, policy: Policy, now_s: float) -> str:
-    c = s.conflict
-    if c is None or c.distance_ahead_m <= 0.0:
-        return ""
-    return f"{c.zone_id} in {c.distance_ahead_m:.0f} m, entered in {max(0.0, c.enter_s - now_s):.0f} s"
-
-
-def _closure_near(s: Snapshot, policy: Policy, now_s: float) -> str:
-    c = s.conflict
-    if c is None or not 0.0 < c.distance_ahead_m <= policy.closure_hold_m:
-        return ""
-    return f"{c.zone_id} in {c.distance_ahead_m:.0f} m, {policy.closure_hold_m:.0f} m is the limit"
-
-
-def _conformance_lost(s: Snapshot, policy: Policy, now_s: float) -> str:
-    if s.cross_track_m is None or s.cross_track_m <= policy.conformance_m:
-        return ""
-    return f"{s.cross_track_m:.0f} m off the route, {policy.conformance_m:.0f} m allowed"
-
-
-def _box_silent(s: Snapshot, policy: Policy, now_s: float) -> str:
-    if not payload_aboard(s):
-        return ""
-    if s.box is None or s.box.sample is None:
-        return "no sample yet"
-    age_s = s.box.sample.age_s(now_s)
-    return f"silent for {age_s:.0f} s" if age_s > policy.box_silent_s else ""
-
-
-def _sensor_untrusted(s: Snapshot, policy: Policy, now_s: float) -> str:
-    if not payload_aboard(s) or s.box is None or s.box.sample is None:
-        return ""
-    if s.box.sample.age_s(now_s) > policy.box_silent_s:
-        return ""
-    bad = [f for f in s.box.sensor_faults if f not in BENIGN]
-    if bad:
-        return ", ".join(bad)
-    return s.box.why if s.box.verdict is BoxVerdict.UNKNOWN else ""
-
-
-def _excursion_now(s: Snapshot, policy: Policy, now_s: float) -> str:
-    if not payload_aboard(s) or s.box is None:
-        return ""
-    out = (BoxVerdict.EXCURSION_ALLOWED, BoxVerdict.QUARANTINE, BoxVerdict.SPOILED)
-    return s.box.why if s.box.verdict in out else ""
-
-
-def _excursion_forecast(s: Snapshot, policy: Policy, now_s: float) -> str:
-    now = planned(s)
-    if not payload_aboard(s) or now is None or now.p_in_range is None or now.p_in_range >= policy.min_p_in_range:
-        return ""
-    temp = now.product_temp_c
-    at = f"{temp.mean:.1f} ± {temp.sd:.1f} °C at {now.site_id}, " if temp is not None else ""
-    return f"{at}{100 * now.p_in_range:.0f} % chance of arriving in range"
-
-
 TABLE: tuple[Fault, ...] = (
     Fault(
         "link_stale",
-        _link_stale,
+        conditions.link_stale,
         "Link lost: nothing can be commanded, PX4 acts by itself",
         "nothing heard for longer than `link_stale_s`",
         clear_after_s=1.0,
@@ -223,7 +58,7 @@ TABLE: tuple[Fault, ...] = (
     ),
     Fault(
         "px4_failsafe",
-        _px4_failsafe,
+        conditions.px4_failsafe,
         "PX4 flies its own failsafe: nothing is commanded against it",
         "HEARTBEAT says critical",
         clear_after_s=2.0,
@@ -231,7 +66,7 @@ TABLE: tuple[Fault, ...] = (
     ),
     Fault(
         "takeover",
-        _takeover,
+        conditions.takeover,
         "A pilot or another station has taken over: Coldwing stands down and watches",
         "another mode than commanded for `takeover_settle_s`, without PX4's failsafe; or authority not handed back",
         raise_after_s=lambda policy: policy.takeover_settle_s,
@@ -239,14 +74,14 @@ TABLE: tuple[Fault, ...] = (
     ),
     Fault(
         "vehicle_rebooted",
-        _vehicle_rebooted,
+        conditions.vehicle_rebooted,
         "The vehicle has restarted: it holds until its plan is proven again",
         "the boot count differs from the one in which the plan was proven",
         asks=Action.HOLD,
     ),
     Fault(
         "plan_not_verified",
-        _plan_not_verified,
+        conditions.plan_not_verified,
         "The vehicle reports another plan than the one uploaded: it holds",
         "the ids of the stored plan are not those of the proof",
         asks=Action.HOLD,
@@ -255,7 +90,7 @@ TABLE: tuple[Fault, ...] = (
     ),
     Fault(
         "telemetry_stale",
-        _telemetry_stale,
+        conditions.telemetry_stale,
         "Telemetry is late although the link is up: it holds",
         "position or mode older than `telemetry_stale_s`",
         asks=Action.HOLD,
@@ -264,7 +99,7 @@ TABLE: tuple[Fault, ...] = (
     ),
     Fault(
         "battery_critical",
-        _battery_critical,
+        conditions.battery_critical,
         "Battery critical: landing at the nearest place",
         "battery at or below `battery_critical_pct`",
         asks=Action.DIVERT_AND_LAND,
@@ -272,7 +107,7 @@ TABLE: tuple[Fault, ...] = (
     ),
     Fault(
         "battery_below_way_home",
-        _battery_below_way_home,
+        conditions.battery_below_way_home,
         "Battery is down to what the way home needs: turning home",
         "battery at home, if it turned now, below reserve and margin at `min_p_reach`",
         asks=Action.RETURN,
@@ -282,7 +117,7 @@ TABLE: tuple[Fault, ...] = (
     ),
     Fault(
         "plan_below_reserve",
-        _plan_below_reserve,
+        conditions.plan_below_reserve,
         "The plan would end below the reserve: another way is chosen",
         "battery at the end of the plan below reserve at `min_p_reach`",
         phases=EN_ROUTE,
@@ -293,7 +128,7 @@ TABLE: tuple[Fault, ...] = (
     ),
     Fault(
         "inside_closed_zone",
-        _inside_closed_zone,
+        conditions.inside_closed_zone,
         "Inside a closed zone: leaving it",
         "a closed zone contains the present position",
         asks=Action.RETURN,
@@ -301,7 +136,7 @@ TABLE: tuple[Fault, ...] = (
     ),
     Fault(
         "closure_near",
-        _closure_near,
+        conditions.closure_near,
         "A closed zone is near: another route, or hold until there is one",
         "the plan enters a closed zone within `closure_hold_m`",
         asks=Action.HOLD,
@@ -310,7 +145,7 @@ TABLE: tuple[Fault, ...] = (
     ),
     Fault(
         "closure_ahead",
-        _closure_ahead,
+        conditions.closure_ahead,
         "A closed zone lies on the route: another route is chosen",
         "the plan enters a closed zone",
         phases=STEERABLE,
@@ -318,7 +153,7 @@ TABLE: tuple[Fault, ...] = (
     ),
     Fault(
         "conformance_lost",
-        _conformance_lost,
+        conditions.conformance_lost,
         "Off the planned route: another route from here, or hold",
         "further than `conformance_m` from the route for 2 s",
         asks=Action.HOLD,
@@ -329,7 +164,7 @@ TABLE: tuple[Fault, ...] = (
     ),
     Fault(
         "box_silent",
-        _box_silent,
+        conditions.box_silent,
         "The cold box is silent: the dose's state is unknown from here on",
         "no sample for `box_silent_s`",
         phases=CARRYING,
@@ -337,7 +172,7 @@ TABLE: tuple[Fault, ...] = (
     ),
     Fault(
         "sensor_untrusted",
-        _sensor_untrusted,
+        conditions.sensor_untrusted,
         "The cold box's readings cannot be believed: they do not count as in range",
         "a sensor fault that matters, or the verdict is unknown while samples come",
         phases=CARRYING,
@@ -346,7 +181,7 @@ TABLE: tuple[Fault, ...] = (
     ),
     Fault(
         "excursion_now",
-        _excursion_now,
+        conditions.excursion_now,
         "The dose is or was out of range: what is best for it is compared",
         "the verdict is excursion_allowed, quarantine or spoiled",
         phases=CARRYING,
@@ -355,7 +190,7 @@ TABLE: tuple[Fault, ...] = (
     ),
     Fault(
         "excursion_forecast",
-        _excursion_forecast,
+        conditions.excursion_forecast,
         "The dose will probably not arrive in range: what is best for it is compared",
         "chance of arriving in range as planned below `min_p_in_range`",
         phases=CARRYING,

@@ -69,7 +69,7 @@ def judge(s: Snapshot, policy: Policy, now_s: float, *, present_plan_barred: boo
 
 def lands(c: Candidate, s: Snapshot) -> bool:
     """True if it ends on the ground somewhere for good: home, an alternate, or the plan of a flight already inbound."""
-    if c.kind is CandidateKind.CONTINUE:
+    if c.kind in (CandidateKind.CONTINUE, CandidateKind.REROUTE):
         return s.phase is FlightPhase.INBOUND
     return c.kind in (CandidateKind.RETURN, CandidateKind.ALTERNATE)
 

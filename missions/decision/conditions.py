@@ -1,0 +1,163 @@
+"""The conditions of the fault table: pure functions of (snapshot, policy, now) → what is wrong with numbers, or ""."""
+
+from __future__ import annotations
+
+from statistics import NormalDist
+
+from missions.coldchain.samples import BENIGN
+from missions.decision.types import Candidate, CandidateKind, FlightPhase, Forecast, Policy, Snapshot
+from missions.snapshot import BoxVerdict
+
+
+def low_end_pct(end: Forecast, policy: Policy) -> float:
+    """The battery at the end that is exceeded with the probability policy asks for."""
+    return end.mean - NormalDist().inv_cdf(policy.min_p_reach) * end.sd
+
+
+def planned(s: Snapshot) -> Candidate | None:
+    """The candidate of flying on as planned."""
+    return next((c for c in s.candidates if c.kind is CandidateKind.CONTINUE), None)
+
+
+def payload_aboard(s: Snapshot) -> bool:
+    if s.box is not None and s.box.sample is not None and s.box.sample.value.docked is False:
+        return False
+    if s.payload_aboard is not None:
+        return s.payload_aboard
+    return s.phase is not FlightPhase.INBOUND or s.box is not None
+
+
+def is_link_stale(s: Snapshot, policy: Policy, now_s: float) -> bool:
+    return s.vehicle.heard_s is None or now_s - s.vehicle.heard_s > policy.link_stale_s
+
+
+def link_stale(s: Snapshot, policy: Policy, now_s: float) -> str:
+    if not is_link_stale(s, policy, now_s):
+        return ""
+    return "never heard" if s.vehicle.heard_s is None else f"silent for {now_s - s.vehicle.heard_s:.1f} s"
+
+
+def px4_failsafe(s: Snapshot, policy: Policy, now_s: float) -> str:
+    failsafe, mode = s.vehicle.failsafe, s.vehicle.mode
+    if failsafe is None or not failsafe.value:
+        return ""
+    return f"in mode {mode.value}" if mode is not None else "mode not known"
+
+
+def takeover(s: Snapshot, policy: Policy, now_s: float) -> str:
+    mode, failsafe = s.vehicle.mode, s.vehicle.failsafe
+    if not s.authority:
+        return "an operator has to hand authority back"
+    if mode is None or s.expected_mode is None or mode.value.value == s.expected_mode:
+        return ""
+    if is_link_stale(s, policy, now_s) or (failsafe is not None and failsafe.value):
+        return ""
+    if now_s - s.dispatched_at_s <= policy.takeover_settle_s:
+        return ""
+    return f"mode {mode.value}, {s.expected_mode} was commanded"
+
+
+def vehicle_rebooted(s: Snapshot, policy: Policy, now_s: float) -> str:
+    if s.held_boot is None or s.vehicle.boot == s.held_boot:
+        return ""
+    return f"boot {s.vehicle.boot}, the plan was proven in boot {s.held_boot}"
+
+
+def plan_not_verified(s: Snapshot, policy: Policy, now_s: float) -> str:
+    return f"it does not hold {s.plan.plan_id}" if s.plan_held is False else ""
+
+
+def telemetry_stale(s: Snapshot, policy: Policy, now_s: float) -> str:
+    if is_link_stale(s, policy, now_s):
+        return ""
+    late = []
+    for name, field in (("position", s.vehicle.position), ("mode", s.vehicle.mode)):
+        if field is None:
+            late.append(f"no {name}")
+        elif field.age_s(now_s) > policy.telemetry_stale_s:
+            late.append(f"{name} {field.age_s(now_s):.1f} s old")
+    return ", ".join(late)
+
+
+def battery_critical(s: Snapshot, policy: Policy, now_s: float) -> str:
+    battery = s.vehicle.battery
+    if battery is None or battery.value.remaining_pct > policy.battery_critical_pct:
+        return ""
+    return f"{battery.value.remaining_pct:.0f} %, {policy.battery_critical_pct:.0f} % is critical"
+
+
+def battery_below_way_home(s: Snapshot, policy: Policy, now_s: float) -> str:
+    if s.home_end_pct is None:
+        return ""
+    low, need = low_end_pct(s.home_end_pct, policy), policy.reserve_pct + policy.battery_margin_pct
+    if low >= need:
+        return ""
+    return f"{low:.1f} % left at home if it turned now, {need:.1f} % is the limit"
+
+
+def plan_below_reserve(s: Snapshot, policy: Policy, now_s: float) -> str:
+    now = planned(s)
+    if now is None or low_end_pct(now.energy_end_pct, policy) >= policy.reserve_pct:
+        return ""
+    low = low_end_pct(now.energy_end_pct, policy)
+    return f"{low:.1f} % left at its end, the reserve is {policy.reserve_pct:.0f} %"
+
+
+def inside_closed_zone(s: Snapshot, policy: Policy, now_s: float) -> str:
+    return s.conflict.zone_id if s.conflict is not None and s.conflict.distance_ahead_m <= 0.0 else ""
+
+
+def closure_ahead(s: Snapshot, policy: Policy, now_s: float) -> str:
+    c = s.conflict
+    if c is None or c.distance_ahead_m <= 0.0:
+        return ""
+    return f"{c.zone_id} in {c.distance_ahead_m:.0f} m, entered in {max(0.0, c.enter_s - now_s):.0f} s"
+
+
+def closure_near(s: Snapshot, policy: Policy, now_s: float) -> str:
+    c = s.conflict
+    if c is None or not 0.0 < c.distance_ahead_m <= policy.closure_hold_m:
+        return ""
+    return f"{c.zone_id} in {c.distance_ahead_m:.0f} m, {policy.closure_hold_m:.0f} m is the limit"
+
+
+def conformance_lost(s: Snapshot, policy: Policy, now_s: float) -> str:
+    if s.cross_track_m is None or s.cross_track_m <= policy.conformance_m:
+        return ""
+    return f"{s.cross_track_m:.0f} m off the route, {policy.conformance_m:.0f} m allowed"
+
+
+def box_silent(s: Snapshot, policy: Policy, now_s: float) -> str:
+    if not payload_aboard(s):
+        return ""
+    if s.box is None or s.box.sample is None:
+        return "no sample yet"
+    age_s = s.box.sample.age_s(now_s)
+    return f"silent for {age_s:.0f} s" if age_s > policy.box_silent_s else ""
+
+
+def sensor_untrusted(s: Snapshot, policy: Policy, now_s: float) -> str:
+    if not payload_aboard(s) or s.box is None or s.box.sample is None:
+        return ""
+    if s.box.sample.age_s(now_s) > policy.box_silent_s:
+        return ""
+    bad = [f for f in s.box.sensor_faults if f not in BENIGN]
+    if bad:
+        return ", ".join(bad)
+    return s.box.why if s.box.verdict is BoxVerdict.UNKNOWN else ""
+
+
+def excursion_now(s: Snapshot, policy: Policy, now_s: float) -> str:
+    if not payload_aboard(s) or s.box is None:
+        return ""
+    out = (BoxVerdict.EXCURSION_ALLOWED, BoxVerdict.QUARANTINE, BoxVerdict.SPOILED)
+    return s.box.why if s.box.verdict in out else ""
+
+
+def excursion_forecast(s: Snapshot, policy: Policy, now_s: float) -> str:
+    now = planned(s)
+    if not payload_aboard(s) or now is None or now.p_in_range is None or now.p_in_range >= policy.min_p_in_range:
+        return ""
+    temp = now.product_temp_c
+    at = f"{temp.mean:.1f} ± {temp.sd:.1f} °C at {now.site_id}, " if temp is not None else ""
+    return f"{at}{100 * now.p_in_range:.0f} % chance of arriving in range"
