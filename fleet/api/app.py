@@ -9,7 +9,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Annotated
 
-from fastapi import Depends, FastAPI, Response
+from fastapi import Depends, FastAPI, Request, Response
+from fastapi.security.utils import get_authorization_scheme_param
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from pydantic import BaseModel
 from starlette.datastructures import MutableHeaders
@@ -19,7 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fleet.api import airspace, orders, problems, vehicles
 from fleet.api.auth import Principal, Role, TokenTable
-from fleet.api.deps import Context, Credentials, Ctx, Reader, principal
+from fleet.api.deps import Context, Ctx, Reader, principal
 from fleet.api.docs import document
 from fleet.api.docs import problems as problems_of
 from fleet.api.metrics import FleetCollector, RequestMetrics
@@ -113,10 +114,10 @@ def _operations(app: FastAPI, registry: CollectorRegistry) -> None:
         response_model=HealthOut,
         responses={503: {"description": "Not ready", "model": HealthOut}},
     )
-    async def readyz(ctx: Ctx, credentials: Credentials) -> Response:
+    async def readyz(ctx: Ctx, request: Request) -> Response:
         """Whether orders can be taken now. Open; with a token also says what is wrong."""
         health = ctx.service.health()
-        known = credentials is not None and ctx.auth.find(credentials.credentials) is not None
+        known = ctx.auth.find(get_authorization_scheme_param(request.headers.get("Authorization"))[1]) is not None
         checks = {part: state if known or state == "ok" else "not ok" for part, state in health.checks.items()}
         return JSONResponse({"ready": health.ready, "checks": checks}, 200 if health.ready else 503)
 
