@@ -206,20 +206,20 @@ def _explain(
     flown = shapely.LineString(scene.frame.to_xy(list(places)))
     met = set(index.tree.query(straight, predicate="intersects").tolist())
     met |= set(index.tree.query(flown, predicate="intersects").tolist())
-    reasons: dict[str, Reason] = {}
+    reasons: dict[tuple[str, str], Reason] = {}
     for zone_id in exits:
-        reasons[zone_id] = Reason("exit", f"the start is inside {zone_id}: the shortest way out comes first")
+        reasons[zone_id, "exit"] = Reason("exit", f"the start is inside {zone_id}: the shortest way out comes first")
     for i in sorted(met):
         shape = index.shapes[i]
-        if shape.zone.role is Role.KEEP_IN or shape.zone.zone_id in reasons:
+        if shape.zone.role is Role.KEEP_IN or shape.zone.zone_id in exits:
             continue
         reason = _why(shape.zone, shape.volume, scene, layer, detour_m, closed=scene.closed(i))
         if reason is not None:
-            reasons[shape.zone.zone_id] = reason
+            reasons[shape.zone.zone_id, reason.code] = reason
     for zone_id, margin in scene.tightened.items():
         if margin < view.margin_m:
             text = f"only {margin:.0f} m clear of {zone_id}: the start or destination is that near to it"
-            reasons.setdefault(f"{zone_id}/near", Reason("near", text))
+            reasons[zone_id, "near"] = Reason("near", text)
     return tuple(reasons.values())
 
 

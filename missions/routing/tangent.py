@@ -28,6 +28,8 @@ PUSH_M = 1e-4
 
 _FLAT = 1e-12
 """sine below which three points count as one line"""
+_SLACK = 1e-6
+"""sine by which a tangent may miss: rounding must not lose one, and a false one is only a candidate more"""
 
 
 class Obstacles:
@@ -42,7 +44,7 @@ class Obstacles:
         return len(self.polygons)
 
     def corners(self, i: int) -> tuple[Array, Array, Array]:
-        """Convex corners of polygon i pushed out, and the vectors from each corner to its two neighbours."""
+        """Convex corners of polygon i pushed out, and the unit vectors from each corner to its two neighbours."""
         found = self._corners.get(i)
         if found is None:
             found = self._corners[i] = _corners(self.polygons[i])
@@ -219,14 +221,15 @@ class _Search:
         d = self.xy[first:] - self.xy[u]
         dx, dy = d[:, 0], d[:, 1]
         length = np.hypot(dx, dy)
-        px, py = self.prev[u]
-        nx, ny = self.next[u]
-        p, n = self.prev[first:], self.next[first:]
+        slack = _SLACK * length
         # Both neighbours of a corner on one side of the line, or on it.
-        at_u = (dx * py - dy * px) * (dx * ny - dy * nx)
-        at_v = (dx * p[:, 1] - dy * p[:, 0]) * (dx * n[:, 1] - dy * n[:, 0])
-        slack = -_FLAT * length * length
-        ok = (at_u >= slack) & (at_v >= slack) & (length > 0)
+        (px, py), (nx, ny) = self.prev[u], self.next[u]
+        a, b = dx * py - dy * px, dx * ny - dy * nx
+        p, n = self.prev[first:], self.next[first:]
+        c, e = dx * p[:, 1] - dy * p[:, 0], dx * n[:, 1] - dy * n[:, 0]
+        ok = (np.minimum(a, b) >= -slack) | (np.maximum(a, b) <= slack)
+        ok &= (np.minimum(c, e) >= -slack) | (np.maximum(c, e) <= slack)
+        ok &= length > 0.0
         ids = np.flatnonzero(ok)
         return ids + first, length[ids]
 
@@ -265,7 +268,7 @@ def _ring_corners(v: Array) -> tuple[Array, Array, Array]:
     normals = np.column_stack([into[:, 1] + out[:, 1], -into[:, 0] - out[:, 0]])  # sum of the two outward normals
     spread = 1.0 + (into * out).sum(axis=1)
     push = normals / np.maximum(spread, 0.02)[:, None] * PUSH_M
-    return (v + push)[convex], back[convex], ahead[convex]
+    return (v + push)[convex], -into[convex], out[convex]
 
 
 def _distance(a: Array, b: Array) -> float:

@@ -1,0 +1,310 @@
+"""From a wish to fly somewhere to a plan that was proven, or to the reasons why there is none.
+
+What the waypoints of a plan mean:
+
+- `legs[0].start` is where the plan begins. With `take_off` it lies over the pad at cruise height: the climb from the
+  ground to it has no leg of its own, its time lies between `depart_s` and the first `eta_s`, and its energy is in the
+  first leg. Without `take_off` it is where the vehicle is, at the height it has: not a place to fly to, so what a link
+  uploads begins with the end of the first leg.
+- In the air and more than 5 m off cruise height, the first leg is a climb or descent over one place.
+- Then follow cruise waypoints, each `cruise_agl_m` above the ground below it (over level ground: one height AMSL), the
+  last of them over the pad.
+- The last leg is vertical: for HOLD_AT_DROP down to `drop_height_agl_m` above the site's elevation, for LAND down to
+  the site's elevation (the touchdown).
+- `Leg.length_m` is horizontal, so that of a vertical leg is 0.
+
+The energy budget covers all legs; after a drop also `DROP_HOVER_S` of hovering and, with `then_home`, the way home
+through the same airspace with the payload still counted.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geofences.airspace import Airspace, frame_for
+from geofences.geodesy import LatLon, bearing_deg, distance_m
+from geofences.heights import Terrain
+from missions import contingency
+from missions.contingency import Carrier
+from missions.energy import FREE, LegCost, climb_cost, hover_cost, leg_energy, slowest_ground_speed_m_s
+from missions.plan import Ending, EnergyBudget, Infeasible, Leg, Plan, Reason, Waypoint
+from missions.routing.checker import Rules, check_plan
+from missions.routing.planner import Route, RouteRequest, band_at, column_block, route_in
+from missions.routing.scene import Scene, View
+from missions.routing.tangent import NoPath
+from missions.sites import Site
+from missions.snapshot import Wind
+from missions.vehicles import VehicleType
+
+DROP_HOVER_S = 45.0
+"""over the pad from arrival to release: settle, the recipient's confirmation, the gripper"""
+LEVEL_M = 5.0
+"""a vehicle this near to cruise height needs no vertical leg first"""
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class PlanRequest:
+    """One flight from where a vehicle is to a site. Heights AGL or AMSL as named, times since the Unix epoch."""
+
+    plan_id: str
+    start: LatLon
+    start_amsl_m: float
+    take_off: bool
+    goal: Site
+    ending: Ending
+    home: Site
+    alternates: tuple[Site, ...]
+    vehicle: VehicleType
+    payload_kg: float
+    """box and content"""
+    battery_pct: float
+    wind: Wind
+    depart_s: float
+    airspace: Airspace
+    authorised: frozenset[str]
+    terrain: Terrain
+    cruise_agl_m: float
+    drop_height_agl_m: float = 8.0
+    ceiling_agl_m: float = 120.0
+    margin_m: float = 30.0
+    reserve_pct: float = 20.0
+    then_home: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Heights:
+    """Ground below the places of a plan."""
+
+    terrain: Terrain
+    cruise_agl_m: float
+
+    def cruise_amsl_m(self, at: LatLon) -> float | None:
+        ground = self.terrain.ground_amsl_m(at)
+        return None if ground is None else ground + self.cruise_agl_m
+
+
+def make_plan(request: PlanRequest) -> Plan | Infeasible:
+    """A plan that the independent checker found nothing wrong with, or why there is none and what would help."""
+    refusal = _hopeless(request)
+    if refusal is not None:
+        return refusal
+    speed = slowest_ground_speed_m_s(request.vehicle, request.wind)
+    assert speed is not None
+    try:
+        frame = frame_for((request.start, request.goal.position, request.home.position))
+    except ValueError as error:
+        return Infeasible((Reason("area", str(error)),))
+    xy = frame.to_xy([request.start, request.goal.position, request.home.position])
+    straight = distance_m(request.start, request.goal.position)
+    back = distance_m(request.goal.position, request.home.position) if request.then_home else 0.0
+    window = 1.5 * (straight + back) / speed + 300.0
+    made: Plan | Infeasible = Infeasible((Reason("window", "the flight's time could not be settled"),))
+    for _ in range(4):
+        view = View(
+            band_at(request.cruise_agl_m),
+            request.depart_s,
+            request.depart_s + window,
+            request.margin_m,
+            request.authorised,
+        )
+        scene = Scene(request.airspace, request.terrain, frame, view, near=(xy[0], xy[1], xy[2]))
+        made, end_s = _in_scene(request, scene, xy, speed)
+        if isinstance(made, Infeasible) or end_s <= view.end_s:
+            break
+        window = 1.3 * (end_s - request.depart_s)  # zones may open or close within a longer flight
+    return _checked(request, made) if isinstance(made, Plan) else made
+
+
+def _hopeless(request: PlanRequest) -> Infeasible | None:
+    vehicle = request.vehicle
+    wind = (request.wind.north_m_s**2 + request.wind.east_m_s**2) ** 0.5
+    if wind > vehicle.max_wind_m_s or slowest_ground_speed_m_s(vehicle, request.wind) is None:
+        text = f"the wind of {wind:.0f} m/s is beyond what {vehicle.name} may fly in ({vehicle.max_wind_m_s:.0f} m/s)"
+        return Infeasible((Reason("wind", text, "wait for less wind"),))
+    if request.payload_kg > vehicle.max_payload_kg:
+        text = f"{request.payload_kg:.1f} kg is more than {vehicle.name} carries ({vehicle.max_payload_kg:.1f} kg)"
+        return Infeasible((Reason("payload", text, "split the order or use a larger vehicle"),))
+    if request.cruise_agl_m > request.ceiling_agl_m:
+        text = f"{request.cruise_agl_m:.0f} m is above the ceiling of {request.ceiling_agl_m:.0f} m above ground"
+        return Infeasible((Reason("ceiling", text, "choose a lower cruise height"),))
+    if any(request.terrain.ground_amsl_m(p) is None for p in (request.start, request.goal.position)):
+        return Infeasible((Reason("terrain", "the ground is not known there", "load a terrain model of the area"),))
+    return None
+
+
+def _in_scene(request: PlanRequest, scene: Scene, xy: Array, speed_m_s: float) -> tuple[Plan | Infeasible, float]:
+    """The plan in this scene, and when all of it is over."""
+    ground = request.terrain.ground_amsl_m(request.start)
+    wanted = RouteRequest(
+        start=request.start,
+        goal=request.goal.position,
+        airspace=request.airspace,
+        authorised=request.authorised,
+        terrain=request.terrain,
+        depart_s=request.depart_s,
+        ground_speed_m_s=speed_m_s,
+        margin_m=request.margin_m,
+        ceiling_agl_m=request.ceiling_agl_m,
+        in_air=not request.take_off,
+        start_agl_m=0.0 if ground is None else request.start_amsl_m - ground,
+        goal_agl_m=request.drop_height_agl_m if request.ending is Ending.HOLD_AT_DROP else 0.0,
+    )
+    route = route_in(scene, wanted, request.cruise_agl_m, xy[:2])
+    if isinstance(route, Infeasible):
+        return route, request.depart_s
+    legs = _legs(request, route)
+    if isinstance(legs, Infeasible):
+        return legs, request.depart_s
+    after = _afterwards(request, scene, xy, speed_m_s)
+    if isinstance(after, Infeasible):
+        return after, request.depart_s
+    arrive_s = legs[-1].end.eta_s
+    return _plan(request, scene, route, legs, after), arrive_s + after.time_s
+
+
+def _legs(request: PlanRequest, route: Route) -> list[Leg] | Infeasible:
+    vehicle, payload = request.vehicle, request.payload_kg
+    heights = _Heights(request.terrain, request.cruise_agl_m)
+    cruise: list[tuple[LatLon, float]] = []
+    for point in route.points:
+        amsl = heights.cruise_amsl_m(point)
+        if amsl is None:
+            return Infeasible((Reason("terrain", "the ground below the route is not known", "load a terrain model"),))
+        cruise.append((point, amsl))
+    site = request.goal
+    low = site.elevation_amsl_m + (request.drop_height_agl_m if request.ending is Ending.HOLD_AT_DROP else 0.0)
+    stops = [*cruise, (site.position, low)]
+    extra = FREE
+    if request.take_off:
+        extra = climb_cost(vehicle, payload, cruise[0][1] - request.start_amsl_m)
+    elif abs(request.start_amsl_m - cruise[0][1]) > LEVEL_M:
+        stops.insert(0, (request.start, request.start_amsl_m))
+    else:
+        stops[0] = (request.start, request.start_amsl_m)
+    at_s = request.depart_s + extra.time_s
+    here = Waypoint(*stops[0], at_s)
+    legs: list[Leg] = []
+    for i, (position, amsl) in enumerate(stops[1:], start=1):
+        length = distance_m(here.position, position)
+        if length < 0.5 and abs(amsl - here.alt_amsl_m) < 0.5 and i < len(stops) - 1:
+            continue  # already there
+        cost = leg_energy(
+            vehicle,
+            payload,
+            length_m=length,
+            track_deg=bearing_deg(here.position, position),
+            climb_m=amsl - here.alt_amsl_m,
+            wind=request.wind,
+        )
+        if cost is None:
+            return Infeasible((Reason("wind", "a leg of the route cannot be held in this wind", "wait for less wind"),))
+        at_s += cost.time_s
+        there = Waypoint(position, amsl, at_s)
+        legs.append(Leg(here, there, 0.0 if length < 0.5 else length, cost.energy_wh + extra.energy_wh, ()))
+        here, extra = there, FREE
+    return legs
+
+
+def _afterwards(request: PlanRequest, scene: Scene, xy: Array, speed_m_s: float) -> LegCost | Infeasible:
+    """Time and energy after the last waypoint: hovering over the drop and the way home."""
+    if request.ending is not Ending.HOLD_AT_DROP:
+        return FREE
+    vehicle, payload = request.vehicle, request.payload_kg
+    cost = hover_cost(vehicle, payload, DROP_HOVER_S)
+    if not request.then_home:
+        return cost
+    blocked = column_block(scene, request.home.position, 0.0, request.cruise_agl_m, "home")
+    if blocked is not None:
+        return blocked
+    path = scene.field.shortest(xy[1], xy[2])
+    if isinstance(path, NoPath):
+        ids = scene.zone_ids(path.met)
+        text = f"there is no legal way home from {request.goal.site_id}: closed by {', '.join(ids)}"
+        return Infeasible((Reason("no_way_home", text, "authorise a zone, or choose another height or time"),), ids)
+    up = request.cruise_agl_m - request.drop_height_agl_m
+    cost = cost + climb_cost(vehicle, payload, up) + climb_cost(vehicle, payload, -request.cruise_agl_m)
+    points = scene.frame.to_latlon(path.xy)
+    for a, b in pairwise(points):
+        leg = leg_energy(
+            vehicle, payload, length_m=distance_m(a, b), track_deg=bearing_deg(a, b), climb_m=0.0, wind=request.wind
+        )
+        if leg is None:
+            return Infeasible((Reason("wind", "the way home cannot be held in this wind", "wait for less wind"),))
+        cost = cost + leg
+    return cost
+
+
+def _plan(request: PlanRequest, scene: Scene, route: Route, legs: list[Leg], after: LegCost) -> Plan:
+    nodes = scene.frame.to_xy([legs[0].start.position, *(leg.end.position for leg in legs)])
+    used = np.cumsum([leg.energy_wh for leg in legs]).tolist()
+    carrier = Carrier(request.vehicle, request.payload_kg, request.wind, request.battery_pct)
+    landing = [request.goal] if request.ending is Ending.LAND else []
+    cruise = request.cruise_agl_m
+    sites = contingency.usable(scene, [request.home, *request.alternates, *landing], cruise)
+    alternates = contingency.leg_alternates(scene, nodes, used, sites, carrier, cruise, request.reserve_pct)
+    others = [s for s in sites if s.site_id != request.home.site_id and s not in landing]
+    rally = contingency.choose_rally(scene, nodes, request.home, others)
+    notes = route.reasons
+    if rally.illegal_share > 0.0:
+        text = f"on {100 * rally.illegal_share:.0f} % of the route PX4's own straight return would meet a closed zone"
+        notes = (*notes, Reason("rtl", text, "the controller flies such returns itself; keep the link up there"))
+    home = scene.frame.to_xy([request.home.position])[0]
+    fence = contingency.fence_set(scene, nodes, home, rally.lines, request.ceiling_agl_m)
+    use_wh = used[-1] + after.energy_wh
+    return Plan(
+        plan_id=request.plan_id,
+        goal_site=request.goal.site_id,
+        ending=request.ending,
+        take_off=request.take_off,
+        legs=tuple(
+            Leg(leg.start, leg.end, leg.length_m, leg.energy_wh, ways)
+            for leg, ways in zip(legs, alternates, strict=True)
+        ),
+        fence=fence,
+        rally=contingency.rally_points(rally.sites, request.home),
+        energy=EnergyBudget(request.battery_pct, use_wh, carrier.left_pct(use_wh), request.reserve_pct),
+        home=request.home.position,
+        home_amsl_m=request.home.elevation_amsl_m,
+        cruise_agl_m=cruise,
+        depart_s=request.depart_s,
+        arrive_s=legs[-1].end.eta_s,
+        airspace_version=request.airspace.version,
+        exits_zone=route.exits_zone,
+        notes=notes,
+    )
+
+
+def _checked(request: PlanRequest, plan: Plan) -> Plan | Infeasible:
+    sites = {s.site_id: s for s in (request.home, *request.alternates, request.goal)}
+    violations = check_plan(
+        plan,
+        Rules(
+            airspace=request.airspace,
+            authorised=request.authorised,
+            terrain=request.terrain,
+            ceiling_agl_m=request.ceiling_agl_m,
+            reserve_pct=request.reserve_pct,
+            vehicle=request.vehicle,
+            payload_kg=request.payload_kg,
+            wind=request.wind,
+            goal=request.goal,
+            sites=sites,
+        ),
+    )
+    if not violations:
+        return plan
+    reasons = {(v.code, v.text): Reason(v.code, v.text, _FIXES.get(v.code, "")) for v in violations}
+    return Infeasible(tuple(reasons.values()), tuple(dict.fromkeys(v.zone_id for v in violations if v.zone_id)))
+
+
+_FIXES = {
+    "reserve": "charge the battery, carry less, or choose a nearer site",
+    "no_alternate": "add an alternate landing site near the route, or charge the battery",
+    "ceiling": "choose a lower cruise height",
+}

@@ -1,0 +1,244 @@
+"""Where a line of flight lies inside zones: for the checker and the watch, and written apart from the planner.
+
+Nothing is projected. A leg is cut along its geodesic into pieces of at most `STEP_M`; zones keep their outlines in
+longitude and latitude, where their edges are straight by definition (RFC 7946). Error bound: a geodesic leaves the
+chord of a piece by at most s² tan(lat) / 8R = 1.3 mm at 70° latitude, and rounding adds less than 0.1 mm. A circle is
+judged by geodesic distances to both ends of a piece and the plane triangle on them, good to 1 mm for radii to 500 km.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from math import ceil
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+from pyproj import Geod
+
+from geofences.airspace import Airspace
+from geofences.geodesy import LatLon
+from geofences.heights import Datum, Height, Terrain
+from geofences.volumes import Circle, Polygon, Restriction, Role, Volume, Zone
+
+STEP_M = 100.0
+
+Array = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+T = TypeVar("T")
+_GEOD = Geod(ellps="WGS84")
+
+
+class IdentityCache(Generic[T]):
+    """Results by the identity of the objects they were made from; it holds these, so that no id is used again."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._held: OrderedDict[tuple[Hashable, ...], tuple[tuple[Any, ...], T]] = OrderedDict()
+
+    def get(self, *objects: Any, make: Callable[[], T], extra: Hashable = None) -> T:
+        """What `make` gave for these objects and an `extra` that is compared by value."""
+        key = (*map(id, objects), extra)
+        held = self._held.get(key)
+        if held is not None:
+            return held[1]
+        value = make()
+        self._held[key] = (objects, value)
+        if len(self._held) > self._size:
+            with suppress(KeyError):  # another thread may have been quicker
+                self._held.popitem(last=False)
+        return value
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """A leg in pieces: n + 1 places with height, ground below (NaN where not known) and way from the leg's start."""
+
+    lon: Array
+    lat: Array
+    alt_amsl_m: Array
+    ground_amsl_m: Array
+    along_m: Array
+
+    @property
+    def pieces(self) -> NDArray[np.object_]:
+        """The pieces as lines in lon, lat; a vertical leg as a point."""
+        at = np.column_stack([self.lon, self.lat])
+        if self.along_m[-1] == 0.0:
+            points: NDArray[np.object_] = np.array([shapely.Point(at[0])] * (len(at) - 1), dtype=object)
+            return points
+        lines: NDArray[np.object_] = shapely.linestrings(np.stack([at[:-1], at[1:]], axis=1))
+        return lines
+
+    def agl(self) -> tuple[Array, Array]:
+        """Lowest and highest height above ground of each piece; NaN where the ground is not known."""
+        agl = self.alt_amsl_m - self.ground_amsl_m
+        return np.minimum(agl[:-1], agl[1:]), np.maximum(agl[:-1], agl[1:])
+
+    def place(self, i: int) -> LatLon:
+        return LatLon(float(self.lat[i]), float(self.lon[i]))
+
+
+def track(a: LatLon, a_amsl_m: float, b: LatLon, b_amsl_m: float, terrain: Terrain) -> Track:
+    """The geodesic from a to b, its height changing linearly along it."""
+    length = float(_GEOD.inv(a.lon_deg, a.lat_deg, b.lon_deg, b.lat_deg)[2])
+    n = max(1, ceil(length / STEP_M))
+    if n == 1:
+        lon, lat = np.array([a.lon_deg, b.lon_deg]), np.array([a.lat_deg, b.lat_deg])
+    else:
+        cut = _GEOD.inv_intermediate(
+            a.lon_deg,
+            a.lat_deg,
+            b.lon_deg,
+            b.lat_deg,
+            npts=n + 1,
+            initial_idx=0,
+            terminus_idx=0,
+            return_back_azimuth=False,
+        )
+        lon, lat = np.array(cut.lons), np.array(cut.lats)
+    share = np.linspace(0.0, 1.0, n + 1)
+    ground = [terrain.ground_amsl_m(LatLon(y, x)) for x, y in zip(lon.tolist(), lat.tolist(), strict=True)]
+    known = np.array([np.nan if g is None else g for g in ground], dtype=np.float64)
+    return Track(lon, lat, a_amsl_m + share * (b_amsl_m - a_amsl_m), known, share * (0.0 if length < 1e-3 else length))
+
+
+class Outline:
+    """One volume of a zone, ready to be asked about."""
+
+    __slots__ = ("bounds", "circle", "polygon", "volume", "zone")
+
+    def __init__(self, zone: Zone, volume: Volume) -> None:
+        self.zone, self.volume = zone, volume
+        shape = volume.outline
+        self.polygon: shapely.Polygon | None = None
+        self.circle: Circle | None = None
+        if isinstance(shape, Circle):
+            self.circle = shape
+            c = shape.centre
+            corners = [
+                _GEOD.fwd(c.lon_deg, c.lat_deg, azimuth, shape.radius_m * 1.01 + 1.0) for azimuth in (0, 90, 180, 270)
+            ]
+            self.bounds = shapely.box(corners[3][0], corners[2][1], corners[1][0], corners[0][1])
+        else:
+            self.polygon = polygon_of(shape)
+            shapely.prepare(self.polygon)
+            self.bounds = shapely.box(*self.polygon.bounds)
+
+    def touched(self, line: Track) -> Mask:
+        """The pieces that lie at least in part inside the outline or on its edge, whatever their height."""
+        if self.polygon is not None:
+            hit: Mask = shapely.intersects(self.polygon, line.pieces)
+            return hit
+        assert self.circle is not None
+        c, n = self.circle.centre, len(line.lon)
+        d = np.asarray(_GEOD.inv(np.full(n, c.lon_deg), np.full(n, c.lat_deg), line.lon, line.lat)[2])
+        d0, d1, s = d[:-1], d[1:], np.diff(line.along_m)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            foot = np.where(s > 0, (d0**2 - d1**2 + s**2) / (2 * s), 0.0)
+        height = np.sqrt(np.maximum(0.0, d0**2 - foot**2))
+        nearest = np.where((foot > 0) & (foot < s), height, np.minimum(d0, d1))
+        return np.asarray(nearest <= self.circle.radius_m)
+
+    def inside(self, line: Track) -> Mask:
+        """The pieces that the volume may hold, with heights; what cannot be resolved counts as inside."""
+        hit = self.touched(line)
+        return hit & _in_band(self.volume, line) if hit.any() else hit
+
+
+class Outlines:
+    """All volumes of an airspace, with an R-tree of their boxes."""
+
+    def __init__(self, airspace: Airspace) -> None:
+        self.all = [Outline(z, v) for z in airspace.zones for v in z.volumes]
+        self._tree = shapely.STRtree([o.bounds for o in self.all])
+        self.keep_ins = [o for o in self.all if o.zone.role is Role.KEEP_IN]
+
+    def near(self, line: Track) -> Iterator[Outline]:
+        box = shapely.box(line.lon.min(), line.lat.min(), line.lon.max(), line.lat.max())
+        for i in sorted(self._tree.query(box).tolist()):
+            yield self.all[i]
+
+    def closed_near(self, line: Track, authorised: frozenset[str]) -> Iterator[Outline]:
+        """The closed ones: written out here, so that planner and checker do not share a mistake."""
+        for outline in self.near(line):
+            zone = outline.zone
+            if zone.role is Role.KEEP_IN or zone.restriction is Restriction.NO_RESTRICTION:
+                continue
+            if zone.restriction is Restriction.PROHIBITED or zone.zone_id not in authorised:
+                yield outline
+
+
+_outlines: IdentityCache[Outlines] = IdentityCache(8)
+
+
+def outlines(airspace: Airspace) -> Outlines:
+    """The airspace's outlines, made once per version."""
+    return _outlines.get(airspace, make=lambda: Outlines(airspace))
+
+
+def outside_keep_ins(found: Outlines, line: Track, applies: Callable[[Zone], bool]) -> Mask:
+    """The pieces not wholly inside the union of the keep-ins; none where there is no keep-in."""
+    n = len(line.lon) - 1
+    if not found.keep_ins:
+        return np.zeros(n, dtype=bool)
+    usable = [o for o in found.keep_ins if applies(o.zone) and _holds(o.volume, line)]
+    parts = [o.polygon if o.polygon is not None else _inscribed(o.circle) for o in usable]
+    region = parts[0] if len(parts) == 1 else shapely.union_all(parts)
+    shapely.prepare(region)
+    covered: Mask = shapely.covers(region, line.pieces)
+    return ~covered
+
+
+def polygon_of(outline: Polygon) -> shapely.Polygon:
+    """In lon, lat."""
+    rings = [[(p.lon_deg, p.lat_deg) for p in ring] for ring in (outline.outer, *outline.holes)]
+    return shapely.Polygon(rings[0], rings[1:])
+
+
+def _inscribed(circle: Circle | None) -> shapely.Polygon:
+    assert circle is not None
+    c, n = circle.centre, 64
+    lon, lat, _ = _GEOD.fwd([c.lon_deg] * n, [c.lat_deg] * n, np.arange(n) * (360.0 / n), [circle.radius_m] * n)
+    return shapely.Polygon(np.column_stack([lon, lat]))
+
+
+def _in_band(volume: Volume, line: Track) -> Mask:
+    """Pieces whose heights reach into the volume's band."""
+    above_floor = _reaches(volume.lower, line, up=True)
+    below_top = _reaches(volume.upper, line, up=False)
+    return above_floor & below_top
+
+
+def _reaches(limit: Height | None, line: Track, *, up: bool) -> Mask:
+    everything = np.ones(len(line.lon) - 1, dtype=bool)
+    if limit is None or limit.datum is Datum.WGS84:
+        return everything
+    if limit.datum is Datum.AGL:
+        low, high = line.agl()
+        known = ~np.isnan(low)
+    else:
+        alt = line.alt_amsl_m
+        low, high, known = np.minimum(alt[:-1], alt[1:]), np.maximum(alt[:-1], alt[1:]), everything
+    return np.asarray(((high >= limit.value_m) if up else (low <= limit.value_m)) | ~known)
+
+
+def _holds(volume: Volume, line: Track) -> bool:
+    """True if all heights of the line are surely within a keep-in's limits."""
+    low, high = line.agl()
+    for limit, up in ((volume.lower, True), (volume.upper, False)):
+        if limit is None:
+            continue
+        if limit.datum is Datum.WGS84:
+            return False
+        if limit.datum is Datum.AGL:
+            ok = (low >= limit.value_m) if up else (high <= limit.value_m)
+        else:
+            ok = (line.alt_amsl_m >= limit.value_m) if up else (line.alt_amsl_m <= limit.value_m)
+        if not bool(np.all(ok)):  # NaN compares false: unknown ground is not inside
+            return False
+    return True
