@@ -75,7 +75,8 @@ class Thinning:
         wrong = [(msg_id, 0.0) for msg_id, n in self._counts.items() if n > 1 and self._too_often(msg_id, n / span_s)]
         for msg_id, hz in WANTED_HZ.items():
             heard = self._counts.get(msg_id, 0)
-            if not 0.4 * hz * span_s - 1 <= heard <= 1.6 * hz * span_s + 1:
+            absent = heard == 0 and hz * span_s >= 2
+            if absent or not 0.4 * hz * span_s - 1 <= heard <= 1.6 * hz * span_s + 1:
                 wrong.append((msg_id, hz))
         return [row for row in wrong if self._may_try(row[0], now_s)]
 

@@ -243,9 +243,7 @@ class FakePx4:
         back = {0: 5, 3: 6}
         item = held[message.seq]
         return [
-            item._replace(
-                target_system=source[0], target_component=source[1], frame=back.get(item.frame, item.frame)
-            )
+            item._replace(target_system=source[0], target_component=source[1], frame=back.get(item.frame, item.frame))
         ]
 
     def _on_command(self, message: CommandLong | CommandInt, now_s: float, source: tuple[int, int]) -> list[Message]:

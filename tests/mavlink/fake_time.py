@@ -121,7 +121,7 @@ class Air:
     ) -> None:
         self.peer: Any = None
         self.vehicles = {v.system: v for v in vehicles}
-        self.addresses = {v.system: ("10.0.0.%d" % v.system, 14580) for v in vehicles}
+        self.addresses = {v.system: (f"10.0.0.{v.system}", 14580) for v in vehicles}
         self.rtt_s, self.loss, self.telemetry_s = rtt_s, loss, telemetry_s
         self.cut = False
         self._chance = random.Random(seed)

@@ -167,14 +167,16 @@ def test_a_damaged_byte_costs_its_frame_and_no_other(where: int, flip: int) -> N
     bad = bytearray(good)
     bad[where % len(bad)] ^= flip
     found = scan(good + bytes(bad) + good)
-    assert [f.raw for f in found.frames][0] == good
-    assert [f.raw for f in found.frames][-1] == good
+    assert found.frames[0].raw == good
+    assert found.frames[-1].raw == good
 
 
 @settings(max_examples=50, deadline=None)
 @given(st.lists(st.integers(1, 40), max_size=20))
 def test_a_stream_gives_the_same_frames_however_it_is_cut(cuts: list[int]) -> None:
-    stream = b"noise" + frame_of(HEARTBEAT, 1) + frame_of(MissionCurrent(3, 9, 3, 1, 5, 6, 7), 2) + frame_of(HEARTBEAT, 3)
+    stream = (
+        b"noise" + frame_of(HEARTBEAT, 1) + frame_of(MissionCurrent(3, 9, 3, 1, 5, 6, 7), 2) + frame_of(HEARTBEAT, 3)
+    )
     parser, seen, at = StreamParser(), [], 0
     for cut in [*cuts, len(stream)]:
         seen += parser.feed(stream[at : at + cut])

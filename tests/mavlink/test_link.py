@@ -1,0 +1,335 @@
+"""Many vehicles on one link: admission, clashes, our heartbeat, thinning, errors, and real sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from pymavlink.dialects.v20 import development
+
+from fleet.clock import ScaledClock
+from fleet.mavlink.codec import encode
+from fleet.mavlink.link import open_link
+from fleet.mavlink.messages import (
+    CommandLong,
+    Heartbeat,
+    MissionCount,
+    SystemTime,
+    TimeSync,
+)
+from fleet.mavlink.native import NativeVehicle
+from fleet.mavlink.urls import LinkError, parse_url
+from missions.snapshot import Mode
+from tests.mavlink.fake_px4 import FakePx4
+from tests.mavlink.fake_time import Air, in_fake_time
+from tests.mavlink.plans import plan
+
+ELSEWHERE = ("10.9.9.9", 9999)
+PX4_BEAT = Heartbeat(0x04040000, 2, 12, 157, 4)
+GCS_BEAT = Heartbeat(0, 6, 8, 0, 4)
+
+
+def raw(message: Any, system: int, seq: int = 0) -> bytes:
+    return encode(message, seq=seq, system=system, component=1)
+
+
+def test_two_vehicles_on_one_link_keep_apart() -> None:
+    async def story() -> None:
+        async with Air(FakePx4(system=1), FakePx4(system=2, mode=0x05040000, lat=76000000)) as air:
+            one, two = air.link.peer("cw-1").state(), air.link.peer("cw-2").state()
+            assert one.mode is not None
+            assert two.mode is not None
+            assert (one.mode.value, two.mode.value) == (Mode.HOLD, Mode.RETURN)
+            done = await asyncio.gather(
+                *(
+                    NativeVehicle(air.link.peer(name)).upload(plan(), with_fence_and_rally=True)
+                    for name in ("cw-1", "cw-2")
+                )
+            )
+            assert all(outcome.ids for outcome in done)
+            assert air.link.refusals == ()
+
+    in_fake_time(story())
+
+
+def test_adopting_a_vehicle_in_flight_sends_no_mission_and_no_mode() -> None:
+    async def story() -> None:
+        px4 = FakePx4(armed=True, mode=0x04040000)
+        async with Air(px4) as air:
+            await asyncio.sleep(120)
+            assert air.link.peer("cw-1").state().firmware == "1.17.0"
+            kinds = {type(m) for _, m in air.sent}
+            assert kinds == {Heartbeat, TimeSync, CommandLong}
+            assert {m.command for _, m in air.sent if isinstance(m, CommandLong)} == {511, 512}
+
+    in_fake_time(story())
+
+
+def test_an_unknown_system_is_refused_and_listed() -> None:
+    async def story() -> None:
+        async with Air(FakePx4()) as air:
+            air.arrive(raw(PX4_BEAT, 42), ELSEWHERE)
+            air.arrive(raw(PX4_BEAT, 42), ELSEWHERE)
+            (refusal,) = air.link.refusals
+            assert (refusal.system_id, refusal.address, refusal.frames) == (42, "10.9.9.9:9999", 2)
+            assert "no vehicle with system id 42 is configured" in refusal.why
+            assert air.link.stats().refused_frames == 2
+
+    in_fake_time(story())
+
+
+def test_a_second_vehicle_with_a_live_vehicles_id_is_refused_and_changes_nothing() -> None:
+    async def story() -> None:
+        async with Air(FakePx4()) as air:
+            air.arrive(raw(PX4_BEAT, 1), ELSEWHERE)
+            air.arrive(raw(SystemTime(0, 1), 1), ELSEWHERE)
+            state = air.link.peer("cw-1").state()
+            assert state.mode is not None
+            assert (state.mode.value, state.boot) == (Mode.HOLD, 0)
+            (refusal,) = air.link.refusals
+            assert "already in use by cw-1 at 10.0.0.1:14580" in refusal.why
+
+    in_fake_time(story())
+
+
+def test_a_vehicle_silent_for_three_seconds_may_come_back_from_elsewhere() -> None:
+    async def story() -> None:
+        px4 = FakePx4()
+        async with Air(px4) as air:
+            px4.silent = True
+            await asyncio.sleep(4.0)
+            air.arrive(raw(PX4_BEAT, 1), ELSEWHERE)
+            state = air.link.peer("cw-1").state()
+            assert state.mode is not None
+            assert state.mode.value is Mode.MISSION
+            assert air.link.peer("cw-1").address == ELSEWHERE
+
+    in_fake_time(story())
+
+
+def test_an_autopilot_that_is_not_px4_is_refused() -> None:
+    async def story() -> None:
+        async with Air(names={7: "cw-7"}) as air:
+            air.arrive(raw(PX4_BEAT._replace(autopilot=3), 7), ELSEWHERE)
+            (refusal,) = air.link.refusals
+            assert "autopilot is type 3, not PX4" in refusal.why
+            assert air.link.peer("cw-7").state().heard_s is None
+
+    in_fake_time(story())
+
+
+def test_another_ground_station_on_a_vehicles_address_is_flagged_until_it_leaves() -> None:
+    async def story() -> None:
+        async with Air(FakePx4()) as air:
+            for _ in range(5):
+                air.arrive(raw(GCS_BEAT, 255), air.addresses[1])
+                await asyncio.sleep(1.0)
+            assert air.link.peer("cw-1").state().link.other_gcs == (255,)
+            await asyncio.sleep(12)
+            assert air.link.peer("cw-1").state().link.other_gcs == ()
+
+    in_fake_time(story())
+
+
+def test_our_heartbeat_goes_out_once_a_second_and_stops_when_the_control_loop_hangs() -> None:
+    async def story() -> None:
+        async with Air(FakePx4()) as air:
+            air.link.beat = lambda now_s: None  # type: ignore[method-assign]
+            air.sent.clear()
+            await asyncio.sleep(20)
+            beats = sum(isinstance(m, Heartbeat) for _, m in air.sent)
+            assert beats <= 3
+            assert air.link.beacon_silent
+
+    in_fake_time(story())
+
+
+def test_round_trip_loss_and_silence_show_in_the_state() -> None:
+    async def story() -> None:
+        px4 = FakePx4()
+        async with Air(px4, rtt_s=0.4, loss=0.2, telemetry_s=0.2) as air:
+            await asyncio.sleep(60)
+            link = air.link.peer("cw-1").state().link
+            assert link.rtt_s is not None
+            assert link.loss_pct is not None
+            assert abs(link.rtt_s - 0.4) < 0.01
+            assert 5 < link.loss_pct < 35
+            px4.silent = True
+            await asyncio.sleep(5)
+            heard_s = air.link.peer("cw-1").state().heard_s
+            assert heard_s is not None
+            assert air.clock.now_s() - heard_s > 4
+
+    in_fake_time(story())
+
+
+def test_listeners_hear_of_each_burst_once_and_waiters_wake() -> None:
+    async def story() -> None:
+        async with Air(FakePx4()) as air:
+            heard: list[str] = []
+            stop = air.link.on_change(heard.append)
+            for n in range(5):
+                air.link.received(raw(PX4_BEAT, 1, n), air.addresses[1])
+            air.link.turn_over()
+            assert heard == ["cw-1"]
+            stop()
+            peer = air.link.peer("cw-1")
+            assert await peer.wait_changed(5.0)
+            air.cut = True
+            await asyncio.sleep(1)
+            assert not await peer.wait_changed(5.0)
+
+    in_fake_time(story())
+
+
+def test_a_vehicle_that_floods_the_link_loses_its_own_frames_only() -> None:
+    async def story() -> None:
+        async with Air(FakePx4(system=1), FakePx4(system=2)) as air:
+            for n in range(5000):
+                air.link.received(raw(PX4_BEAT, 1, n), air.addresses[1])
+            dropped = air.link.stats().over_budget
+            assert set(dropped) == {"cw-1"}
+            assert 3900 < dropped["cw-1"] < 4100
+            air.link.received(raw(PX4_BEAT, 2), air.addresses[2])
+            state = air.link.peer("cw-2").state()
+            assert state.heard_s == air.clock.now_s()
+
+    in_fake_time(story())
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("carrier-pigeon://127.0.0.1:1", "unknown scheme 'carrier-pigeon'; use udpin:// or udpout://"),
+        ("udpin://127.0.0.1", "the port is missing; write it as udpin://127.0.0.1:14550"),
+        ("udpin://:14550", "the host is missing"),
+        ("udpin://127.0.0.1:99999", "Port out of range"),
+        ("udpin://127.0.0.1:14550/path", "nothing may follow the port"),
+        ("14550", "unknown scheme ''"),
+    ],
+)
+def test_a_bad_url_is_refused_with_the_url_and_the_fix(url: str, says: str) -> None:
+    with pytest.raises(LinkError) as refused:
+        parse_url(url)
+    assert says in str(refused.value)
+    assert url in str(refused.value)
+
+
+@contextmanager
+def bound() -> Iterator[socket.socket]:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.bind(("127.0.0.1", 0))
+        yield sock
+
+
+async def test_a_port_in_use_is_named_with_the_fix() -> None:
+    with bound() as sock:
+        port = sock.getsockname()[1]
+        with pytest.raises(LinkError, match=f"port {port} is in use by another program"):
+            async with open_link(f"udpin://127.0.0.1:{port}", clock=ScaledClock(), vehicles={1: "cw-1"}):
+                pass
+
+
+@pytest.mark.parametrize(
+    ("vehicles", "system_id", "says"),
+    [
+        ({1: "cw-1"}, 255, "255 is QGroundControl's"),
+        ({245: "cw-1"}, 245, "is the controller's own"),
+        ({300: "cw-1"}, 245, "not within 1..254"),
+        ({1: "cw-1", 2: "cw-1"}, 245, "two system ids"),
+    ],
+)
+async def test_system_ids_that_cannot_be_are_refused(vehicles: dict[int, str], system_id: int, says: str) -> None:
+    with pytest.raises(LinkError, match=says):
+        async with open_link(
+            f"udpin://127.0.0.1:{free_port()}", clock=ScaledClock(), vehicles=vehicles, system_id=system_id
+        ):
+            pass
+
+
+async def test_a_fault_in_the_body_leaves_the_link_as_itself() -> None:
+    with pytest.raises(ZeroDivisionError):
+        async with open_link(f"udpin://127.0.0.1:{free_port()}", clock=ScaledClock(), vehicles={1: "cw-1"}):
+            raise ZeroDivisionError
+
+
+def free_port() -> int:
+    with bound() as sock:
+        return int(sock.getsockname()[1])
+
+
+class _PymavlinkVehicle(asyncio.DatagramProtocol):
+    """A vehicle made of pymavlink alone, on a real socket: an encoder and decoder that are not ours."""
+
+    def __init__(self, controller: tuple[str, int], system: int) -> None:
+        self.controller = controller
+        self.mav = development.MAVLink(None, srcSystem=system, srcComponent=1)
+        self.mode = 0x03040000
+        self.heard: list[Any] = []
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport: Any = transport
+        self.beat()
+
+    def beat(self) -> None:
+        self.send(self.mav.heartbeat_encode(2, 12, 29, self.mode, 3))
+        self.send(self.mav.global_position_int_encode(1000, 75000000, 382000000, 420000, 0, 0, 0, 0, 0))
+
+    def send(self, message: Any) -> None:
+        self.transport.sendto(bytes(message.pack(self.mav)), self.controller)
+
+    def datagram_received(self, data: bytes, addr: Any) -> None:
+        for message in self.mav.parse_buffer(data) or []:
+            self.heard.append(message)
+            if message.get_type() == "COMMAND_LONG":
+                if message.command == 176:
+                    self.mode = int(message.param2) << 16 | int(message.param3) << 24
+                self.send(self.mav.command_ack_encode(message.command, 0))
+                self.beat()
+
+
+@pytest.mark.parametrize("scheme", ["udpin", "udpout"])
+async def test_a_pymavlink_vehicle_is_flown_over_real_sockets(scheme: str) -> None:
+    """At ten times wall speed; nothing here waits for the wall but the sockets."""
+    clock, loop, port = ScaledClock(10.0), asyncio.get_running_loop(), free_port()
+    out = scheme == "udpout"
+    where = ("127.0.0.1", port)
+    vehicle_port = port if out else 0
+
+    async def connect(controller: tuple[str, int]) -> _PymavlinkVehicle:
+        _, protocol = await loop.create_datagram_endpoint(
+            lambda: _PymavlinkVehicle(controller, 3), local_addr=("127.0.0.1", vehicle_port)
+        )
+        return protocol
+
+    if out:
+        px4 = await connect(("127.0.0.1", free_port()))
+    async with open_link(f"{scheme}://127.0.0.1:{port}", clock=clock, vehicles={3: "cw-3"}) as link:
+        if out:
+            px4.controller = ("127.0.0.1", link.transport.port)  # type: ignore[attr-defined]
+            px4.beat()
+        else:
+            px4 = await connect(where)
+        vehicle = NativeVehicle(link.peer("cw-3"))
+        assert await vehicle.peer.wait_until(lambda s: s.mode is not None and s.position is not None, 300.0)
+        link.beat(clock.now_s())
+        outcome = await vehicle.return_home()
+        assert outcome.ok, outcome
+        state = vehicle.state()
+        assert state.mode is not None
+        assert state.mode.value is Mode.RETURN
+        for _ in range(200):
+            link.beat(clock.now_s())
+            if any(m.get_type() == "HEARTBEAT" and m.type == 6 for m in px4.heard):
+                break
+            await clock.sleep(0.5)
+        sources = {(m.get_srcSystem(), m.get_srcComponent()) for m in px4.heard}
+        assert sources == {(245, 190)}
+        assert any(m.get_type() == "HEARTBEAT" and m.type == 6 for m in px4.heard)
+        assert link.stats().kernel_drops in (0, None)
+        assert not any(isinstance(m, MissionCount) for m in px4.heard)
+    px4.transport.close()
