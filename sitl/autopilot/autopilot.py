@@ -1,0 +1,359 @@
+"""One vehicle's autopilot: boot, health, arming, modes, plans, failsafes. Commands come in through `commands`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sitl.autopilot import plans
+from sitl.autopilot.events import Level
+from sitl.autopilot.failsafe import Failsafes, Row, Sight
+from sitl.autopilot.fence import Fence, read_fence
+from sitl.autopilot.modes import Mode
+from sitl.autopilot.navigator import Navigator, Phase, Place
+from sitl.autopilot.outlet import Outlet, Reply
+from sitl.autopilot.params import Params
+from sitl.autopilot.plans import Item, Plan
+from sitl.spec import VehicleSpec
+from sitl.vehicle.dynamics import FleetState
+
+BOOT_S = 5.0
+"""from power-on until the prearm checks pass"""
+FIX_S = 2.0
+"""until GPS and home are there"""
+JUDGING_S = 0.25
+"""a new mission is judged this long after its ACK; until then it counts as none (the HOLD race)"""
+LANDED_S = 1.0
+"""on the ground until "Landing detected" """
+GRIPPER_S = 1.0
+REBOOT_S = 3.0
+"""silence between a reboot and the first message"""
+STICKS_S = 0.5
+
+ACCEPTED, TEMPORARILY_REJECTED, DENIED, UNSUPPORTED, FAILED, IN_PROGRESS, CANCELLED = 0, 1, 2, 3, 4, 5, 6
+"""MAV_RESULT"""
+
+GROUND, IN_AIR, TAKING_OFF, LANDING = 1, 2, 3, 4
+"""MAV_LANDED_STATE"""
+
+
+class Autopilot:
+    def __init__(self, i: int, spec: VehicleSpec, fleet: FleetState, out: Outlet, now_s: float) -> None:
+        self.i, self.spec, self.fleet, self.out = i, spec, fleet, out
+        self.params = Params(spec.system_id, spec.performance, spec.params)
+        self.plans: dict[int, Plan] = {plans.MISSION: Plan(), plans.FENCE: Plan(), plans.RALLY: Plan()}
+        self.compass_failed = False
+        self.gripper_jammed = False
+        self._boot(now_s)
+
+    def _boot(self, now_s: float) -> None:
+        """Everything that does not survive a reboot; plans and parameters do."""
+        self.boot_s = now_s
+        self.navigator = Navigator(self.i, self.fleet, self.params, self.out, self.move_gripper)
+        self.failsafes = Failsafes(self.params)
+        self.intended = self.mode = Mode.HOLD
+        self.in_failsafe = False
+        self.landed = True
+        self.valid = False
+        """the stored mission was judged feasible"""
+        self._judge_at: float | None = now_s + FIX_S + JUDGING_S
+        self.fence = Fence()
+        self.fence_enforced = False
+        self.armed_s = 0.0
+        self._ground_s = now_s
+        self._took_off = False
+        self.gcs_heard_s: float | None = None
+        self._gcs_lost = False
+        self.sticks_s: float | None = None
+        self._gripper: tuple[float, bool, Reply | None] | None = None
+        self.navigator.load(self.plans[plans.MISSION], 0)
+
+    def reboot(self, now_s: float) -> None:
+        """Power cycle: in the air the vehicle falls."""
+        self.fleet.armed[self.i] = False
+        self.fleet.stop_motors(self.i)
+        self._boot(now_s + REBOOT_S)
+
+    # --- what others read
+
+    @property
+    def armed(self) -> bool:
+        return bool(self.fleet.armed[self.i])
+
+    def silent(self, now_s: float) -> bool:
+        """Rebooting."""
+        return now_s < self.boot_s
+
+    def boot_ms(self, now_s: float) -> int:
+        return max(0, int((now_s - self.boot_s) * 1000.0))
+
+    def gcs_lost(self, now_s: float) -> bool:
+        return self.gcs_heard_s is None or now_s - self.gcs_heard_s > self.params["COM_DL_LOSS_T"]
+
+    def healthy(self, now_s: float) -> bool:
+        """The prearm check: SYS_STATUS health bit 28."""
+        return (
+            now_s - self.boot_s >= BOOT_S
+            and not self.compass_failed
+            and self.intended.arms
+            and (self.intended is not Mode.MISSION or self.valid)
+            and self.fleet.charge(self.i) > self.params["BAT_CRIT_THR"]
+            and not (self.params["NAV_DLL_ACT"] > 0 and self.gcs_lost(now_s))
+            and not self.fleet.crashed[self.i]
+        )
+
+    def system_status(self, now_s: float) -> int:
+        """MAV_STATE as PX4 reports it."""
+        if self.mode is Mode.TERMINATION:
+            return 8
+        if self.in_failsafe:
+            return 5
+        if self.armed:
+            return 4
+        return 3 if self.healthy(now_s) else 0
+
+    def landed_state(self) -> int:
+        if self.landed:
+            return GROUND
+        if self.navigator.phase is Phase.LAND:
+            return LANDING
+        if self.navigator.phase is Phase.CLIMB and self.mode in (Mode.TAKEOFF, Mode.MISSION):
+            return TAKING_OFF
+        return IN_AIR
+
+    def mission_state(self) -> int:
+        """MISSION_STATE: 1 none, 2 not started, 3 active, 4 paused, 5 complete."""
+        if not self.valid:
+            return 1
+        if self.navigator.finished:
+            return 5
+        if self.mode is Mode.MISSION and self.armed:
+            return 3
+        return 4 if self.navigator.started else 2
+
+    # --- modes and arming
+
+    def can_run(self, mode: Mode, now_s: float) -> bool:
+        """Whether an armed vehicle may enter the mode."""
+        if mode is Mode.MISSION:
+            return self.valid
+        if mode.flown_by_hand:
+            return self.has_sticks(now_s)
+        return mode is not Mode.OFFBOARD
+
+    def has_sticks(self, now_s: float) -> bool:
+        return self.sticks_s is not None and now_s - self.sticks_s < STICKS_S
+
+    def request_mode(self, mode: Mode, now_s: float) -> bool:
+        """A commanded mode change. Disarmed anything goes; LAND always does."""
+        if self.mode is Mode.TERMINATION:
+            return False
+        if self.armed and mode is not Mode.LAND and not self.can_run(mode, now_s):
+            return False
+        self.failsafes.overrule()
+        self.intended = mode
+        self.navigator.speed_override = None
+        self._set_mode(mode, now_s)
+        return True
+
+    def _set_mode(self, mode: Mode, now_s: float) -> None:
+        if mode is self.mode and mode is not Mode.TAKEOFF:
+            return
+        self.mode = mode
+        self.navigator.enter(mode, now_s)
+        if mode is Mode.TERMINATION:
+            self.fleet.armed[self.i] = False
+
+    def arm(self, now_s: float, *, by: str, code: int, force: bool = False) -> bool:
+        if self.armed:
+            return True
+        if not force and not self.healthy(now_s):
+            self.out.text(Level.CRITICAL, "Arming denied: Resolve system health failures first")
+            self.out.event("commander_arm_denied_resolve_failures", Level.CRITICAL)
+            return False
+        self.fleet.armed[self.i] = True
+        self.fleet.flown_m[self.i] = 0.0
+        self.armed_s = self.navigator.armed_s = now_s
+        self._took_off = False
+        self._set_home()
+        self.out.text(Level.INFO, f"Armed by {by}")
+        self.out.event("commander_armed_by", Level.INFO, Level.INFO, bytes((code,)))
+        self.navigator.enter(self.mode, now_s)
+        return True
+
+    def disarm(self, now_s: float, *, by: str, code: int, force: bool = False) -> bool:
+        if not self.armed:
+            return True
+        if not self.landed and not force:
+            self.out.text(Level.CRITICAL, "Disarming denied: not landed")
+            self.out.event("commander_disarm_denied_not_landed", Level.CRITICAL)
+            return False
+        self.fleet.armed[self.i] = False
+        self.failsafes.reset()
+        self.in_failsafe = False
+        self.out.text(Level.INFO, f"Disarmed by {by}")
+        self.out.event("commander_disarmed_by", Level.INFO, Level.INFO, bytes((code,)))
+        if self.mode in (Mode.RETURN, Mode.LAND, Mode.TAKEOFF) or (self.mode is Mode.MISSION and self._took_off):
+            self.intended = Mode.HOLD
+            self._set_mode(Mode.HOLD, now_s)
+        return True
+
+    def _set_home(self) -> None:
+        here = self.navigator.here()
+        self.navigator.home = Place(here.lat, here.lon, float(self.fleet.ground[self.i]))
+
+    # --- plans
+
+    def store(self, kind: int, items: Sequence[Item], raw: Sequence[Mapping[str, Any]], seq: int, now_s: float) -> int:
+        """Keeps a complete upload (empty: clears) and returns its opaque_id. The same plan again changes nothing."""
+        checksum = plans.opaque_id(raw)
+        if items and checksum == self.plans[kind].opaque_id:
+            return checksum
+        self.plans[kind] = Plan(tuple(items), checksum)
+        if kind == plans.MISSION:
+            self.valid = False
+            self.navigator.load(self.plans[kind], seq)
+        self._judge_at = now_s + JUDGING_S
+        return checksum
+
+    def _judge(self, now_s: float) -> None:
+        """The navigator looks at what is stored: fence first, then rally points, then the mission."""
+        self._judge_at = None
+        home = self.navigator.home
+        if home is None:
+            self._judge_at = now_s + JUDGING_S
+            return
+        self._take_fence(home)
+        self.navigator.rally = tuple(
+            # PX4 v1.17 takes rally points in frame 3 alone; others are acknowledged and ignored.
+            Place(item.lat_deg, item.lon_deg, item.amsl_m(home.amsl))
+            for item in self.plans[plans.RALLY].items
+            if item.frame == plans.RELATIVE
+        )
+        items = self.plans[plans.MISSION].items
+        fence = self.fence if self.fence_enforced else Fence()
+        flaw = plans.judge(
+            items, (home.lat, home.lon, home.amsl), fence, landed=self.landed, first_m=self.params["MIS_DIST_1WP"]
+        )
+        if flaw is not None and items:
+            level = Level.ERROR if flaw.fatal else Level.WARNING
+            self.out.text(Level.CRITICAL, flaw.text)
+            self.out.event(flaw.event, level)
+        was_flying = self.mode is Mode.MISSION
+        self.valid = bool(items) and (flaw is None or not flaw.fatal)
+        if was_flying and self.armed:
+            if not self.valid:
+                self.intended = Mode.HOLD
+                self._set_mode(Mode.HOLD, now_s)
+            elif not self.navigator.started:
+                self.navigator.begin_item(now_s)
+
+    def _take_fence(self, home: Place) -> None:
+        fence = read_fence(self.plans[plans.FENCE].items)
+        if fence == self.fence:
+            return
+        self.fence, self.fence_enforced = fence, True
+        here = self.navigator.here()
+        for place, what, event in (
+            (home, "Home", "navigator_geofence_invalid_against_home"),
+            (here, "current vehicle", "navigator_geofence_invalid_against_cur_pos"),
+        ):
+            if not fence.allows(place.lat, place.lon):
+                self.out.text(Level.CRITICAL, f"Geofence invalid, doesn't contain {what} position")
+                self.out.event(event, Level.CRITICAL, Level.WARNING)
+                self.fence_enforced = False
+
+    # --- gripper
+
+    def move_gripper(self, open_it: bool, now_s: float, reply: Reply | None = None) -> None:
+        """Starts a move; one that is under way is cancelled."""
+        if self._gripper is not None and self._gripper[2] is not None:
+            self._gripper[2](CANCELLED)
+        self._gripper = (now_s + GRIPPER_S, open_it, reply)
+        if reply is not None:
+            reply(IN_PROGRESS)
+
+    def _finish_gripper(self) -> None:
+        assert self._gripper is not None
+        _, open_it, reply = self._gripper
+        self._gripper = None
+        # PX4's gripper has no sensor: it reports success after a time, jammed or not.
+        if reply is not None:
+            reply(ACCEPTED)
+        if not self.gripper_jammed:
+            self.out.release(open_it)
+
+    # --- time
+
+    def tick(self, now_s: float) -> None:
+        if self.silent(now_s):
+            return
+        if self.navigator.home is None and now_s - self.boot_s >= FIX_S:
+            self._set_home()
+        if self._judge_at is not None and now_s >= self._judge_at:
+            self._judge(now_s)
+        if self._gripper is not None and now_s >= self._gripper[0]:
+            self._finish_gripper()
+        self._watch_link(now_s)
+        self._watch_ground(now_s)
+        if self.armed:
+            self._apply_failsafes(now_s)
+        wish = self.navigator.tick(now_s, armed=self.armed)
+        if wish is not None:
+            if wish is Mode.RETURN:
+                self.out.text(Level.INFO, "Returning to launch")
+                self.out.event("commander_rtl", Level.INFO)
+            self.intended = wish
+            self._set_mode(wish, now_s)
+
+    def _watch_link(self, now_s: float) -> None:
+        if self.gcs_heard_s is None:
+            return
+        lost = self.gcs_lost(now_s)
+        if lost != self._gcs_lost:
+            self.out.text(Level.INFO, "Connection to ground station lost" if lost else "GCS connection regained")
+        self._gcs_lost = lost
+
+    def _watch_ground(self, now_s: float) -> None:
+        down = bool(self.fleet.on_ground[self.i])
+        if self.landed and not down:
+            self.landed = False
+            self._took_off = True
+            self.out.text(Level.INFO, "Takeoff detected")
+            self.out.event("commander_takeoff_detected", Level.INFO)
+        if not down:
+            self._ground_s = now_s
+        elif not self.landed and now_s - self._ground_s >= LANDED_S:
+            self.landed = True
+            self.out.text(Level.INFO, "Landing detected")
+            self.out.event("commander_landing_detected", Level.INFO)
+        if not self.armed or not self.landed:
+            return
+        if self._took_off:
+            if now_s - self._ground_s >= LANDED_S + self.params["COM_DISARM_LAND"]:
+                self.disarm(now_s, by="landing", code=6)
+        elif now_s - self.armed_s > self.params["COM_DISARM_PRFLT"]:
+            self.disarm(now_s, by="auto preflight disarming", code=7)
+
+    def _apply_failsafes(self, now_s: float) -> None:
+        here = self.navigator.here()
+        airborne = not self.landed
+        see = Sight(
+            gcs_lost=airborne and self.gcs_lost(now_s),
+            outside_fence=airborne and self.fence_enforced and not self.fence.allows(here.lat, here.lon),
+            charge=self.fleet.charge(self.i),
+            sticks_lost=airborne and self.mode.flown_by_hand and not self.has_sticks(now_s),
+        )
+        imposed = self.failsafes.update(see, now_s)
+        for row in self.failsafes.started:
+            self._announce(row)
+        if imposed is not None and not self.in_failsafe:
+            self.out.text(Level.CRITICAL, "Failsafe activated")
+            self.out.event("commander_failsafe_enter_generic", Level.CRITICAL, Level.WARNING)
+        if imposed is not None or self.in_failsafe:
+            self._set_mode(imposed or self.intended, now_s)
+        self.in_failsafe = imposed is not None
+
+    def _announce(self, row: Row) -> None:
+        if row.name != "data link":  # said by _watch_link, armed or not
+            self.out.text(Level.CRITICAL, row.text)

@@ -1,0 +1,148 @@
+"""PX4's failsafes as rows: what triggers each, what it asks for, and when it lets go."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import IntEnum
+
+from sitl.autopilot.modes import Mode
+from sitl.autopilot.params import Params
+
+
+class Action(IntEnum):
+    """By severity; the worst wins."""
+
+    NONE = 0
+    WARN = 1
+    HOLD = 2
+    RETURN = 3
+    LAND = 4
+    TERMINATE = 5
+
+
+MODE_OF = {
+    Action.HOLD: Mode.HOLD,
+    Action.RETURN: Mode.RETURN,
+    Action.LAND: Mode.LAND,
+    Action.TERMINATE: Mode.TERMINATION,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What the failsafes look at."""
+
+    gcs_lost: bool
+    outside_fence: bool
+    charge: float
+    """0…1"""
+    sticks_lost: bool
+    """a pilot's mode without a pilot"""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    name: str
+    text: str
+    active: Callable[[Sight, Params], bool]
+    action: Callable[[Params], Action]
+    sticks_from: Action
+    """from this action on it lasts until the mode is changed by command; a milder one only while the row is active"""
+
+
+def _choice(name: str, table: dict[int, Action]) -> Callable[[Params], Action]:
+    return lambda params: table.get(int(params[name]), Action.WARN)
+
+
+_LINK = {0: Action.NONE, 1: Action.HOLD, 2: Action.RETURN, 3: Action.LAND, 5: Action.TERMINATE}
+_FENCE = {0: Action.NONE, 1: Action.WARN, 2: Action.HOLD, 3: Action.RETURN, 4: Action.TERMINATE, 5: Action.LAND}
+_BATTERY = {0: Action.WARN, 1: Action.RETURN, 2: Action.LAND, 3: Action.LAND}
+
+FAILSAFES: tuple[Row, ...] = (
+    Row(
+        "data link",
+        "Connection to ground station lost",
+        lambda see, params: see.gcs_lost,
+        _choice("NAV_DLL_ACT", _LINK),
+        sticks_from=Action.RETURN,
+    ),
+    Row(
+        "fence",
+        "Geofence violation",
+        lambda see, params: see.outside_fence,
+        _choice("GF_ACTION", _FENCE),
+        sticks_from=Action.HOLD,
+    ),
+    Row(
+        "low battery",
+        "Low battery level, return advised",
+        lambda see, params: see.charge < params["BAT_LOW_THR"],
+        lambda params: Action.WARN,
+        sticks_from=Action.TERMINATE,
+    ),
+    Row(
+        "critical battery",
+        "Critical battery level, land now",
+        lambda see, params: see.charge < params["BAT_CRIT_THR"],
+        _choice("COM_LOW_BAT_ACT", _BATTERY),
+        sticks_from=Action.HOLD,
+    ),
+    Row(
+        "manual control",
+        "Manual control lost",
+        lambda see, params: see.sticks_lost,
+        _choice("NAV_RCL_ACT", _LINK),
+        sticks_from=Action.RETURN,
+    ),
+)
+
+
+class Failsafes:
+    """Turns active rows into the mode to fly: HOLD for COM_FAIL_ACT_T first where the action is worse than HOLD."""
+
+    def __init__(self, params: Params) -> None:
+        self.params = params
+        self._active: set[str] = set()
+        self._held: dict[str, tuple[Action, float]] = {}
+        """actions in force and since when, by row"""
+        self._overruled: set[str] = set()
+        """rows whose action a command ended; they count again once they have cleared"""
+        self.started: list[Row] = []
+        """rows that became active in the last `update`"""
+
+    def overrule(self) -> None:
+        """A mode was commanded."""
+        self._overruled |= set(self._held)
+        self._held.clear()
+
+    def reset(self) -> None:
+        """Disarmed."""
+        self._active.clear()
+        self._held.clear()
+        self._overruled.clear()
+
+    def update(self, see: Sight, now_s: float) -> Mode | None:
+        """The mode that failsafes impose now, if any; call only while armed."""
+        self.started = []
+        for row in FAILSAFES:
+            if row.active(see, self.params):
+                if row.name not in self._active:
+                    self._active.add(row.name)
+                    self.started.append(row)
+                action = row.action(self.params)
+                if action > Action.WARN and row.name not in self._overruled:
+                    _, since_s = self._held.get(row.name, (action, now_s))
+                    self._held[row.name] = (action, since_s)
+            else:
+                self._active.discard(row.name)
+                self._overruled.discard(row.name)
+                if row.name in self._held and self._held[row.name][0] < row.sticks_from:
+                    del self._held[row.name]
+        if not self._held:
+            return None
+        action, since_s = max(self._held.values(), key=lambda held: held[0])
+        waiting = now_s - since_s < self.params["COM_FAIL_ACT_T"]
+        if Action.HOLD < action < Action.TERMINATE and waiting:
+            return Mode.HOLD
+        return MODE_OF[action]

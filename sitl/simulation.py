@@ -1,0 +1,218 @@
+"""The simulation: steps the world to its clock's present and connects it to sockets, a broker, or a test."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from functools import partial
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+
+from sitl import geo
+from sitl.clock import Clock, SharedClock
+from sitl.faults import Faults, VehicleTroubles, WorldTroubles
+from sitl.ground import Ground
+from sitl.spec import SimSpec, Trigger
+from sitl.udp import UdpPort
+from sitl.uplink import publish_forever
+from sitl.vehicle.dynamics import STEP_S, FleetState
+from sitl.wire.link import CLEAR, Radio
+from sitl.wire.vehicle import WireVehicle
+from sitl.world import Weather
+
+PILOT_STEPS = 4
+"""steps between two turns of the autopilots: 12.5 Hz, at 20 m/s every 1.6 m"""
+GROUND_STEPS = 25
+"""steps between two looks at boxes and faults: 2 Hz"""
+WALL_TICK_S = 0.01
+SLICE_STEPS = 50
+"""when behind, other tasks get a turn every so many steps"""
+
+Emit = Callable[[dict[str, Any]], None]
+
+
+def _ignore(event: dict[str, Any]) -> None:
+    pass
+
+
+class World:
+    """Vehicles, boxes and weather, without sockets: `advance` steps them to a time. Deterministic for a seed."""
+
+    def __init__(self, spec: SimSpec, start_s: float, emit: Emit = _ignore) -> None:
+        self.spec, self.start_s, self.emit = spec, start_s, emit
+        self.now_s = start_s
+        self._steps = 0
+        self.weather = Weather(spec.world, len(spec.vehicles), np.random.default_rng(spec.seed))
+        self.fleet = FleetState(spec.vehicles, self.weather)
+        self.faults = Faults(spec.faults)
+        self.ground = Ground(spec, self.fleet, self.weather, self.faults, self._emit, start_s)
+        self.vehicles = [
+            WireVehicle(i, v, self.fleet, start_s, seed=spec.seed, on_release=partial(self.ground.release, i))
+            for i, v in enumerate(spec.vehicles)
+        ]
+        self._landed = [True] * len(self.vehicles)
+        self._seen: list[VehicleTroubles] = [VehicleTroubles()] * len(self.vehicles)
+
+    def _emit(self, event: dict[str, Any]) -> None:
+        self.emit(event | {"at_s": round(self.now_s, 3)})
+
+    def behind(self, to_s: float) -> bool:
+        return self.start_s + (self._steps + 1) * STEP_S <= to_s
+
+    def advance(self, to_s: float, max_steps: int = 10**9) -> None:
+        """Whole steps up to that time."""
+        for _ in range(max_steps):
+            if not self.behind(to_s):
+                return
+            self._steps += 1
+            # From the step's number, so that rounding does not add up.
+            self.now_s = self.start_s + self._steps * STEP_S
+            self.fleet.step()
+            if self._steps % GROUND_STEPS == 0:
+                self._suffer()
+                self.ground.tick(self.now_s)
+            if self._steps % PILOT_STEPS == 0:
+                for i, vehicle in enumerate(self.vehicles):
+                    vehicle.tick(self.now_s)
+                    self._report_landing(i, vehicle)
+            for vehicle in self.vehicles:
+                vehicle.step(self.now_s)
+
+    def _report_landing(self, i: int, vehicle: WireVehicle) -> None:
+        landed = vehicle.pilot.landed
+        if landed and not self._landed[i]:
+            event = "crashed" if self.fleet.crashed[i] else "landed"
+            self._emit(
+                {
+                    "event": event,
+                    "vehicle": vehicle.spec.vehicle_id,
+                    "lat_deg": round(float(self.fleet.lat[i]), 7),
+                    "lon_deg": round(float(self.fleet.lon[i]), 7),
+                    "battery_pct": round(100.0 * self.fleet.charge(i), 1),
+                }
+            )
+        self._landed[i] = landed
+
+    # --- faults
+
+    def _due(self, when: Trigger) -> bool:
+        if when.at_s is not None and self.now_s - self.start_s < when.at_s:
+            return False
+        if when.vehicle is None:
+            return True
+        i = self.ground.index[when.vehicle]
+        if when.flown_m is not None and (not self.fleet.armed[i] or self.fleet.flown_m[i] < when.flown_m):
+            return False
+        if when.within_m is None or when.lat_deg is None or when.lon_deg is None:
+            return True
+        there = geo.distance_m(float(self.fleet.lat[i]), float(self.fleet.lon[i]), when.lat_deg, when.lon_deg)
+        return there <= when.within_m
+
+    def _suffer(self) -> None:
+        begun, ended = self.faults.update(self.now_s, self._due)
+        for spec in begun:
+            self._emit({"event": "fault", "kind": spec.kind, "on": spec.on, "state": "begun"})
+        for spec in ended:
+            self._emit({"event": "fault", "kind": spec.kind, "on": spec.on, "state": "over"})
+        if not begun and not ended:
+            return
+        wind = self.faults.troubles(WorldTroubles, None)
+        self.weather.extra_north_m_s, self.weather.extra_east_m_s = wind.wind_north_m_s, wind.wind_east_m_s
+        for i, vehicle in enumerate(self.vehicles):
+            self._afflict(i, vehicle, self.faults.troubles(VehicleTroubles, vehicle.spec.vehicle_id))
+
+    def _afflict(self, i: int, vehicle: WireVehicle, now: VehicleTroubles) -> None:
+        before, self._seen[i] = self._seen[i], now
+        radio = Radio(now.loss_down, now.loss_up, now.delay_s)
+        vehicle.link("gcs").radio = CLEAR if radio == CLEAR else radio
+        vehicle.pilot.gripper_jammed = now.gripper_jammed
+        vehicle.pilot.compass_failed = now.compass_failed
+        self.fleet.gps_north[i], self.fleet.gps_east[i] = now.gps_north_m, now.gps_east_m
+        lost_wh = max(0.0, now.charge_lost - before.charge_lost) * self.fleet.capacity_wh[i]
+        self.fleet.used_wh[i] = min(self.fleet.capacity_wh[i], self.fleet.used_wh[i] + lost_wh)
+        if now.reboots > before.reboots:
+            vehicle.pilot.reboot(self.now_s)
+
+
+class Simulation:
+    """A world on a clock. As an async context manager it opens its sockets; `run` then steps until cancelled.
+
+    `clock` defaults to the shared clock of the spec; a test gives its own. With `sockets=False` nothing is opened:
+    `connect` gives a byte pipe to a vehicle, and box samples stay in `samples`.
+    """
+
+    def __init__(
+        self, spec: SimSpec, *, clock: Clock | None = None, emit: Emit = _ignore, sockets: bool = True
+    ) -> None:
+        self.spec = spec
+        self.clock: Clock = clock or SharedClock(spec.epoch_s, spec.monotonic_s, spec.speed)
+        self.world = World(spec, self.clock.now_s(), emit)
+        self._sockets = sockets
+        self._stack = AsyncExitStack()
+        self.ports: dict[tuple[str, str], int] = {}
+        """(vehicle_id, link) → the local UDP port it is bound to"""
+
+    async def __aenter__(self) -> Self:
+        try:
+            if self._sockets:
+                self._open()
+        except BaseException:
+            await self._stack.aclose()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._stack.aclose()
+
+    def _open(self) -> None:
+        for vehicle in self.world.vehicles:
+            for link in vehicle.links:
+                spec = vehicle.spec.gcs if link.name == "gcs" else vehicle.spec.onboard
+                assert spec is not None
+                port = UdpPort(spec, link, self._present)
+                port.open()
+                self._stack.callback(port.close)
+                self.ports[vehicle.spec.vehicle_id, link.name] = port.port
+
+    def _present(self) -> float:
+        """What a vehicle's own clock shows when a frame comes in: the last step, never ahead of it."""
+        return self.world.now_s
+
+    def connect(self, vehicle_id: str, hear: Callable[[bytes], None], link: str = "gcs") -> Callable[[bytes], None]:
+        """A byte pipe to a vehicle's link: `hear` gets each frame it sends; the result takes frames for it."""
+        end = self.world.vehicles[self.world.ground.index[vehicle_id]].link(link)
+        end.transmit = hear
+        return lambda data: end.receive(data, self._present())
+
+    def take_samples(self, box_id: str) -> list[bytes]:
+        """Box samples that are waiting to be sent, oldest first; they count as sent."""
+        queue = self.world.ground.boxes[box_id].device.queue
+        taken = list(queue)
+        queue.clear()
+        return taken
+
+    def command(self, raw: object) -> None:
+        """What the people on the ground do; see `sitl.ground`."""
+        self.world.ground.command(raw)
+
+    async def run(self) -> None:
+        """Steps and publishes until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            if self._sockets and self.spec.mqtt is not None:
+                for box in self.world.ground.boxes.values():
+                    tasks.create_task(publish_forever(box.device, self.spec.mqtt), name=f"mqtt {box.spec.box_id}")
+            tasks.create_task(self._step_forever(), name="world")
+
+    async def _step_forever(self) -> None:
+        tick_s = max(STEP_S, WALL_TICK_S * self.spec.speed)
+        while True:
+            now_s = self.clock.now_s()
+            while self.world.behind(now_s):
+                self.world.advance(now_s, SLICE_STEPS)
+                await asyncio.sleep(0)
+            await self.clock.sleep(tick_s)

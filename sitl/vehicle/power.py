@@ -1,0 +1,61 @@
+"""Electrical power of a multirotor, from two measured points: hover and cruise of the empty vehicle.
+
+Hover power grows with mass as (m/m0)^1.5 (momentum theory at constant figure of merit). Forward flight follows
+Glauert: induced power falls with airspeed, profile power stays, parasite power grows with its cube; the parasite
+coefficient is what makes the cruise figure come true.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sitl.spec import Performance
+
+G_M_S2 = 9.80665
+INDUCED_SHARE = 0.75
+"""of hover power; the rest drags the blades (profile power). Leishman, Principles of Helicopter Aerodynamics, ch. 2"""
+CLIMB_EFFICIENCY = 0.75
+DESCENT_GAIN = 0.3
+"""share of the potential energy that lightens the rotors in a descent; the rest is lost in their wake"""
+IDLE_SHARE = 0.06
+"""of hover power, armed on the ground"""
+
+Array = NDArray[np.float64]
+
+
+class PowerModel:
+    """For n vehicles at once."""
+
+    def __init__(self, vehicles: Sequence[Performance]) -> None:
+        def column(name: str) -> Array:
+            return np.array([getattr(p, name) for p in vehicles], dtype=np.float64)
+
+        self.avionics_w = column("avionics_w")
+        self.empty_kg = column("empty_mass_kg")
+        self.rotor_w = column("hover_power_w") - self.avionics_w
+        # Power into the wake is thrust times induced speed.
+        self.hover_induced_m_s = INDUCED_SHARE * self.rotor_w / (self.empty_kg * G_M_S2)
+        cruise = column("cruise_m_s")
+        self.parasite_w_s3 = np.zeros(len(vehicles))
+        without_drag = self._level(self.empty_kg, cruise)
+        # A figure below what the rotors need alone cannot be met by drag; then there is none.
+        self.parasite_w_s3 = np.maximum(0.0, (column("cruise_power_w") - without_drag) / cruise**3)
+
+    def _level(self, mass_kg: Array, airspeed_m_s: Array) -> Array:
+        ratio = mass_kg / self.empty_kg
+        induced_hover = self.hover_induced_m_s * np.sqrt(ratio)
+        x2 = (airspeed_m_s / induced_hover) ** 2
+        glauert = np.sqrt(np.sqrt(x2 * x2 / 4.0 + 1.0) - x2 / 2.0)
+        rotor = self.rotor_w * ratio**1.5 * (INDUCED_SHARE * glauert + 1.0 - INDUCED_SHARE)
+        return np.asarray(self.avionics_w + rotor + self.parasite_w_s3 * airspeed_m_s**3)
+
+    def flying_w(self, mass_kg: Array, airspeed_m_s: Array, up_m_s: Array) -> Array:
+        weight_w = mass_kg * G_M_S2 * up_m_s
+        climb = np.where(up_m_s > 0.0, weight_w / CLIMB_EFFICIENCY, weight_w * DESCENT_GAIN)
+        return np.asarray(np.maximum(self._level(mass_kg, airspeed_m_s) + climb, self.avionics_w))
+
+    def idle_w(self) -> Array:
+        return np.asarray(self.avionics_w + IDLE_SHARE * self.rotor_w)

@@ -1,0 +1,183 @@
+"""One MAVLink link of one vehicle: what it streams, whom it hears, and how badly the radio treats it."""
+
+from __future__ import annotations
+
+import heapq
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sitl.autopilot.autopilot import Autopilot
+from sitl.wire.dialect import BY_NAME, Message, Packer, frames
+from sitl.wire.streams import NEEDS_HOME, STREAMS
+
+GCS_HEARD_S = 5.0
+"""STATUSTEXT flows on a link while a ground station's heartbeat is this fresh there"""
+CHUNK = 50
+PARAMS_PER_STEP = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Radio:
+    """How the link mistreats frames: `down` is from the vehicle, `up` to it."""
+
+    loss_down: float = 0.0
+    loss_up: float = 0.0
+    delay_s: float = 0.0
+
+
+CLEAR = Radio()
+
+
+class Link:
+    """Sans-IO: `transmit` is given the bytes to send, `receive` gets what came in."""
+
+    def __init__(
+        self,
+        name: str,
+        pilot: Autopilot,
+        packer: Packer,
+        rates: Mapping[str, float],
+        dispatch: Callable[[Link, Message, float], None],
+        rng: random.Random,
+    ) -> None:
+        self.name, self.pilot, self.packer = name, pilot, packer
+        self.transmit: Callable[[bytes], None] | None = None
+        self.radio = CLEAR
+        self.gcs_s: float | None = None
+        self.params_to_send: list[str] = []
+        self.sent = 0
+        """frames, for measurements"""
+        self._dispatch, self._rng = dispatch, rng
+        self._defaults = dict(rates)
+        self._interval_s: dict[str, float] = {}
+        self._due: list[tuple[float, int, str]] = []
+        self._tickets: dict[str, int] = {}
+        self._ticket = 0
+        self._late: list[tuple[float, int, bool, bytes]] = []
+        self._text_id = 0
+
+    # --- streams
+
+    def start(self, now_s: float) -> None:
+        """Default rates from now on: at boot. PX4 does not send all on the same beat, so they are spread."""
+        self._due, self._tickets, self.gcs_s = [], {}, None
+        self._interval_s = {name: 1.0 / hz for name, hz in self._defaults.items()}
+        for name, interval in self._interval_s.items():
+            self._plan(name, now_s + self._rng.random() * min(interval, 1.0))
+
+    def _plan(self, name: str, at_s: float) -> None:
+        self._ticket += 1
+        self._tickets[name] = self._ticket
+        heapq.heappush(self._due, (at_s, self._ticket, name))
+
+    def interval_us(self, name: str) -> int:
+        """0: not streamed."""
+        return round(self._interval_s.get(name, 0.0) * 1e6)
+
+    def set_interval(self, name: str, interval_us: float, now_s: float) -> None:
+        """SET_MESSAGE_INTERVAL: 0 the default, −1 off."""
+        if interval_us == 0:
+            hz = self._defaults.get(name, 0.0)
+            interval_s = 1.0 / hz if hz else -1.0
+        else:
+            interval_s = interval_us * 1e-6
+        if interval_s < 0.0:
+            self._interval_s.pop(name, None)
+            self._tickets.pop(name, None)
+        else:
+            self._interval_s[name] = max(interval_s, 1e-3)
+            self._plan(name, now_s)
+
+    def step(self, now_s: float) -> None:
+        """Sends what is due by now."""
+        while self._late and self._late[0][0] <= now_s:
+            _, _, outwards, data = heapq.heappop(self._late)
+            if outwards:
+                self._put(data)
+            else:
+                self._take(data, now_s)
+        while self._due and self._due[0][0] <= now_s:
+            at_s, ticket, name = heapq.heappop(self._due)
+            if self._tickets.get(name) != ticket:
+                continue
+            self.stream(name, now_s)
+            interval_s = self._interval_s[name]
+            # After a pause (a suspended computer) the missed ones are not made up for.
+            following = at_s + interval_s
+            heapq.heappush(self._due, (following if following > now_s - 1.0 else now_s, ticket, name))
+        if self.params_to_send:
+            batch, self.params_to_send = self.params_to_send[:PARAMS_PER_STEP], self.params_to_send[PARAMS_PER_STEP:]
+            for name in batch:
+                self.send_param(name)
+
+    def stream(self, name: str, now_s: float) -> None:
+        """Sends the message's present content."""
+        if self.transmit is None or (name in NEEDS_HOME and self.pilot.navigator.home is None):
+            return
+        self.send(name, STREAMS[name](self.pilot, now_s))
+
+    # --- sending
+
+    def send(self, name: str, fields: Mapping[str, Any]) -> None:
+        if self.transmit is None:
+            return
+        definition = BY_NAME[name]
+        self._out(self.packer.pack_values(definition, definition.values(fields)))
+
+    def send_text(self, severity: int, text: str, now_s: float) -> None:
+        """STATUSTEXT with PX4's trailing tab, in chunks, to a link that hears a ground station."""
+        if self.gcs_s is None or now_s - self.gcs_s > GCS_HEARD_S:
+            return
+        data = f"{text}\t".encode()
+        for n, at in enumerate(range(0, len(data), CHUNK)):
+            fields = {"severity": severity, "text": data[at : at + CHUNK], "id": self._text_id, "chunk_seq": n}
+            self.send("STATUSTEXT", fields)
+        self._text_id = (self._text_id + 1) % 65536
+
+    def send_param(self, name: str) -> None:
+        fields = self.pilot.params.wire(name)
+        if fields is not None:
+            self.send("PARAM_VALUE", fields)
+
+    def _out(self, data: bytes) -> None:
+        radio = self.radio
+        if radio is not CLEAR:
+            if self._rng.random() < radio.loss_down:
+                return
+            if radio.delay_s > 0.0:
+                self._delay(data, outwards=True)
+                return
+        self._put(data)
+
+    def _put(self, data: bytes) -> None:
+        self.sent += 1
+        if self.transmit is not None:
+            self.transmit(data)
+
+    def _delay(self, data: bytes, *, outwards: bool) -> None:
+        self._ticket += 1
+        heapq.heappush(self._late, (self.now_s + self.radio.delay_s, self._ticket, outwards, data))
+
+    now_s = 0.0
+    """kept by the vehicle's step: a frame is delayed from the present on"""
+
+    # --- receiving
+
+    def receive(self, data: bytes, now_s: float) -> None:
+        if self.pilot.silent(now_s):
+            return
+        radio = self.radio
+        if radio is not CLEAR:
+            if self._rng.random() < radio.loss_up:
+                return
+            if radio.delay_s > 0.0:
+                self.now_s = now_s
+                self._delay(data, outwards=False)
+                return
+        self._take(data, now_s)
+
+    def _take(self, data: bytes, now_s: float) -> None:
+        for message in frames(data):
+            self._dispatch(self, message, now_s)
