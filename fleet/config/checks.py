@@ -82,8 +82,9 @@ class _Check:
 
     def _vehicles(self) -> None:
         types = self._named("vehicle_types", "name")
+        unread = any("file" in item for _, item in self.document.items(("vehicle_types",)))  # its name is not known
         for vehicle in self.model.vehicles:
-            if vehicle.type not in types:
+            if vehicle.type not in types and not unread:
                 fix = did_you_mean(vehicle.type, types)
                 self._add("vehicles", vehicle.id, "type", f"{vehicle.type!r} is no vehicle type", fix)
             self._home("vehicles", vehicle.id, vehicle.home)
