@@ -94,18 +94,23 @@ app = typer.Typer(
 )
 
 
+def _print_version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        print(version("coldwing"))
+        raise typer.Exit(ExitCode.DONE)
+
+
 @app.callback()
 def _root(
     debug: Annotated[bool, typer.Option("--debug", help="Show the trace of an unexpected error.")] = False,
-    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
 ) -> None:
     if debug:
         os.environ["COLDWING_DEBUG"] = "1"
-    if version:
-        from importlib.metadata import version as installed
-
-        print(installed("coldwing"))
-        raise typer.Exit(ExitCode.DONE)
 
 
 def run() -> None:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Annotated, Any, NoReturn
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import httpx
 import typer
@@ -35,13 +35,15 @@ class Api:
 
     def __init__(self, url: str, token: str, out: Output) -> None:
         self._out, self._url = out, url
+        if not _usable(url):
+            out.fail(ExitCode.USAGE, f"--url {url} is not an address of an API", f"give one like {DEFAULT_URL}")
         # Connecting to a host that is there is quick; an order may wait for a durable write and a plan.
         timeout = httpx.Timeout(30.0, connect=5.0)
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         try:
             self._http = httpx.Client(base_url=url, headers=headers, timeout=timeout, trust_env=False)
-        except (httpx.InvalidURL, UnicodeError, ValueError) as error:
-            out.fail(ExitCode.USAGE, f"--url or --token is not usable: {error}", f"give an URL like {DEFAULT_URL}")
+        except (httpx.InvalidURL, UnicodeError):
+            out.fail(ExitCode.USAGE, "--url or --token holds characters that cannot be sent", "check both")
 
     def __enter__(self) -> Api:
         return self
@@ -50,7 +52,7 @@ class Api:
         self._http.close()
 
     def get(self, path: str, **query: Any) -> Any:
-        return self._json(self._send("GET", path, params=query))
+        return self._json(self._send("GET", path, params=query or None))
 
     def post(self, path: str, body: Any = None, headers: Mapping[str, str] | None = None, *, again: str = "") -> Any:
         """`again` is the fix to give when no answer came and it is not known whether it happened."""
@@ -78,8 +80,6 @@ class Api:
             return self._http.request(method, path, **options)
         except httpx.TransportError as error:
             self.unreachable(error, again)
-        except (httpx.UnsupportedProtocol, httpx.InvalidURL) as error:
-            self._out.fail(ExitCode.USAGE, f"--url {self._url} is not usable: {error}", f"give one like {DEFAULT_URL}")
 
     def _json(self, response: httpx.Response) -> Any:
         try:
@@ -105,6 +105,14 @@ class Api:
     def _not_ours(self, response: httpx.Response) -> NoReturn:
         text = f"what answers at {self._url} is not Coldwing's API (status {response.status_code})"
         self._out.fail(ExitCode.UNREACHABLE, text, "check --url or COLDWING_URL")
+
+
+def _usable(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:  # brackets without an address, a port out of range
+        return False
 
 
 def segment(text: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
+import sys
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -150,7 +151,7 @@ def watch(
 @app.command()
 def receive(
     order_id: OrderId,
-    code: Annotated[str, typer.Option("--code", help="the order's one-time code", prompt="One-time code")],
+    code: Annotated[str | None, typer.Option("--code", help="the order's one-time code; asked for if left out")] = None,
     verdict_seen: Annotated[
         str | None, typer.Option("--verdict-seen", help="for scripts: the verdict that the recipient has read")
     ] = None,
@@ -165,11 +166,18 @@ def receive(
         verdict = order["verdict"] or "unknown"
         out.say(f"Cold verdict: {verdict.replace('_', ' ')}. {order['verdict_why'] or ''}".rstrip())
         if verdict_seen is None:
-            typer.confirm("Have you read the verdict, and do you take the medicine over?", abort=True, err=True)
-        order = api.post(
-            f"/v1/orders/{segment(order_id)}/receipt", {"code": code, "verdict_seen": verdict_seen or verdict}
-        )
+            answer = _ask("Have you read the verdict, and do you take the medicine over? [y/N] ")
+            if answer.lower() not in ("y", "yes"):
+                out.fail(ExitCode.FAILED, "nothing was confirmed", "quarantine the medicine if you doubt it")
+        body = {"code": code or _ask("One-time code: "), "verdict_seen": verdict_seen or verdict}
+        order = api.post(f"/v1/orders/{segment(order_id)}/receipt", body)
     out.data(order, f"{order['order_id']}  {order['state']}")
+
+
+def _ask(question: str) -> str:
+    """Asks on stderr: stdout carries data only (typer's prompts write there too)."""
+    print(question, end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip()
 
 
 def describe(fields: dict[str, Any]) -> str:

@@ -121,11 +121,10 @@ async def test_a_reader_who_leaves_is_forgotten(fleet: FakeFleet, monkeypatch: p
     monkeypatch.setattr(sse, "HEARTBEAT_S", 0.01)
     async with asyncio.timeout(20), running(fleet) as api:
         async with api.stream("GET", "/v1/live", headers=VIEWER) as response:
-            await anext(events(response))
-            while not fleet._readers:
-                await asyncio.sleep(0)
-        while fleet._readers:
-            await asyncio.sleep(0.001)
+            async for _, kind, _ in events(response):
+                if kind == "airspace":
+                    break
+        await fleet.reader_left.wait()
 
 
 async def test_stopping_the_server_ends_open_streams(fleet: FakeFleet) -> None:

@@ -128,6 +128,7 @@ class FakeFleet:
         """set to hold orders in the middle of being placed"""
         self.crash: Exception | None = None
         """raised by the next call of anything that changes or lists"""
+        self.reader_left = asyncio.Event()
         self._readers: list[asyncio.Queue[LiveEvent]] = []
         self._written = asyncio.Event()
         self._global_seq = 0
@@ -363,6 +364,7 @@ class FakeFleet:
                 yield await queue.get()
         finally:
             self._readers.remove(queue)
+            self.reader_left.set()
 
     def health(self) -> Health:
         return Health(all(state == "ok" for state in self.checks.values()), dict(self.checks))
