@@ -59,6 +59,9 @@ def resolve_secrets(model: FleetFile, document: Document, env: Mapping[str, str]
         if value is not None and len(value) < MIN_TOKEN_CHARS:
             fix = f"Use at least {MIN_TOKEN_CHARS} random characters, such as `openssl rand -hex 24` prints"
             problems.add(document, (*place, "token"), "has a token that can be guessed", fix)
+        elif value in tokens.values():
+            text = "has the same value as another token: the record could not tell who acted"
+            problems.add(document, (*place, "token"), text, "Give each its own")
         elif value is not None:
             tokens[token.name] = value
     keys = {}

@@ -62,6 +62,9 @@ CASES = {
         put("api", "tokens", 1, "name", "OPERATOR"), "api.tokens[1].name", "COLDWING_API_TOKEN_OPERATOR", "its own",
     ),
     "no token": (put("api", "tokens", []), "api.tokens", "nobody could use the API", "Add one"),
+    "one value for two tokens": (
+        put("api", "tokens", 1, "token", "demo-operator-token"), "api.tokens[1].token", "the same value", "its own",
+    ),
     "a short token": (put("api", "tokens", 0, "token", "hello"), "api.tokens[0].token", "guessed", "at least 16"),
 }  # fmt: skip
 

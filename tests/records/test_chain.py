@@ -61,7 +61,7 @@ def edits(event, draw):
     )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=1000, deadline=None)
 @given(BODIES, st.data())
 def test_any_single_change_is_found(bodies, data):
     events = record(bodies)
