@@ -45,7 +45,7 @@ def resolve_secrets(model: FleetFile, document: Document, env: Mapping[str, str]
     """All secrets of the configuration, and a problem for each that is missing, weak or in the wrong place."""
     look = _Lookup(document, env, problems)
     broker = urlsplit(model.mqtt.url)
-    tokens = {}
+    tokens: dict[str, str] = {}
     for token in model.api.tokens:
         place = document.item(("api", "tokens"), "name", token.name)
         value = look.find(
@@ -64,7 +64,7 @@ def resolve_secrets(model: FleetFile, document: Document, env: Mapping[str, str]
             problems.add(document, (*place, "token"), text, "Give each its own")
         elif value is not None:
             tokens[token.name] = value
-    keys = {}
+    keys: dict[str, bytes] = {}
     for box in model.boxes:
         key = look.find(
             (*document.item(("boxes",), "id", box.id), "key"),
