@@ -112,6 +112,7 @@ def make_plan(request: PlanRequest) -> Plan | Infeasible:
             request.depart_s + window,
             request.margin_m,
             request.authorised,
+            request.ceiling_agl_m,
         )
         scene = Scene(request.airspace, request.terrain, frame, view, near=(xy[0], xy[1], xy[2]))
         made, end_s = _in_scene(request, scene, xy, speed)

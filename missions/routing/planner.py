@@ -134,7 +134,14 @@ def _in_layer(request: RouteRequest, layer: float, frame: LocalFrame) -> Route |
 
 def _in_window(request: RouteRequest, layer: float, frame: LocalFrame, window_s: float) -> Route | Infeasible:
     xy = frame.to_xy([request.start, request.goal])
-    view = View(band_at(layer), request.depart_s, request.depart_s + window_s, request.margin_m, request.authorised)
+    view = View(
+        band_at(layer),
+        request.depart_s,
+        request.depart_s + window_s,
+        request.margin_m,
+        request.authorised,
+        request.ceiling_agl_m,
+    )
     scene = Scene(request.airspace, request.terrain, frame, view, near=(xy[0], xy[1]))
     return route_in(scene, request, layer, xy)
 
@@ -266,7 +273,7 @@ def _fix(zone: Zone, view: View, terrain: Terrain) -> str:
     floor, top = min(b.lower_m for b in bands), max(b.upper_m for b in bands)
     if floor > 2 * VERTICAL_MARGIN_M:
         ways.append(f"fly below {floor - VERTICAL_MARGIN_M:.0f} m above ground")
-    if top < 50_000:
+    if top + VERTICAL_MARGIN_M < view.ceiling_agl_m:
         ways.append(f"fly above {top + VERTICAL_MARGIN_M:.0f} m above ground")
     if zone.applicability:
         free = next_free(zone, view.start_s, view.end_s - view.start_s)

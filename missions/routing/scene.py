@@ -37,6 +37,7 @@ class View:
     end_s: float
     margin_m: float
     authorised: frozenset[str]
+    ceiling_agl_m: float = 120.0
 
 
 class Scene:

@@ -1,0 +1,256 @@
+"""Pictures as PNG, drawn by matplotlib without a display."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from textwrap import wrap
+from typing import Any
+
+import numpy as np
+
+from fleet.maps.scene import (
+    BASE_COLOURS,
+    COLOURS,
+    LAND,
+    NAMES,
+    ROUTE,
+    Array,
+    BaseFeature,
+    Picture,
+    ZoneArea,
+    scale_length_m,
+)
+
+_GREY = "#5b6770"
+_INK = "#1c2730"
+
+
+def draw_plan(path: Path, picture: Picture) -> None:
+    """Map on the left; facts, reasons and the profile of heights on the right."""
+    figure = new_figure(13.5, 8.4)
+    grid = figure.add_gridspec(2, 2, width_ratios=(1.45, 1.0), height_ratios=(1.0, 0.62), wspace=0.05, hspace=0.1)
+    axes = figure.add_subplot(grid[:, 0])
+    draw_map(axes, picture.box, picture.base, picture.zones)
+    axes.plot(*picture.straight.T, ls=(0, (2, 3)), lw=1.1, color=_GREY, zorder=5)
+    for line in picture.alternates:
+        axes.plot(*line.T, ls=(0, (1, 2)), lw=1.3, color="#0b8f6a", zorder=5)
+    if len(picture.route):
+        draw_route(axes, picture.route)
+    draw_sites(axes, picture.sites)
+    _heading(axes, picture.title, picture.subtitle)
+    legend(axes, {z.kind for z in picture.zones}, alternates=bool(picture.alternates))
+    _text(figure.add_subplot(grid[0, 1]), picture)
+    _profile(figure.add_subplot(grid[1, 1]), picture)
+    figure.savefig(path, dpi=130, facecolor="white")
+
+
+def new_figure(width: float, height: float) -> Any:
+    """A figure that no window system ever sees."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height))
+    FigureCanvasAgg(figure)
+    figure.subplots_adjust(left=0.015, right=0.985, top=0.985, bottom=0.05)
+    return figure
+
+
+def draw_map(
+    axes: Any, box: tuple[float, float, float, float], base: Sequence[BaseFeature], zones: Iterable[ZoneArea]
+) -> None:
+    axes.set_facecolor(LAND)
+    axes.set_aspect("equal")
+    axes.set_xlim(box[0], box[2])
+    axes.set_ylim(box[1], box[3])
+    axes.set_xticks([])
+    axes.set_yticks([])
+    for side in axes.spines.values():
+        side.set_color("#c9c3b4")
+    for feature in base:
+        _base(axes, feature)
+    labelled: set[str] = set()
+    for zone in zones:
+        _zone(axes, zone, box, label=zone.zone_id not in labelled)
+        labelled.add(zone.zone_id)
+    _scale(axes, box)
+
+
+def draw_route(axes: Any, route: Array, colour: str = ROUTE, *, label: str | None = None) -> None:
+    axes.plot(*route.T, lw=5.0, color="white", alpha=0.85, zorder=6, solid_capstyle="round")
+    axes.plot(*route.T, lw=2.4, color=colour, zorder=7, solid_capstyle="round", label=label)
+    axes.plot(*route.T, "o", ms=4.2, mfc="white", mec=colour, mew=1.4, zorder=8)
+
+
+def draw_sites(axes: Any, sites: Iterable[tuple[str, str, float, float]]) -> None:
+    marks = {"start": "o", "goal": "*", "hub": "s", "clinic": "P", "reicing": "X", "alternate": "^"}
+    for name, kind, x, y in sites:
+        main = kind in ("start", "goal")
+        size = 13 if kind == "goal" else 8
+        axes.plot(x, y, marks.get(kind, "o"), ms=size, mfc=ROUTE if main else "white", mec=ROUTE, mew=1.3, zorder=9)
+        axes.annotate(
+            name,
+            (x, y),
+            xytext=(7, 6),
+            textcoords="offset points",
+            fontsize=9 if main else 8,
+            fontweight="bold" if main else "normal",
+            color=_INK,
+            zorder=10,
+            path_effects=_halo(),
+        )
+
+
+def legend(axes: Any, kinds: set[str], *, alternates: bool = False) -> None:
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
+
+    items: list[Any] = []
+    for kind, name in NAMES.items():
+        if kind in kinds:
+            colour = COLOURS[kind]
+            if kind == "keep_in":
+                items.append(Line2D([], [], color=colour, ls="--", lw=1.6, label=name))
+            else:
+                items.append(Patch(facecolor=colour + "55", edgecolor=colour, label=name))
+    if alternates:
+        items.append(Line2D([], [], color="#0b8f6a", ls=":", lw=1.6, label="way out to an alternate"))
+    if items:
+        axes.legend(handles=items, loc="lower right", fontsize=8, framealpha=0.92, edgecolor="#c9c3b4")
+
+
+def _base(axes: Any, feature: BaseFeature) -> None:
+    colour = BASE_COLOURS.get(feature.kind, "#ddd8ca")
+    x, y = feature.xy.T
+    if feature.geometry == "Polygon":
+        axes.fill(x, y, color=colour, lw=0, zorder=1)
+    elif feature.geometry == "LineString":
+        width = {"river": 3.2, "road": 1.8, "track": 1.0}.get(feature.kind, 1.0)
+        axes.plot(x, y, color=colour, lw=width, zorder=1.5, solid_capstyle="round")
+    elif feature.name:
+        axes.annotate(
+            feature.name,
+            (x[0], y[0]),
+            fontsize=7.5,
+            color="#9b8f7c",
+            ha="center",
+            style="italic",
+            zorder=2,
+            clip_on=True,
+        )
+
+
+def _zone(axes: Any, zone: ZoneArea, box: tuple[float, float, float, float], *, label: bool) -> None:
+    from matplotlib.patches import PathPatch
+    from matplotlib.path import Path as Outline
+
+    vertices = np.concatenate(zone.rings)
+    codes = np.concatenate(
+        [[Outline.MOVETO] + [Outline.LINETO] * (len(r) - 2) + [Outline.CLOSEPOLY] for r in zone.rings]
+    )
+    colour = COLOURS[zone.kind]
+    keep_in = zone.kind == "keep_in"
+    fill = colour + ("48" if zone.closed else "12") if not keep_in else "none"
+    dash = (0, (6, 3)) if keep_in else "-" if zone.closed else (0, (3, 2))
+    axes.add_patch(
+        PathPatch(
+            Outline(vertices, codes), facecolor=fill, edgecolor=colour, lw=1.7 if keep_in else 1.2, ls=dash, zorder=3
+        )
+    )
+    x, y = zone.label_at
+    if label and not keep_in and box[0] < x < box[2] and box[1] < y < box[3]:
+        text = zone.zone_id if zone.closed else f"{zone.zone_id}\n(open to this flight)"
+        if zone.kind == "NO_RESTRICTION":
+            text = zone.zone_id
+        axes.annotate(
+            text, (x, y), fontsize=7.5, color=colour, ha="center", va="center", fontweight="bold", zorder=4,
+            path_effects=_halo(), clip_on=True,
+        )  # fmt: skip
+
+
+def _scale(axes: Any, box: tuple[float, float, float, float]) -> None:
+    width = box[2] - box[0]
+    length = scale_length_m(width)
+    x, y = box[0] + 0.03 * width, box[1] + 0.03 * (box[3] - box[1])
+    axes.plot([x, x + length], [y, y], color=_INK, lw=2.2, zorder=10, solid_capstyle="butt")
+    text = f"{length / 1000:g} km" if length >= 1000 else f"{length:g} m"
+    axes.annotate(
+        text, (x + length / 2, y), xytext=(0, 4), textcoords="offset points", ha="center", fontsize=8, zorder=10
+    )
+
+
+def _heading(axes: Any, title: str, subtitle: str) -> None:
+    box = {"facecolor": "white", "edgecolor": "#c9c3b4", "boxstyle": "round,pad=0.45", "alpha": 0.92}
+    text = f"{title}\n{subtitle}"
+    axes.text(0.02, 0.98, text, transform=axes.transAxes, va="top", fontsize=11, color=_INK, bbox=box, zorder=11)
+
+
+def _text(axes: Any, picture: Picture) -> None:
+    axes.axis("off")
+    y = 0.99
+    for name, value in picture.facts:
+        lines = wrap(value, 58)
+        axes.text(0.02, y, name, fontsize=9, color=_GREY, va="top", transform=axes.transAxes)
+        axes.text(0.22, y, "\n".join(lines), fontsize=9, color=_INK, va="top", transform=axes.transAxes)
+        y -= 0.052 * len(lines) + 0.012
+    y -= 0.02
+    axes.text(0.02, y, "Why", fontsize=10, fontweight="bold", color=_INK, va="top", transform=axes.transAxes)
+    y -= 0.06
+    for reason in picture.reasons or ():
+        lines = wrap(reason.text, 74)
+        fix = wrap(f"to change that: {reason.fix}", 78) if reason.fix else []
+        if y - 0.047 * (len(lines) + len(fix)) < 0.0:
+            axes.text(0.02, y, "…", fontsize=9, va="top", transform=axes.transAxes)
+            break
+        axes.text(0.02, y, "\n".join(lines), fontsize=8.6, color=_INK, va="top", transform=axes.transAxes)
+        y -= 0.047 * len(lines)
+        if fix:
+            axes.text(0.02, y, "\n".join(fix), fontsize=8, color=_GREY, va="top", transform=axes.transAxes)
+            y -= 0.045 * len(fix)
+        y -= 0.02
+    if not picture.reasons:
+        axes.text(0.02, y, "nothing closed lies in the straight way", fontsize=8.6, va="top", transform=axes.transAxes)
+
+
+def _profile(axes: Any, picture: Picture) -> None:
+    top = picture.ceiling_agl_m * 1.18
+    if not len(picture.profile):
+        axes.axis("off")
+        return
+    along, agl = picture.profile[:, 0] / 1000, picture.profile[:, 1]
+    axes.set_facecolor("#fbfaf6")
+    axes.fill_between([0, along.max()], -6, 0, color="#cdbf9f", lw=0, zorder=1)
+    named: set[str] = set()
+    for band in picture.bands:
+        colour = COLOURS[band.kind]
+        high = min(band.upper_m, top)
+        a, b = band.start_m / 1000, band.end_m / 1000
+        face = colour + ("55" if band.closed else "1e")
+        axes.fill(
+            [a, b, b, a], [band.lower_m, band.lower_m, high, high], facecolor=face, edgecolor=colour, lw=0.8, zorder=2
+        )
+        if band.zone_id not in named:
+            named.add(band.zone_id)
+            x, y = (a + b) / 2, (max(band.lower_m, 0) + high) / 2
+            text = band.zone_id if band.closed else f"{band.zone_id} (open)"
+            axes.text(x, y, text, fontsize=8, color=colour, ha="center", va="center", fontweight="bold", zorder=3)
+    axes.axhline(picture.ceiling_agl_m, color="#c8372d", lw=1.0, ls=(0, (5, 3)), zorder=3)
+    axes.text(along.max(), picture.ceiling_agl_m + 2, "ceiling", fontsize=8, color="#c8372d", ha="right")
+    axes.plot(along, agl, color=ROUTE, lw=2.2, zorder=5)
+    axes.set_xlim(0, max(along.max(), 0.05))
+    axes.set_ylim(-6, top)
+    axes.set_xlabel("km along the route", fontsize=8.5)
+    axes.set_ylabel("m above ground", fontsize=8.5)
+    axes.tick_params(labelsize=8)
+    axes.yaxis.tick_right()
+    axes.yaxis.set_label_position("right")
+    for side in ("top", "left"):
+        axes.spines[side].set_visible(False)
+    box = axes.get_position()
+    axes.set_position([box.x0 + 0.01, box.y0 + 0.03, box.width - 0.055, box.height - 0.03])
+
+
+def _halo() -> list[Any]:
+    from matplotlib.patheffects import withStroke
+
+    return [withStroke(linewidth=2.6, foreground="white", alpha=0.9)]
