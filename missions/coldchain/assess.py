@@ -19,6 +19,10 @@ ACTIVATION_K = 10_000.0
 """ΔH/R of USP <1079.2>: 83.144 kJ/mol over 8.3144e-3 kJ/(mol·K)"""
 
 
+CLOCK_GRAIN_S = 1e-3
+"""box times come in milliseconds, so sums of their differences are exact to that: an edge is met within it"""
+
+
 def rate(temp_c: float) -> float:
     """Arrhenius rate relative to 0 °C; scaled so that sums over a month keep their precision."""
     return exp(ACTIVATION_K / ZERO_C_K - ACTIVATION_K / (ZERO_C_K + temp_c))
@@ -177,13 +181,13 @@ def _broken(a: Assessment, rules: Rules) -> Finding | None:
     worst: Finding | None = None
     for alarm, total_s, run_s in zip(product.alarms, a.alarm_total_s, a.alarm_run_s, strict=True):
         time_s = run_s if alarm.consecutive else total_s
-        if (alarm.holds(temp) or time_s > 0.0) and time_s >= 60.0 * alarm.minutes:
+        if (alarm.holds(temp) or time_s > 0.0) and time_s >= 60.0 * alarm.minutes - CLOCK_GRAIN_S:
             found = Finding(alarm.outcome, _alarm_text(alarm, time_s, when), a.at_s)
             if found.outcome is Outcome.SPOILED:
                 return found
             worst = worst or found
     for e, spent_s, allowed_s in zip(product.excursions, a.spent_s, rules.allowed_s, strict=True):
-        if allowed_s is not None and spent_s > allowed_s:
+        if allowed_s is not None and spent_s > allowed_s + CLOCK_GRAIN_S:
             text = f"{spent_s / 60:.1f} min in {e.name} ({e.lower_c:g} to {e.upper_c:g} °C) by {when}"
             worst = worst or Finding(Outcome.QUARANTINE, f"{text}: {allowed_s / 60:g} min allowed", a.at_s)
     if not product.in_band(temp):

@@ -1,0 +1,188 @@
+"""The thermal bank and its forecasts, against a box simulated by small steps of its differential equation."""
+
+from __future__ import annotations
+
+import random
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from missions.coldchain import thermal
+from missions.coldchain.assess import Assessment, start, step
+from missions.coldchain.forecast import Outlook, outlook_at
+from missions.coldchain.thermal import ThermalEstimate
+from tests.coldchain.builders import BOX, rules, simulate
+
+AMBIENT_C = 37.5
+"""80 m above a valley floor at 38 °C"""
+
+
+def flown(
+    seconds: int, *, seed: int = 3, declared_kj: float | None = 20.0, flags: bool = True, **box: float
+) -> tuple[ThermalEstimate, Assessment]:
+    """Belief and record after so many seconds of one-second samples with a probe's noise."""
+    rng, by = random.Random(seed), rules()
+    estimate, a = None, start(by)
+    for t, temp, _ in simulate(seconds + 1, ambient_c=AMBIENT_C, **box):  # type: ignore[arg-type]
+        reading = round(temp + rng.gauss(0.0, 0.05), 2)
+        fails = box.get("seal_fails_s")
+        seal_ok = None if not flags else fails is None or t < fails
+        if estimate is None:
+            estimate = thermal.initial(BOX, reading, float(t), pack_left_kj=declared_kj)
+        else:
+            estimate = thermal.update(estimate, reading, AMBIENT_C, float(t), False if flags else None, seal_ok)
+        a = step(a, by, float(t), reading)
+    assert estimate is not None
+    return estimate, a
+
+
+def p_at(estimate: ThermalEstimate, a: Assessment, arrive_s: float, swap_at_s: float | None = None) -> float:
+    return outlook_at(estimate, a, rules(), AMBIENT_C, estimate.at_s, arrive_s, swap_at_s)[1]
+
+
+ARRIVAL_S = 400.0
+"""a courier at 20 m/s to a clinic 7.2 km away"""
+
+
+def test_an_intact_box_with_a_nearly_spent_pack_will_arrive_in_range() -> None:
+    estimate, a = flown(59)
+    assert p_at(estimate, a, ARRIVAL_S) > 0.95
+    assert estimate.resistance_k_w == pytest.approx(1.2, rel=0.25)
+
+
+@pytest.mark.parametrize("coupling", [0.0005, 0.004, 0.01, 0.03])
+def test_twenty_samples_after_the_seal_failed_the_forecast_says_it_will_not_arrive_in_range(coupling: float) -> None:
+    estimate, a = flown(80, seal_fails_s=60.0, coupling_k_w=coupling)
+    assert max(t for _, t, _ in simulate(400, seal_fails_s=60.0, coupling_k_w=coupling)) > 9.0
+    assert p_at(estimate, a, ARRIVAL_S) < 0.5
+    assert p_at(estimate, a, 150.0) > 0.8  # back at the hub in time
+
+
+def test_the_seal_contact_alone_already_opens_the_question() -> None:
+    before, a = flown(60, seal_fails_s=60.5)
+    after, b = flown(61, seal_fails_s=60.5)
+    assert p_at(before, a, ARRIVAL_S) > 0.9
+    assert p_at(after, b, ARRIVAL_S) < 0.7
+
+
+def test_without_any_contact_the_temperature_tells_in_time() -> None:
+    estimate, a = flown(100, seal_fails_s=60.0, flags=False)
+    assert p_at(estimate, a, ARRIVAL_S) < 0.5
+
+
+def test_once_the_pack_is_gone_the_resistance_is_known() -> None:
+    estimate, _ = flown(260, seal_fails_s=60.0)
+    assert estimate.resistance_k_w == pytest.approx(1.2 / 8, rel=0.15)
+    assert estimate.pack_left_kj < 1.0
+
+
+@pytest.mark.parametrize("coupling", [0.004, 0.01, 0.03])
+def test_a_healthy_box_raises_no_false_alarm(coupling: float) -> None:
+    for seconds in (5, 20, 60, 180, 300):
+        estimate, a = flown(seconds, pack_kj=60.0, declared_kj=60.0, coupling_k_w=coupling)
+        assert p_at(estimate, a, seconds + 360.0) > 0.9, seconds
+
+
+def test_a_torn_seal_that_the_contact_invents_is_not_believed_for_ever() -> None:
+    rng = random.Random(5)
+    estimate = thermal.initial(BOX, 6.0, 0.0, pack_left_kj=0.0)
+    temp = 6.0
+    for t in range(1, 240):
+        temp += (AMBIENT_C - temp) / 1.2 / 7000.0
+        estimate = thermal.update(estimate, round(temp + rng.gauss(0, 0.05), 2), AMBIENT_C, float(t), False, False)
+    assert estimate.resistance_k_w > 0.7
+
+
+def test_a_pack_that_was_declared_too_full_is_found_out() -> None:
+    estimate, _ = flown(200, pack_kj=0.0, declared_kj=100.0, start_c=5.0)
+    assert estimate.pack_left_kj < 20.0
+
+
+def test_a_fresh_pack_on_the_way_cools_again() -> None:
+    estimate, a = flown(90, seal_fails_s=60.0, coupling_k_w=0.004)
+    with_stop, p_stop = outlook_at(estimate, a, rules(), AMBIENT_C, 90.0, 500.0, 160.0)
+    without, _ = outlook_at(estimate, a, rules(), AMBIENT_C, 90.0, 500.0)
+    assert with_stop.mean < without.mean - 4.0
+    assert p_stop > p_at(estimate, a, 500.0)
+
+
+def test_reicing_resets_the_pack_and_keeps_what_is_known_of_the_seal() -> None:
+    estimate, _ = flown(260, seal_fails_s=60.0)
+    again = thermal.reiced(estimate, 270.0)
+    assert again.pack_left_kj > 100.0
+    assert again.resistance_k_w == pytest.approx(estimate.resistance_k_w, rel=1e-6)
+    assert again.at_s == 270.0
+
+
+def test_a_dose_whose_rule_is_broken_cannot_come_back_into_range() -> None:
+    estimate, a = flown(30)
+    broken = step(a, rules(), 31.0, 9.0)
+    assert outlook_at(estimate, broken, rules(), AMBIENT_C, 31.0, 60.0)[1] == 0.0
+
+
+def test_the_budget_already_spent_counts_against_the_forecast() -> None:
+    by = rules("cct_biologic", budget_min=(("cool", 6.0),))
+    estimate, _ = flown(200, seal_fails_s=60.0)
+    fresh = start(by)
+    spent = step(step(step(fresh, by, 0.0, 9.0), by, 100.0, 9.0), by, 200.0, 9.0)
+    arrive = 500.0
+    assert outlook_at(estimate, fresh, by, AMBIENT_C, 200.0, arrive)[1] > 0.9
+    assert outlook_at(estimate, spent, by, AMBIENT_C, 200.0, arrive)[1] < 0.1
+
+
+def test_an_update_that_is_not_newer_changes_nothing() -> None:
+    estimate, _ = flown(10)
+    assert thermal.update(estimate, 9.0, AMBIENT_C, estimate.at_s) is estimate
+
+
+def test_the_belief_never_loses_its_weight_nor_its_mind() -> None:
+    estimate = thermal.initial(BOX, 5.0, 0.0)
+    for i, temp in enumerate([5.0, -40.0, 69.0, 5.0, 5.0]):
+        estimate = thermal.update(estimate, temp, AMBIENT_C, 1.0 + i)
+        assert estimate.weight.sum() == pytest.approx(1.0)
+        assert np.isfinite(estimate.temp_c).all()
+        assert (estimate.pack_kj >= 0.0).all()
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    start_c=st.floats(4.0, 12.0),
+    pack=st.floats(0.0, 60.0),
+    share=st.sampled_from([1.0, 0.34, 0.125, 0.06]),
+    coupling=st.sampled_from([0.003, 0.008, 0.018, 0.04]),
+)
+def test_every_hypothesis_follows_the_differential_equation(
+    start_c: float, pack: float, share: float, coupling: float
+) -> None:
+    """One hypothesis of the bank, set to the truth, must give the simulated temperature a few minutes ahead."""
+    row, column = (
+        int(np.argmin(abs(thermal.MULTIPLIERS - share))),
+        int(np.argmin(abs(thermal.COUPLINGS_K_W - coupling))),
+    )
+    bank = thermal.initial(BOX, start_c, 0.0, pack_left_kj=pack)
+    weight = np.zeros_like(bank.weight)
+    weight[row, column] = 1.0
+    certain = thermal.ThermalEstimate(
+        BOX, 0.0, weight, bank.temp_c, bank.var_c2 * 0.0, np.full_like(bank.pack_kj, pack), bank.coupling_k_w, False
+    )
+    truth = simulate(
+        361, seal_fails_s=0.0, failed_share=float(thermal.MULTIPLIERS[row]), pack_kj=pack, start_c=start_c,
+        ambient_c=AMBIENT_C, coupling_k_w=float(thermal.COUPLINGS_K_W[column]),
+    )  # fmt: skip
+    outlook = Outlook(certain, None, rules(), AMBIENT_C, 0.0)
+    for t in (60, 180, 360):
+        assert outlook(float(t))[0].mean == pytest.approx(truth[t][1], abs=0.06)
+    moved = thermal._drift(certain, 180.0, AMBIENT_C)
+    assert moved.temp_c[row, column] == pytest.approx(truth[180][1], abs=0.15)
+    assert moved.pack_kj[row, column] == pytest.approx(truth[180][2], abs=0.6)
+
+
+def test_in_the_cold_a_melted_pack_keeps_the_payload_from_freezing_for_a_while() -> None:
+    by = rules()
+    estimate = thermal.initial(BOX, 5.0, 0.0, pack_left_kj=20.0)
+    with_pack = outlook_at(estimate, None, by, -20.0, 0.0, 1800.0)[0].mean
+    assert with_pack > 3.0
+    frozen_through = thermal.initial(BOX, 5.0, 0.0, pack_left_kj=150.0)
+    assert outlook_at(frozen_through, None, by, -20.0, 0.0, 1800.0)[0].mean < with_pack
