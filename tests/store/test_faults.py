@@ -45,6 +45,23 @@ async def test_a_full_disk_refuses_the_commit_and_the_store_goes_on_when_there_i
         assert store.stats.failures == 1
 
 
+async def test_every_commit_is_synced_to_the_disk_before_it_is_acknowledged(tmp_path, monkeypatch):
+    levels = []
+
+    class Probe(sqlite3.Connection):
+        def execute(self, sql, *parameters):
+            if sql == "COMMIT":
+                levels.append(super().execute("PRAGMA synchronous").fetchone()[0])
+            return super().execute(sql, *parameters)
+
+    connect = sqlite3.connect
+    monkeypatch.setattr("fleet.store.writer.sqlite3.connect", lambda *a, **k: connect(*a, **k, factory=Probe))
+    async with Store.open(tmp_path / "fleet.sqlite3") as store:
+        await store.commit(events=[note(1)])
+        await store.commit(events=[note(2)])
+    assert levels == [2, 2]  # FULL: in WAL mode, one fsync per transaction
+
+
 async def test_everyone_who_waits_for_a_failed_transaction_hears_of_it(tmp_path, monkeypatch):
     monkeypatch.setattr("fleet.store.writer.BUSY_S", 0.0)
     async with Store.open(tmp_path / "fleet.sqlite3") as store:
