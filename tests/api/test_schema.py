@@ -36,7 +36,7 @@ schema = _schema()
 
 @schema.parametrize()
 @hypothesis.settings(
-    max_examples=15,
+    max_examples=8,
     deadline=None,
     derandomize=True,
     database=None,

@@ -91,7 +91,7 @@ def test_a_record_is_read_from_the_stores_file_too(server: Served, fleet_command
 
     async def write(path: Path) -> None:
         async with Store.open(path) as store:
-            await store.commit([NewEvent("order/ord-1", 1.5, "requested", {"mass_kg": 0.8})])
+            await store.commit(events=[NewEvent("order/ord-1", 1.5, "requested", {"mass_kg": 0.8})])
 
     path = tmp_path / "fleet.sqlite3"
     asyncio.run(write(path))

@@ -129,7 +129,7 @@ class FakeFleet:
         self.crash: Exception | None = None
         """raised by the next call of anything that changes or lists"""
         self.reader_left = asyncio.Event()
-        self._readers: list[asyncio.Queue[LiveEvent]] = []
+        self._readers: list[asyncio.Queue[LiveEvent | None]] = []
         self._written = asyncio.Event()
         self._global_seq = 0
 
@@ -150,6 +150,11 @@ class FakeFleet:
     def tell(self, kind: str, data: dict[str, Any]) -> None:
         for queue in self._readers:
             queue.put_nowait(LiveEvent(kind, data))
+
+    def break_readers(self) -> None:
+        """Ends every live stream."""
+        for queue in self._readers:
+            queue.put_nowait(None)
 
     def set_vehicle(self, vehicle_id: str, **fields: Any) -> VehicleView:
         view = replace(self.vehicle_views.get(vehicle_id, vehicle(vehicle_id)), **fields)
@@ -352,7 +357,7 @@ class FakeFleet:
         return SITES
 
     async def live(self) -> AsyncIterator[LiveEvent]:
-        queue: asyncio.Queue[LiveEvent] = asyncio.Queue()
+        queue: asyncio.Queue[LiveEvent | None] = asyncio.Queue()
         self._readers.append(queue)
         try:
             for view in self.order_views.values():
@@ -360,8 +365,8 @@ class FakeFleet:
             for known in self.vehicle_views.values():
                 yield LiveEvent("vehicle", vehicle_json(known))
             yield LiveEvent("airspace", airspace_json(self.airspace_version))
-            while True:
-                yield await queue.get()
+            while (event := await queue.get()) is not None:
+                yield event
         finally:
             self._readers.remove(queue)
             self.reader_left.set()

@@ -35,16 +35,18 @@ export class FleetMap {
   }
 
   base(collection) {
-    const colour = { water: "#23465f", river: "#23465f", lake: "#1a3448", road: "#3a4653", track: "#323d49", town: "#2b3641",
-      settlement: "#2b3641", forest: "#16291f", ridge: "#2c3440", contour: "#222c36" };
-    const kind = (feature) => feature.properties?.kind ?? feature.properties?.type ?? "";
+    // kind: [line colour, line width, fill]
+    const looks = { river: ["#27516e", 2.4], lake: ["#27516e", 1, "#163247"], road: ["#3b4855", 2], track: ["#2b3641", 1.2],
+      settlement: ["#33404c", 1, "#28333e"], forest: ["#14261c", 0, "#14261c"], ridge: ["#202a34", 0, "#202a34"],
+      contour: ["#1c252e", 0.6, "#151d25"], field: ["#131c1c", 0, "#151f1d"] };
+    const other = ["#2b3641", 1, "#1c252e"];
     L.geoJSON(collection, {
       pane: "base",
       interactive: false,
       style: (feature) => {
-        const line = feature.geometry.type.endsWith("LineString");
-        const tone = colour[kind(feature)] ?? "#2b3641";
-        return { color: tone, weight: line ? 2.2 : 1, fillColor: tone, fillOpacity: line ? 0 : 0.55, fill: !line };
+        const [color, weight, fillColor] = looks[feature.properties?.kind] ?? other;
+        const area = feature.geometry.type.endsWith("Polygon");
+        return { color, weight, stroke: weight > 0, fill: area, fillColor, fillOpacity: 0.8 };
       },
       pointToLayer: (feature, at) => this.#label(at, feature.properties?.name ?? "", "place"),
     }).addTo(this.map);

@@ -53,15 +53,15 @@ function vehicle(view) {
 }
 
 function plotPoint(entry, time, temperature, battery) {
-  if (entry.times.length && time - entry.times.at(-1) < 0.5) return;
-  if (entry.times.length && time < entry.times.at(-1)) for (const list of series(entry)) list.length = 0;
-  for (const [list, value] of [[entry.times, time], [entry.temps, temperature], [entry.batteries, battery]]) {
-    list.push(value);
-    if (list.length > HISTORY) list.shift();
-  }
+  const lists = [entry.times, entry.temps, entry.batteries];
+  const step = entry.times.length ? time - entry.times.at(-1) : Infinity;
+  if (step < 0) for (const list of lists) list.length = 0; // another clock: the controller was started anew
+  [time, temperature, battery].forEach((value, i) => {
+    if (step >= 0 && step < 0.5) lists[i].pop(); // the newest value of each half second is enough
+    lists[i].push(value);
+    if (lists[i].length > HISTORY) lists[i].shift();
+  });
 }
-
-const series = (entry) => [entry.times, entry.temps, entry.batteries];
 
 export function clear() {
   state.vehicles.clear();

@@ -4,11 +4,11 @@ import { h } from "./dom.js";
 
 export const ZONE_KINDS = {
   PROHIBITED: { color: "#ff6b60", dash: null, fill: 0.2, label: "prohibited" },
-  REQ_AUTHORISATION: { color: "#ff9f45", dash: "10 5", fill: 0.12, label: "authorisation required" },
+  REQ_AUTHORISATION: { color: "#ff9f45", dash: "10 5", fill: 0.12, label: "authorisation" },
   CONDITIONAL: { color: "#f2d14b", dash: "2 5", fill: 0.1, label: "conditional" },
   USPACE: { color: "#6aa8ff", dash: "12 4 2 4", fill: 0.1, label: "U-space" },
   NO_RESTRICTION: { color: "#8493a3", dash: "4 8", fill: 0.03, label: "no restriction" },
-  KEEP_IN: { color: "#52d08a", dash: "16 7", fill: 0, label: "keep-in boundary" },
+  KEEP_IN: { color: "#52d08a", dash: "16 7", fill: 0, label: "keep-in" },
 };
 
 export function zoneKind(feature) {
