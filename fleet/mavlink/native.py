@@ -34,8 +34,8 @@ GRIPPER_OPEN = 0.0
 
 JUDGE_S = 0.7
 """PX4 judges feasibility up to 0.35 s after its ACK; MISSION_CURRENT from before that proves nothing"""
-INFEASIBLE_S = 2.0
-"""a mission that is still without a verdict after this much longer is infeasible, or PX4 has no position to judge it"""
+BLIND_S = 2.0
+"""and where the firmware reports no mission_state, so much longer for it to object in words"""
 PROOF_S = 8.0
 """MISSION_CURRENT comes once a second; with this many lost the plan counts as unproven"""
 REPOSITION_SAYS_NO_S = 1.2
@@ -112,7 +112,10 @@ class NativeVehicle:
 
         def seen(state: VehicleState) -> MissionStatus | None:
             mission = state.mission
-            return mission.value if mission is not None and mission.at_s >= judged_s else None
+            if mission is None:
+                return None
+            blind_s = BLIND_S if mission.value.state is MissionState.UNKNOWN else 0.0
+            return mission.value if mission.at_s >= judged_s + blind_s else None
 
         def holds(mission: MissionStatus) -> bool:
             if not told:
@@ -123,14 +126,23 @@ class NativeVehicle:
                 and mission.rally_id == ids.get(ListType.RALLY, mission.rally_id)
             )
 
+        def infeasible(state: VehicleState, mission: MissionStatus) -> bool:
+            # PX4 before 1.16 reports no mission_state and says it in words alone. Words from before the last ACK
+            # may be about the old mission, judged against the new fence.
+            in_words = any(text.startswith("Mission rejected") for text in _since(state, acked_s))
+            return mission.state is MissionState.NO_MISSION or (mission.state is MissionState.UNKNOWN and in_words)
+
         def good(state: VehicleState) -> bool:
             mission = seen(state)
-            return mission is not None and holds(mission) and mission.state is not MissionState.NO_MISSION
+            return mission is not None and holds(mission) and not infeasible(state, mission)
+
+        def bad(state: VehicleState) -> bool:
+            mission = seen(state)
+            said = any(text.startswith("Mission rejected") for text in _since(state, acked_s))
+            return mission is not None and holds(mission) and infeasible(state, mission) and said
 
         def settled(state: VehicleState) -> bool:
-            mission = state.mission
-            judged = mission is not None and mission.at_s >= judged_s + INFEASIBLE_S and holds(mission.value)
-            return good(state) or judged or state.boot != boot
+            return good(state) or bad(state) or state.boot != boot
 
         await peer.wait_until(settled, PROOF_S + 4 * peer.rtt.timeout_s)
         state = self.state()
@@ -153,7 +165,9 @@ class NativeVehicle:
                 f"not what was uploaded: another station may be uploading too"
             )
         else:
-            text = "the vehicle holds the plan and judges it infeasible"
+            text = "the vehicle holds the plan and " + (
+                "judges it infeasible" if bad(state) else "has not judged it feasible: has it a position and a home?"
+            )
             return UploadOutcome(Verdict.REFUSED, None, self._why(text, began_s))
         return UploadOutcome(Verdict.UNKNOWN, None, self._why(text, began_s))
 

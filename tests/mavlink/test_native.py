@@ -115,6 +115,17 @@ def test_a_plan_judged_infeasible_after_its_ack_is_refused_with_the_vehicles_rea
     tell(story, FakePx4(feasible=False))
 
 
+def test_firmware_that_only_says_in_words_that_a_plan_is_infeasible_is_understood() -> None:
+    async def story(vehicle: NativeVehicle, px4: FakePx4, air: Air) -> None:
+        shown = px4.current
+        px4.current = lambda: shown()._replace(mission_state=0)  # type: ignore[method-assign]
+        outcome = await vehicle.upload(plan(), with_fence_and_rally=True)
+        assert (outcome.verdict, outcome.ids) == (Verdict.REFUSED, None)
+        assert "infeasible (Mission rejected: geofence violation)" in outcome.text
+
+    tell(story, FakePx4(feasible=False))
+
+
 def test_nothing_starts_without_proof() -> None:
     async def story(vehicle: NativeVehicle, px4: FakePx4, air: Air) -> Outcome:
         outcome = await vehicle.start_mission()
