@@ -106,7 +106,10 @@ def _map_parts(picture: Picture) -> Iterator[str]:
         main = kind in ("start", "goal")
         fill = ROUTE if main else "#fff"
         yield f'<circle cx="{x:.1f}" cy="{y:.1f}" r="6" fill="{fill}" stroke="{ROUTE}" stroke-width="2"/>'
-        yield _label(name, x + 10, y - 8, "#1c2730", 13 if main else 11)
+        left = x > 0.78 * _SIZE  # so that no name runs out of the map
+        yield _label(
+            name, x - 10 if left else x + 10, y - 8, "#1c2730", 13 if main else 11, anchor="end" if left else "start"
+        )
     length = scale_length_m(east - west)
     text = f"{length / 1000:g} km" if length >= 1000 else f"{length:g} m"
     yield f'<path d="M24 {_SIZE - 24}h{length * scale:.1f}" stroke="#1c2730" stroke-width="3"/>'

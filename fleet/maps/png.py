@@ -88,11 +88,14 @@ def draw_sites(axes: Any, sites: Iterable[tuple[str, str, float, float]]) -> Non
         main = kind in ("start", "goal")
         size = 13 if kind == "goal" else 8
         axes.plot(x, y, marks.get(kind, "o"), ms=size, mfc=ROUTE if main else "white", mec=ROUTE, mew=1.3, zorder=9)
+        west, east = axes.get_xlim()
+        leftwards = x > west + 0.78 * (east - west)  # so that no name runs out of the map
         axes.annotate(
             name,
             (x, y),
-            xytext=(7, 6),
+            xytext=(-7 if leftwards else 7, 6),
             textcoords="offset points",
+            ha="right" if leftwards else "left",
             fontsize=9 if main else 8,
             fontweight="bold" if main else "normal",
             color=_INK,

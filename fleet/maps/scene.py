@@ -280,7 +280,7 @@ def _facts(plan: Plan) -> Iterable[tuple[str, str]]:
     held = f"{'keep-in and ' if fence.keep_in else ''}{len(fence.keep_out)} keep-outs"
     by_us = ", ".join(fence.enforced_by_controller)
     yield "Fence", f"{held} on the vehicle" + (f"; by the controller alone: {by_us}" if by_us else "")
-    yield "Airspace", f"version {plan.airspace_version}, checked by {plan.checked_by.rsplit('.', 1)[-1]}"
+    yield "Airspace", f"version {plan.airspace_version}; every leg checked against it"
 
 
 def _subtitle(outcome: Plan | Infeasible) -> str:

@@ -1,0 +1,373 @@
+"""Airspace files: real ones, round trips, and every way a file can be wrong."""
+
+import json
+import random
+from datetime import UTC, datetime, time
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from geofences.formats import AreaOfOperation, ed269, ed318, geojson, load_airspace_text
+from geofences.geodesy import LatLon
+from geofences.heights import Datum, Height
+from geofences.volumes import (
+    Applicability,
+    Authority,
+    Circle,
+    DailyPeriod,
+    Polygon,
+    Restriction,
+    Role,
+    Volume,
+    Zone,
+)
+
+ROOT = Path(__file__).parents[2]
+SAMPLES = ROOT.parent / "shared" / "data" / "airspace"
+needs_samples = pytest.mark.skipif(
+    not SAMPLES.exists(), reason="needs the shared data folder (../shared/data/airspace)"
+)
+
+
+def load(path):
+    return load_airspace_text(path.read_text(encoding="utf-8"), path.name)
+
+
+def feature(coordinates=None, **properties):
+    ring = coordinates or [[8.0, 47.0], [8.01, 47.0], [8.01, 47.01], [8.0, 47.01], [8.0, 47.0]]
+    return {
+        "type": "Feature",
+        "geometry": {"type": "Polygon", "coordinates": [ring]},
+        "properties": {"id": "Z1", "role": "keep_out", **properties},
+    }
+
+
+def parse(*features, **more):
+    return geojson.parse(json.dumps({"type": "FeatureCollection", "features": list(features)}), "t.geojson", **more)
+
+
+# real files
+
+
+@needs_samples
+def test_the_swiss_sample_in_ed318_is_read_whole():
+    parsed = load(SAMPLES / "cis_source_sample_ed318.json")
+    assert parsed.format == "ED-318"
+    assert parsed.ok
+    assert [z.zone_id for z in parsed.zones] == ["LSZB003", "BLns058", "LSTB002"]
+    bern = parsed.zones[0]
+    assert bern.restriction is Restriction.REQ_AUTHORISATION
+    assert bern.volumes[0].lower == Height(60.0, Datum.AGL)
+    assert bern.authority[0].name == "Skyguide"
+    assert len(bern.volumes[0].outline.outer) == 27
+
+
+@needs_samples
+def test_the_swiss_sample_in_ed269_is_read_with_its_strings_and_nulls():
+    parsed = load(SAMPLES / "cis_source_sample_ed269.json")
+    assert (parsed.format, parsed.ok) == ("ED-269", True)
+    (zone,) = parsed.zones
+    assert zone.volumes[0].lower == Height(0.0, Datum.AGL)
+    assert zone.volumes[0].upper is None
+    assert zone.applicability == ()
+    assert round(zone.volumes[0].outline.outer[0].lat_deg) == 46, "lon, lat order"
+
+
+@needs_samples
+@pytest.mark.parametrize("name", ["Collection", "GeoZone_2_Layers", "GeoZone_Circle", "GeoZone_with_extension"])
+def test_the_examples_of_ed318_are_read_whole(name):
+    parsed = load(SAMPLES / "ed318-examples" / f"Example_{name}.json")
+    assert parsed.ok
+    assert parsed.zones
+    if name == "GeoZone_2_Layers":
+        (zone,) = parsed.zones
+        assert [v.upper.value_m for v in zone.volumes] == [150.0, 50.0]
+        assert zone.applies_at(datetime(2019, 5, 6, 16, 30, tzinfo=UTC).timestamp())
+        assert not zone.applies_at(datetime(2019, 5, 6, 17, 30, tzinfo=UTC).timestamp())
+
+
+@needs_samples
+def test_the_invalid_example_is_refused_for_its_date_and_its_type():
+    parsed = load(SAMPLES / "ed318-examples" / "InvalidExample_GeoZone_2_Layers.json")
+    assert not parsed.zones
+    assert [p.field for p in parsed.problems] == ["metadata.validFrom", "properties.type"]
+    assert "not a date" in parsed.problems[0].text
+    assert "with a Z" in parsed.problems[1].fix
+
+
+@needs_samples
+def test_our_dump_fits_the_schema_of_ed318():
+    jsonschema = pytest.importorskip("jsonschema")
+    properties = json.loads((SAMPLES / "ed318-schema" / "Schema_GeoZoneProperties.json").read_text())
+    for zone in load(ROOT / "configs" / "airspace" / "valley.ed318.json").zones:
+        dumped = ed318.dump([zone])["features"][0]["properties"]
+        assert set(properties["required"]) <= set(dumped)
+        assert set(dumped) <= set(properties["properties"])
+        jsonschema.validate(dumped["identifier"], properties["properties"]["identifier"])
+
+
+def test_the_demo_valley_is_good_and_its_keep_in_is_an_extension():
+    parsed = load(ROOT / "configs" / "airspace" / "valley.ed318.json")
+    assert parsed.ok
+    assert not parsed.notes
+    assert [z.zone_id for z in parsed.zones if z.role is Role.KEEP_IN] == ["VALLEY"]
+    closure = load(ROOT / "configs" / "airspace" / "valley-closure.geojson")
+    assert closure.ok
+    assert len(closure.zones) == 1
+
+
+# round trips
+
+latlons = st.builds(LatLon, st.floats(-60, 60), st.floats(-170, 170))
+
+
+def around(centre, size, n):
+    """A convex ring, so that it is valid whatever its size."""
+    from geofences.geodesy import destination
+
+    return tuple(destination(centre, -360.0 * k / n, size) for k in range(n))
+
+
+polygons = st.builds(
+    lambda c, s, n, hole: Polygon(around(c, s, n), (around(c, s / 4, 3),) if hole else ()),
+    latlons,
+    st.floats(50, 20_000),
+    st.integers(3, 9),
+    st.booleans(),
+)
+circles = st.builds(Circle, latlons, st.floats(1, 50_000))
+words = st.text(st.characters(codec="utf-8", exclude_categories=("C", "Z")), min_size=1, max_size=12)
+
+
+@st.composite
+def volumes(draw, data=tuple(Datum)):
+    lower = draw(st.none() | st.builds(Height, st.floats(0, 500), st.sampled_from(data)))
+    upper = draw(st.none() | st.builds(Height, st.floats(501, 9000), st.sampled_from(data)))
+    return Volume(draw(polygons | circles), lower, upper)
+
+
+times = st.builds(time, st.integers(0, 23), st.integers(0, 59), st.integers(0, 59))
+daily = st.builds(DailyPeriod, st.frozensets(st.integers(1, 7), max_size=6), times, times)
+instants = st.datetimes(datetime(2000, 1, 1), datetime(2100, 1, 1)).map(lambda t: t.replace(tzinfo=UTC))  # noqa: DTZ001
+
+
+@st.composite
+def applicabilities(draw):
+    start, end = sorted(draw(st.lists(instants, min_size=2, max_size=2, unique=True)))
+    days = tuple(draw(st.lists(daily, max_size=2)))
+    return Applicability(start if draw(st.booleans()) else None, end, days)
+
+
+authorities = st.builds(Authority, words, st.none() | words, st.none() | words, st.none() | words)
+
+
+@st.composite
+def zones(draw, restrictions, roles):
+    role = draw(st.sampled_from(roles))
+    return Zone(
+        zone_id=draw(words).strip()[:7] or "z",
+        name=draw(words),
+        restriction=draw(st.sampled_from(restrictions)),
+        volumes=tuple(draw(st.lists(volumes(), min_size=1, max_size=3))),
+        role=role,
+        applicability=tuple(draw(st.lists(applicabilities(), max_size=2))),
+        message=draw(st.just("") | words),
+        authority=tuple(draw(st.lists(authorities, max_size=2))),
+    )
+
+
+def unique(found):
+    return list({z.zone_id: z for z in found}.values())
+
+
+EVERY = tuple(Restriction)
+OLD = tuple(r for r in Restriction if r is not Restriction.USPACE)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(zones(EVERY, tuple(Role)), max_size=3).map(unique))
+def test_ed318_reads_back_what_it_writes(found):
+    parsed = ed318.parse(json.dumps(ed318.dump(found)), "x")
+    assert parsed.problems == ()
+    assert list(parsed.zones) == found
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(zones(OLD, (Role.KEEP_OUT,)), max_size=3).map(unique))
+def test_ed269_reads_back_what_it_writes(found):
+    parsed = ed269.parse(json.dumps(ed269.dump(found)), "x")
+    assert parsed.problems == ()
+    assert list(parsed.zones) == found
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(zones(EVERY, tuple(Role)), max_size=3).map(unique))
+def test_geojson_reads_back_what_it_writes(found):
+    parsed = geojson.parse(json.dumps(geojson.dump(found)), "x")
+    assert parsed.problems == ()
+    assert list(parsed.zones) == found
+
+
+def test_what_a_format_cannot_say_is_refused_when_written():
+    keep_in = Zone("K", "K", Restriction.NO_RESTRICTION, (Volume(Circle(LatLon(0, 0), 9.0)),), Role.KEEP_IN)
+    with pytest.raises(ValueError, match="no keep-in"):
+        ed269.dump([keep_in])
+    with pytest.raises(ValueError, match="7 characters"):
+        ed318.dump([Zone("too-long-id", "", Restriction.PROHIBITED, keep_in.volumes)])
+
+
+# bad input
+
+
+@pytest.mark.parametrize(
+    ("properties", "field", "says"),
+    [
+        ({"role": "fence"}, "properties.role", "not a role"),
+        ({"id": ""}, "properties.id", "missing"),
+        ({"restriction": "NONE"}, "properties.restriction", "unknown restriction"),
+        ({"lower_m": 10}, "properties.lower_datum", "missing"),
+        ({"lower_m": 10, "lower_datum": "MSL"}, "properties.lower_m", "unknown vertical reference"),
+        ({"lower_m": "low", "lower_datum": "AGL"}, "properties.lower_m", "not a number"),
+        (
+            {"lower_m": 99, "lower_datum": "AGL", "upper_m": 9, "upper_datum": "AGL"},
+            "properties.lower_m",
+            "above the upper",
+        ),
+        ({"times": [{"start": "2026-01-01T00:00:00"}]}, "properties.times[0].start", "no time zone"),
+        ({"times": [{"start": "soon"}]}, "properties.times[0].start", "not a date"),
+        (
+            {"times": [{"daily": [{"day": ["MON"], "startTime": "08:00", "endTime": "09:00Z"}]}]},
+            "properties.times[0].daily[0].startTime",
+            "no time zone",
+        ),
+        ({"times": [{"daily": [{"day": ["FUN"]}]}]}, "properties.times[0].daily[0].day", "unknown day"),
+    ],
+)
+def test_a_feature_that_cannot_be_used_names_the_field_and_a_fix(properties, field, says):
+    parsed = parse(feature(**properties), feature(id="good"))
+    assert [z.zone_id for z in parsed.zones] == ["good"], "the others are still read"
+    (problem,) = parsed.problems
+    assert problem.field == field
+    assert says in problem.text
+    assert problem.fix
+    assert problem.source == "t.geojson"
+
+
+@pytest.mark.parametrize(
+    ("ring", "says"),
+    [
+        ([[8.0, 47.0], [8.01, 47.01], [8.01, 47.0], [8.0, 47.01], [8.0, 47.0]], "crosses or touches itself"),
+        ([[8.0, 47.0], [8.0, 47.0], [8.01, 47.0], [8.0, 47.0]], "distinct corners"),
+        ([[8.0, 47.0], [8.000001, 47.0], [8.000001, 47.000001], [8.0, 47.0]], "holds only"),
+        ([[179.9, 10.0], [-179.9, 10.0], [-179.9, 10.1], [179.9, 10.0]], "antimeridian"),
+        ([[8.0, 97.0], [8.01, 97.0], [8.01, 97.01], [8.0, 97.0]], "85 degrees"),
+        ([[8.0], [8.01, 47.0], [8.01, 47.01]], "not a position"),
+        ([[8.0 + k * 1e-6, 47.0 + (k % 2) * 1e-3] for k in range(10_001)], "at most 10000"),
+    ],
+)
+def test_an_outline_that_means_nothing_is_refused(ring, says):
+    (problem,) = parse(feature(ring)).problems
+    assert says in problem.text
+    assert problem.feature_id == "Z1"
+
+
+def test_a_crossing_of_centimetres_is_repaired_and_said():
+    tiny = 1e-7  # one centimetre
+    ring = [[8.0, 47.0], [8.01, 47.0], [8.01, 47.01], [8.0, 47.01], [8.0 - tiny, 47.005], [8.0 + tiny, 47.005]]
+    crossed = [*ring[:4], [8.0, 47.005], [8.0 + tiny, 47.006], [8.0 - tiny, 47.004], [8.0, 47.0]]
+    parsed = parse(feature(crossed))
+    assert parsed.ok
+    assert "repaired" in parsed.notes[0].text
+    assert len(parsed.zones) == 1
+
+
+def test_swapped_coordinates_are_found_against_the_area_of_operation():
+    area = AreaOfOperation(LatLon(47.0, 8.0), 50_000.0)
+    swapped = [[lat, lon] for lon, lat in feature()["geometry"]["coordinates"][0]]
+    assert parse(feature(swapped)).ok, "nothing to compare with"
+    (problem,) = parse(feature(swapped), area=area).problems
+    assert "wrong order" in problem.text
+    assert parse(feature(), area=area).ok
+
+
+def test_features_of_one_id_make_one_zone_and_must_agree():
+    other = [[8.1, 47.0], [8.11, 47.0], [8.11, 47.01], [8.1, 47.0]]
+    (zone,) = parse(feature(), feature(other)).zones
+    assert len(zone.volumes) == 2
+    parsed = parse(feature(), feature(other, name="another"))
+    assert parsed.zones == ()
+    assert "differ" in parsed.problems[0].text
+
+
+def test_an_id_that_occurs_twice_is_said():
+    text = json.dumps(
+        ed318.dump([Zone("A", "A", Restriction.PROHIBITED, (Volume(Circle(LatLon(1, 1), 9.0)),)) for _ in range(2)])
+    )
+    assert "twice" in ed318.parse(text, "x").problems[0].text
+
+
+def test_a_daylight_event_closes_the_whole_day_and_says_so():
+    document = ed318.dump([Zone("A", "A", Restriction.PROHIBITED, (Volume(Circle(LatLon(1, 1), 9.0)),))])
+    schedule = [{"day": ["ANY"], "startEvent": "SS", "endEvent": "SR"}]
+    document["features"][0]["properties"]["limitedApplicability"] = [{"schedule": schedule}]
+    parsed = ed318.parse(json.dumps(document), "x")
+    assert parsed.zones[0].applies_at(1772452800.0)
+    assert "whole day" in parsed.notes[0].text
+
+
+def test_local_times_become_utc_on_the_right_day():
+    times = [{"daily": [{"day": ["MON"], "startTime": "01:00+03:00", "endTime": "05:00+03:00"}]}]
+    (zone,) = parse(feature(times=times)).zones
+    assert zone.applicability[0].daily == (DailyPeriod(frozenset({7}), time(22), time(2)),), "Sunday 22:00 UTC"
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "nul", '{"type": "Map"}', '{"a": NaN}', "[" * 100_000])
+def test_what_is_no_airspace_file_is_one_clear_problem(text):
+    parsed = load_airspace_text(text, "odd.json")
+    assert not parsed.zones
+    (problem,) = parsed.problems
+    assert str(problem).startswith("odd.json")
+
+
+def places(node, path=()):
+    """The path to every value in a document."""
+    if isinstance(node, (dict, list)):
+        for key in node if isinstance(node, dict) else range(len(node)):
+            yield (*path, key)
+            yield from places(node[key], (*path, key))
+
+
+def test_no_mutation_of_a_good_file_escapes_as_an_exception():
+    rng = random.Random(4)
+    valley = json.loads((ROOT / "configs" / "airspace" / "valley.ed318.json").read_text(encoding="utf-8"))
+    zones = ed318.parse(json.dumps(valley), "v").zones
+    old = [z for z in zones if z.role is Role.KEEP_OUT and z.restriction is not Restriction.USPACE]
+    documents = [json.dumps(d) for d in (valley, geojson.dump(zones), ed269.dump(old))]
+    paths = [list(places(json.loads(d))) for d in documents]
+    junk = [
+        "null",
+        "true",
+        "-1",
+        "1e300",
+        '""',
+        '"x"',
+        "[]",
+        "{}",
+        "[[]]",
+        "[null]",
+        '{"a": 1}',
+        '"99:99Z"',
+        "[[1, 2]]",
+    ]
+    noticed = 0
+    for turn in range(300):
+        document = json.loads(documents[turn % 3])
+        *above, last = rng.choice(paths[turn % 3])
+        node = document
+        for key in above:
+            node = node[key]
+        node[last] = json.loads(rng.choice(junk))
+        noticed += not load_airspace_text(json.dumps(document), "mutant").ok
+    assert noticed > 100
