@@ -122,7 +122,7 @@ async def running(config: FleetConfig, clock: Clock) -> AsyncIterator[Running]:
             checks=lambda: {"store": "ok", "boxes": "ok" if feed.connected else feed.status},
         )
         for link in links.values():
-            link.on_change(supervisor.wake_vehicle)
+            link.on_change(lambda vehicle_id: supervisor.wake_vehicle(vehicle_id, urgent=False))
         boxes.on_sample = lambda order_id: supervisor.wake_vehicle(ledger.orders[order_id].vehicle_id or "")
         tokens = TokenTable((t.secret, Principal(t.name, t.role)) for t in config.api.tokens)
         app = create_app(service, tokens, base_map=data_dir() / "airspace" / "valley-base.geojson", now_s=clock.now_s)

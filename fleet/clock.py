@@ -43,3 +43,19 @@ class ScaledClock:
 
     def wall_s(self, duration_s: float) -> float:
         return duration_s / self.speed
+
+
+class LoopClock:
+    """The running event loop's own time from `epoch_s` on; on a `fleet.virtual.VirtualLoop` that is virtual time."""
+
+    def __init__(self, epoch_s: float) -> None:
+        self.epoch_s = epoch_s
+
+    def now_s(self) -> float:
+        return self.epoch_s + asyncio.get_running_loop().time()
+
+    async def sleep(self, duration_s: float) -> None:
+        await asyncio.sleep(max(0.0, duration_s))
+
+    def wall_s(self, duration_s: float) -> float:
+        return duration_s

@@ -257,15 +257,29 @@ def _step_to_fly(flight: Flight, state: VehicleState, mode: Mode, airborne: bool
     if not airborne:
         if flight.phase is not FlightPhase.LAUNCHING:
             return None  # it has landed, or waits for its launch
+        if held and state.armed is not None and state.armed.value and mode in (Mode.MISSION, Mode.TAKEOFF):
+            return None  # started, not yet off the ground
         return Step.START if held else Step.UPLOAD
     if not held:
         # A plan is only replaced in HOLD: in mission mode PX4 would turn to the new first item before it is verified.
-        return Step.UPLOAD if mode is Mode.HOLD else Step.HOLD
+        # And only at rest, so that the new plan begins where the vehicle is.
+        if mode is not Mode.HOLD:
+            return Step.HOLD
+        return Step.UPLOAD if speed_m_s(state) <= AT_REST_M_S else None
     if mode in (Mode.MISSION, Mode.TAKEOFF) or mission_complete(state):
         return None
     return Step.FLY
 
 
+def speed_m_s(state: VehicleState) -> float:
+    """Over ground, in three dimensions; 0 where it is not known."""
+    if state.velocity is None:
+        return 0.0
+    v = state.velocity.value
+    return float((v.north_m_s**2 + v.east_m_s**2 + v.down_m_s**2) ** 0.5)
+
+
+AT_REST_M_S = 1.5
 AT_DROP_RADIUS_M = 6.0
 AT_DROP_HEIGHT_M = 3.0
 AT_DROP_SPEED_M_S = 0.8
@@ -314,12 +328,11 @@ def at_drop(flight: Flight, state: VehicleState, now_s: float) -> bool:
     if max(state.position.age_s(now_s), state.velocity.age_s(now_s)) > 2.0:
         return False
     last = plan.waypoints[-1]
-    here, v = state.position.value, state.velocity.value
-    speed_m_s = (v.north_m_s**2 + v.east_m_s**2 + v.down_m_s**2) ** 0.5
+    here = state.position.value
     return (
         distance_m(here.point, last.position) <= AT_DROP_RADIUS_M
         and abs(here.alt_amsl_m - last.alt_amsl_m) <= AT_DROP_HEIGHT_M
-        and speed_m_s <= AT_DROP_SPEED_M_S
+        and speed_m_s(state) <= AT_DROP_SPEED_M_S
     )
 
 

@@ -7,6 +7,7 @@ import contextlib
 import signal
 import tempfile
 from collections.abc import Callable, Coroutine
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -70,7 +71,8 @@ def _run_scenario(
     except ConfigError as e:
         out.fail(ExitCode.USAGE, f"{file} cannot be run", reasons=[_reason(p) for p in e.problems])
     with tempfile.TemporaryDirectory(prefix="coldwing-") as temporary:
-        folder = keep if keep is not None else Path(temporary)
+        # Each run has a folder of its own: on an old store it would resume the flights of that run.
+        folder = keep / f"{datetime.now(UTC):%Y%m%d-%H%M%S}" if keep is not None else Path(temporary)
         code = _until_signal(show(scenario, out, headless, speed or scenario.file.speed, stay, port, folder), out)
     raise typer.Exit(code)
 

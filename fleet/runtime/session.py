@@ -7,7 +7,7 @@ before a command leaves. After a restart the same loop runs on the stored flight
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -19,6 +19,7 @@ from fleet.records.codec import to_json
 from fleet.runtime.boxdesk import BoxDesk
 from fleet.runtime.ledger import Ledger, Note, order_stream
 from fleet.store import StoreUnavailableError
+from geofences.geodesy import distance_m
 from missions.decision.engine import decide
 from missions.decision.types import (
     Action,
@@ -33,6 +34,7 @@ from missions.decision.types import (
 from missions.delivery import (
     AIRBORNE_PHASES,
     EXPECTED_AFTER,
+    NEAR_SITE_M,
     Flight,
     FlightEvent,
     HeldPlan,
@@ -52,16 +54,24 @@ from missions.orders import OrderEvent, OrderState
 from missions.plan import Ending, Infeasible, Plan
 from missions.routing.conflict import first_conflict, progress
 from missions.sites import Site
-from missions.snapshot import BoxVerdict, VehicleState, Wind
+from missions.snapshot import BoxVerdict, Mode, VehicleState, Wind
 from missions.vehicles import Vehicle
 
 log = structlog.get_logger()
 
+PX4_BY_ITSELF = frozenset({Mode.HOLD, Mode.RETURN, Mode.LAND})
+"""modes that PX4's failsafes choose while nothing can be commanded: no sign of somebody else"""
+
+Offload = Callable[..., Awaitable[Any]]
+
 TICK_S = 0.5
 """how often a session looks when nothing wakes it"""
+PACE_S = 0.2
+"""telemetry wakes a session no more often than this: nothing in it changes what is right within a fifth of a second"""
 CANDIDATES_EVERY_S = 5.0
 """half of the age at which policy stops believing a candidate's route"""
 RETRY_S = 2.0
+START_TOLERANCE_M = 15.0
 RELEASE_TRIES = 2
 LAUNCH_TRIES = 6
 """uploads or starts that may fail on the ground before the order goes back to dispatch"""
@@ -84,6 +94,8 @@ class Surroundings:
     """True, once, when launch spacing at the flight's site and the pad at its goal allow it to go"""
     notify: Callable[[str], None]
     """tells the live stream that this vehicle's view has changed"""
+    offload: Offload
+    """runs planning beside the loop"""
     auto_reice: bool
     """the pack swap is taken as done after the station's time for it: nobody confirms it"""
 
@@ -103,6 +115,7 @@ class _Watch:
     decision: Decision | None = None
     decision_key: tuple[Any, ...] = ()
     conflict: Conflict | None = None
+    off_route: bool = False
     silent: bool = False
     adopted: bool = False
     throttle: list[float] = field(default_factory=list)
@@ -120,6 +133,8 @@ class Session:
         self._clock = around.clock
         self._watch = _Watch()
         self._woken = asyncio.Event()
+        self._urgent = False
+        self._looked_s = 0.0
         self._was_flying = flight.phase in AIRBORNE_PHASES
 
     # what others may ask
@@ -132,8 +147,9 @@ class Session:
     def conflict(self) -> Conflict | None:
         return self._watch.conflict
 
-    def wake(self) -> None:
+    def wake(self, *, urgent: bool = True) -> None:
         """Something about this flight has changed: look now rather than at the next tick."""
+        self._urgent = self._urgent or urgent
         self._woken.set()
 
     async def operate(self, command: str, actor: str) -> str | None:
@@ -187,12 +203,18 @@ class Session:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _wait(self) -> None:
+        """Until something wakes the session or a tick has passed; only telemetry has to wait for its turn."""
+        now_s = self._clock.now_s()
         try:
             async with asyncio.timeout(self._clock.wall_s(TICK_S)):
                 await self._woken.wait()
+                if not self._urgent:
+                    await self._clock.sleep(self._looked_s + PACE_S - now_s)
         except TimeoutError:
             pass
         self._woken.clear()
+        self._urgent = False
+        self._looked_s = self._clock.now_s()
 
     async def _look(self) -> None:
         now_s = self._clock.now_s()
@@ -278,7 +300,9 @@ class Session:
                 flight = replace(flight, launched_s=now_s, was_airborne=True)
                 await self._set(flight, note, order_event=OrderEvent.DEPART if first else None)
             case FlightEvent.REACHED_DROP:
-                await self._set(flight, note, order_event=OrderEvent.ARRIVE)
+                # The mission is complete and PX4 holds by itself: from here on HOLD is what is expected.
+                holding = replace(flight, expected=frozenset({Mode.HOLD}), expected_since_s=now_s)
+                await self._set(holding, note, order_event=OrderEvent.ARRIVE)
             case FlightEvent.AT_STATION:
                 await self._set(replace(flight, intent=Intent.WAIT, expected=frozenset()), note)
             case FlightEvent.TOUCHED_DOWN:
@@ -311,9 +335,6 @@ class Session:
         if state.position is None:
             return "unknown"
         here = state.position.value.point
-        from geofences.geodesy import distance_m
-        from missions.delivery import NEAR_SITE_M
-
         for site in self._around.world().sites.values():
             if distance_m(here, site.position) <= NEAR_SITE_M:
                 return site.site_id
@@ -378,7 +399,7 @@ class Session:
         )
         if isinstance(made, Infeasible):
             self._watch.failures += 1
-            await self._set(flight, self._note("infeasible", reasons=to_json(made.reasons)))
+            await self._set(flight, self._note("infeasible", reasons=[to_json(r) for r in made.reasons]))
             if not flight.was_airborne:
                 await self._abandon(str(made), unassign=True)
             return
@@ -427,6 +448,9 @@ class Session:
             now_s,
         )
         due = watch.candidates_at_s is None or now_s - watch.candidates_at_s >= CANDIDATES_EVERY_S
+        here = state.position.value
+        off_m = progress(plan, here.point, here.alt_amsl_m).cross_track_m if holds(self.flight, state) else 0.0
+        watch.off_route = off_m > self._around.policy.conformance_m
         if (due or (watch.conflict is not None and before is None)) and watch.refreshing is None:
             situation = Situation(
                 flight=self.flight,
@@ -435,7 +459,7 @@ class Session:
                 state=state,
                 world=world,
                 free_sites=self._around.free_sites(self.vehicle.vehicle_id),
-                reroute=watch.conflict is not None,
+                reroute=watch.conflict is not None or off_m > 0.5 * self._around.policy.conformance_m,
                 outlook=self._around.boxes.outlook(self.flight.box.box_id, now_s),
                 now_s=now_s,
             )
@@ -445,7 +469,7 @@ class Session:
 
     async def _refresh(self, situation: Situation) -> None:
         try:
-            found = await asyncio.to_thread(candidates, situation)
+            found = await self._around.offload(candidates, situation)
             if situation.flight.plan is self.flight.plan:
                 self._watch.candidates = found
                 self._watch.candidates_at_s = situation.now_s
@@ -464,7 +488,8 @@ class Session:
             settled = may_be_in(flight, state, state.mode.value)
             expected = state.mode.value.value if settled else sorted(flight.expected)[0].value
         here = state.position.value if state.position is not None else None
-        at = progress(flight.plan, here.point, here.alt_amsl_m) if here is not None else None
+        held = flight.held is not None and holds(flight, state)
+        at = progress(flight.plan, here.point, here.alt_amsl_m) if here is not None and held else None
         home = next((c.energy_end_pct for c in watch.candidates if c.site_id == flight.home_site), None)
         if home is None and flight.goal_site == flight.home_site:
             home = energy_end(flight.plan, state, self.vehicle.type.battery_wh)
@@ -499,6 +524,8 @@ class Session:
         changed = key != self._watch.decision_key
         self._watch.decision, self._watch.decision_key = decision, key
         flight = replace(self.flight, memory=memory)
+        if decision.link_silent and flight.expected and not flight.expected >= PX4_BY_ITSELF:
+            flight = replace(flight, expected=flight.expected | PX4_BY_ITSELF)
         if not changed:
             self.flight = flight
             return
@@ -544,7 +571,7 @@ class Session:
             case CandidateKind.CONTINUE:
                 return False
             case CandidateKind.REROUTE:
-                return self._watch.conflict is not None
+                return self._watch.conflict is not None or self._watch.off_route
             case _:
                 return (flight.directive, flight.goal_site) != (candidate.kind, candidate.site_id)
 
@@ -574,24 +601,8 @@ class Session:
     async def _turn_home(self, *notes: Note) -> None:
         """Home from here by a planned route, or by PX4's own return if there is none."""
         flight, state, now_s = self._turned_back(), self._port.state(), self._clock.now_s()
-        made: Plan | Infeasible | None = None
-        if state.position is not None:
-            made = plan_to(
-                self._around.world(),
-                self.vehicle,
-                plan_id=f"{flight.flight_id}-home-{now_s:.1f}",
-                start=state.position.value.point,
-                start_amsl_m=state.position.value.alt_amsl_m,
-                take_off=False,
-                goal=self._site(flight.home_site),
-                ending=Ending.LAND,
-                home=self._site(flight.home_site),
-                payload_kg=gross_payload_kg(flight),
-                battery_pct=self._battery_pct(state),
-                wind=state.wind.value if state.wind is not None else Wind(0.0, 0.0),
-                layer_agl_m=flight.layer_agl_m,
-                depart_s=now_s,
-            )
+        plan_id = f"{flight.flight_id}-home-{now_s:.1f}"
+        made = self._plan_from_here(state, self._site(flight.home_site), Ending.LAND, plan_id, now_s)
         if isinstance(made, Plan):
             flight = replace(
                 flight,
@@ -608,6 +619,29 @@ class Session:
             notes = (*notes, self._note("return_by_px4", why=why))
         self._watch.candidates, self._watch.candidates_at_s = (), None
         await self._set(replace(flight, operator_hold=False), *notes)
+
+    def _plan_from_here(
+        self, state: VehicleState, goal: Site, ending: Ending, plan_id: str, now_s: float
+    ) -> Plan | Infeasible | None:
+        """A plan in the air from the present position; None without one."""
+        if state.position is None:
+            return None
+        return plan_to(
+            self._around.world(),
+            self.vehicle,
+            plan_id=plan_id,
+            start=state.position.value.point,
+            start_amsl_m=state.position.value.alt_amsl_m,
+            take_off=False,
+            goal=goal,
+            ending=ending,
+            home=self._site(self.flight.home_site),
+            payload_kg=gross_payload_kg(self.flight),
+            battery_pct=self._battery_pct(state),
+            wind=state.wind.value if state.wind is not None else Wind(0.0, 0.0),
+            layer_agl_m=self.flight.layer_agl_m,
+            depart_s=now_s,
+        )
 
     # the drop
 
@@ -682,6 +716,8 @@ class Session:
         flight, watch = self.flight, self._watch
         if self._watch.silent and flight.phase in AIRBORNE_PHASES:
             return
+        if state.mode is not None and not may_be_in(flight, state, state.mode.value):
+            return  # somebody else may have taken over: the fault table decides, no command goes out meanwhile
         step = next_step(flight, state)
         plan_id = flight.plan.plan_id if flight.plan is not None else ""
         if watch.step is not None:
@@ -719,7 +755,21 @@ class Session:
             self._watch.step = None
             self.wake()
 
+    def _from_where_it_holds(self) -> None:
+        """The vehicle has come to rest past the place its new plan begins at: the plan is made anew from here."""
+        flight, state = self.flight, self._port.state()
+        plan, now_s = flight.plan, self._clock.now_s()
+        if plan is None or plan.take_off or state.position is None:
+            return
+        if distance_m(state.position.value.point, plan.waypoints[0].position) <= START_TOLERANCE_M:
+            return
+        made = self._plan_from_here(state, self._site(flight.goal_site), plan.ending, f"{plan.plan_id}b", now_s)
+        if isinstance(made, Plan):
+            self.flight = replace(flight, plan=made)
+
     async def _command(self, step: Step) -> None:
+        if step is Step.UPLOAD and in_air(self._port.state()):
+            self._from_where_it_holds()
         plan = self.flight.plan
         body = {"step": step.value, "plan_id": plan.plan_id if plan is not None else None}
         before = self.flight

@@ -14,7 +14,7 @@ from fleet.mavlink.port import VehiclePort
 from fleet.records.codec import to_json
 from fleet.runtime.boxdesk import BoxDesk
 from fleet.runtime.ledger import Ledger, Note, OrderEntry, order_stream
-from fleet.runtime.session import Session, Surroundings
+from fleet.runtime.session import Offload, Session, Surroundings
 from fleet.store import StoreUnavailableError
 from geofences.geodesy import distance_m
 from missions.boxes import Box
@@ -61,7 +61,10 @@ class Supervisor:
         world: Callable[[], World],
         beat: Callable[[float], None],
         notify: Callable[[str], None],
+        offload: Offload = asyncio.to_thread,
     ) -> None:
+        """`offload` runs planning beside the loop; on virtual time it must run in place."""
+        self._offload = offload
         self.fleet = fleet
         self.ports = ports
         self.sessions: dict[str, Session] = {}
@@ -84,6 +87,7 @@ class Supervisor:
             take_launch_slot=self._take_launch_slot,
             notify=notify,
             auto_reice=fleet.handling.auto_reice,
+            offload=offload,
         )
 
     async def run(self) -> None:
@@ -94,11 +98,11 @@ class Supervisor:
             tasks.create_task(self._beat_for_ever(), name="heartbeat")
             tasks.create_task(self._dispatch_for_ever(tasks), name="dispatch")
 
-    def wake_vehicle(self, vehicle_id: str) -> None:
-        """New telemetry, a box sample or a changed zone concerns this vehicle."""
+    def wake_vehicle(self, vehicle_id: str, *, urgent: bool = True) -> None:
+        """A box sample, an order's change or (not urgent) new telemetry concerns this vehicle."""
         session = self.sessions.get(vehicle_id)
         if session is not None:
-            session.wake()
+            session.wake(urgent=urgent)
 
     def wake_all(self) -> None:
         for session in self.sessions.values():
@@ -132,13 +136,10 @@ class Supervisor:
     # pads and launches
 
     def _claims(self) -> list[tuple[str, str]]:
-        """Where each flight ends and, while on the ground, where it stands."""
-        claims = []
-        for flight in self._ledger.flights.values():
-            claims.append((flight.goal_site, flight.vehicle_id))
-            if flight.phase in (FlightPhase.PREPARING, FlightPhase.READY, FlightPhase.LAUNCHING):
-                claims.append((flight.home_site, flight.vehicle_id))
-        return claims
+        """From its launch on a flight claims the pads where it ends; every vehicle has its own at home."""
+        waiting = (FlightPhase.PREPARING, FlightPhase.READY)
+        flights = self._ledger.flights.values()
+        return [(f.goal_site, f.vehicle_id) for f in flights if f.phase not in waiting]
 
     def _free_sites(self, vehicle_id: str) -> frozenset[str]:
         sites = self._world().sites
@@ -180,17 +181,16 @@ class Supervisor:
         free = self._free_vehicles(now_s)
         boxes = self._free_boxes()
         others = [f.plan for f in self._ledger.flights.values() if f.plan is not None]
-        costs, blocked = await asyncio.to_thread(self._costs, waiting, free, others, now_s)
-        result = dispatch(
-            [e.order for e in waiting], [v for v, _ in free], list(boxes), costs, self.fleet.products, now_s
-        )
+        costs, blocked = await self._offload(self._costs, waiting, free, others, now_s)
+        orders, vehicles = [e.order for e in waiting], [v for v, _ in free]
+        result = await self._offload(dispatch, orders, vehicles, boxes, costs, self.fleet.products, now_s)
         for pair in result.pairs:
             await self._assign(tasks, pair.order_id, pair.vehicle_id, self.fleet.boxes[pair.box_id], costs)
         for order_id, reasons in result.unassigned.items():
             entry = self._ledger.orders[order_id]
             why = blocked.get(order_id) or reasons
             if entry.state is OrderState.ACCEPTED and entry.reasons != why:
-                note = Note(order_stream(order_id), "not_assigned", {"reasons": to_json(why)})
+                note = Note(order_stream(order_id), "not_assigned", {"reasons": [to_json(r) for r in why]})
                 await self._ledger.write(note, order_id=order_id, order_changes={"reasons": why})
 
     async def judge(self, order_id: str, now_s: float) -> None:
@@ -199,7 +199,7 @@ class Supervisor:
         if self._ledger.orders[order_id].state is not OrderState.REQUESTED:
             return
         event = OrderEvent.REFUSE if reasons else OrderEvent.ACCEPT
-        note = Note(order_stream(order_id), "judged", {"reasons": to_json(reasons)})
+        note = Note(order_stream(order_id), "judged", {"reasons": [to_json(r) for r in reasons]})
         await self._ledger.write(note, order_id=order_id, order_events=(event,), order_changes={"reasons": reasons})
 
     async def _expired(self, entry: OrderEntry, now_s: float) -> bool:

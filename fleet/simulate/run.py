@@ -13,7 +13,7 @@ from typing import Any
 
 from fleet.app import Running, running
 from fleet.clock import ScaledClock
-from fleet.config import ConfigError, FleetConfig, Handling, Problem, load_config
+from fleet.config import ConfigError, FleetConfig, Handling, MqttConfig, Problem, load_config
 from fleet.simulate.judge import Finding, Tracks, judge
 from fleet.simulate.people import People
 from fleet.simulate.processes import Simulator, simulator
@@ -147,7 +147,7 @@ async def embedded(
         at = {"host": broker.host, "port": broker.port, "username": broker.username, "password": broker.password}
         config = replace(
             config,
-            mqtt=replace(config.mqtt, tls=False, **at),
+            mqtt=MqttConfig(broker.host, broker.port, broker.username, broker.password),
             store_path=folder / "fleet.sqlite3",
             api=replace(config.api, port=api_port),
             handling=Handling(),

@@ -1,0 +1,306 @@
+"""Whole deliveries in virtual time: what the order, the vehicle and the record go through."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import pytest
+
+from fleet.config import Handling
+from fleet.records.chain import verify
+from fleet.service import CustodyStep, Refused, VehicleCommand
+from fleet.virtual import run_virtual
+from geofences.geodesy import LatLon
+from geofences.volumes import Circle, Restriction, Volume, Zone
+from missions.snapshot import Mode
+from tests.runtime.rig import Rig, demo_config, rig
+
+Story = Callable[[Rig], Coroutine[Any, Any, None]]
+
+
+def tell(story: Story, **changes: Any) -> None:
+    async def main() -> None:
+        async with rig(**changes) as r:
+            await story(r)
+
+    run_virtual(main())
+
+
+def test_an_order_is_flown_released_received_and_the_vehicle_comes_home():
+    async def story(r: Rig) -> None:
+        order_id = (await r.place()).order.order_id
+        await r.until_state(order_id, "released")
+        vehicle = r.vehicle_of(order_id)
+        answer = await r.receive(order_id)
+        assert not isinstance(answer, Refused)
+        await r.until_phase(order_id, None)
+        assert r.order(order_id).state == "received"
+        assert r.order(order_id).verdict == "in_range"
+        assert vehicle.commands == ["upload", "start", "release", "upload", "fly"]
+        assert vehicle.releases == 1
+        home = r.config.sites["teral"].position
+        assert abs(vehicle.at.lat_deg - home.lat_deg) < 1e-5
+        stream = f"order/{order_id}"
+        assert verify(r.store.events(stream), stream=stream).ok
+
+    tell(story)
+
+
+def test_every_command_is_in_the_record_before_it_leaves():
+    async def story(r: Rig) -> None:
+        order_id = (await r.place()).order.order_id
+        recorded_before_sending = []
+
+        def check(name: str) -> None:
+            steps = [e["step"] for e in r.events(order_id, "command")]
+            recorded_before_sending.append(steps[-1:] == [name])
+
+        await r.until(lambda: r.order(order_id).vehicle_id is not None)
+        vehicle = r.vehicle_of(order_id)
+        send = vehicle._command
+
+        async def watched(name: str, *args: Any, **kwargs: Any) -> Any:
+            check(name)
+            return await send(name, *args, **kwargs)
+
+        vehicle._command = watched  # type: ignore[method-assign]
+        await r.until_state(order_id, "released")
+        await r.until_phase(order_id, None)
+        assert len(recorded_before_sending) == 5
+        assert all(recorded_before_sending)
+
+    tell(story)
+
+
+def test_a_closure_across_the_route_is_flown_around():
+    async def story(r: Rig) -> None:
+        order_id = (await r.place("salme")).order.order_id
+        await r.until(lambda: (eta := r.order(order_id).eta_s) is not None and eta - r.clock.now_s() < 270)
+        vehicle = r.vehicle_of(order_id)
+        goal = r.config.sites["salme"].position
+        middle = LatLon((vehicle.at.lat_deg + goal.lat_deg) / 2, (vehicle.at.lon_deg + goal.lon_deg) / 2)
+        closure = Zone("fire", "Grass fire", Restriction.PROHIBITED, (Volume(Circle(middle, 400.0)),))
+        before = r.clock.now_s()
+        await r.service.add_zone(closure, actor="authority")
+        await r.until(lambda: any(e["step"] == "hold" for e in r.events(order_id, "command")), 10.0)
+        assert r.clock.now_s() - before < 2.0, "a closure is acted on within two seconds"
+        await r.until_state(order_id, "released")
+        chosen = [d["decision"]["candidate"] for d in r.events(order_id, "decision")]
+        assert [c["kind"] for c in chosen if c is not None] == ["reroute"]
+        assert vehicle.commands == ["upload", "start", "hold", "upload", "fly", "release", "upload"]
+
+    tell(story)
+
+
+def test_a_failing_box_is_taken_to_the_ice_house_and_the_dose_still_arrives_in_range():
+    async def story(r: Rig) -> None:
+        order_id = (await r.place("koru", "vaccine_freeze_sensitive")).order.order_id
+        await r.until_state(order_id, "in_flight")
+        box_id = r.order(order_id).box_id
+        assert box_id is not None
+        r.temps_c[box_id] = 5.0
+        await r.clock.sleep(155)
+        r.seal_ok = False
+        for second in range(200):
+            if r.order(order_id).phase == "reicing":
+                break
+            # The seal leaks eight times as much: the last of the pack lasts a minute, then 7 kJ/K warm from 38 °C air.
+            temp = r.temps_c[box_id] or 0.0
+            r.temps_c[box_id] = temp + (0.0 if second < 68 else (38.0 - temp) / (0.15 * 7000.0))
+            await r.clock.sleep(1.0)
+        assert r.order(order_id).phase == "reicing"
+        kinds = [
+            d["decision"]["candidate"]["kind"] for d in r.events(order_id, "decision") if d["decision"]["candidate"]
+        ]
+        assert kinds == ["reice"]
+        r.temps_c[box_id], r.seal_ok = 5.5, True
+        await r.until_state(order_id, "released")
+        assert r.order(order_id).verdict == "in_range"
+
+    tell(story)
+
+
+def test_a_pilot_who_takes_over_is_left_alone_until_an_operator_hands_back():
+    async def story(r: Rig) -> None:
+        order_id = (await r.place()).order.order_id
+        await r.until_state(order_id, "in_flight")
+        await r.clock.sleep(30)
+        vehicle = r.vehicle_of(order_id)
+        vehicle.mode = Mode.MANUAL
+        before = list(vehicle.commands)
+        await r.until_phase(order_id, "stood_down", 10.0)
+        await r.clock.sleep(120)
+        assert vehicle.commands == before
+        view = r.service.vehicle(vehicle.vehicle_id)
+        assert view is not None
+        assert not view.authority
+        refused = await r.service.command(vehicle.vehicle_id, VehicleCommand.HOLD, actor="op")
+        assert isinstance(refused, Refused)
+        handed = await r.service.command(vehicle.vehicle_id, VehicleCommand.RESUME, actor="op")
+        assert not isinstance(handed, Refused)
+        await r.until_state(order_id, "released")
+        assert vehicle.releases == 1
+
+    tell(story)
+
+
+def test_an_operator_holds_resumes_and_returns():
+    async def story(r: Rig) -> None:
+        order_id = (await r.place()).order.order_id
+        await r.until_state(order_id, "in_flight")
+        await r.clock.sleep(60)
+        vehicle = r.vehicle_of(order_id)
+        await r.service.command(vehicle.vehicle_id, VehicleCommand.HOLD, actor="op")
+        await r.until(lambda: vehicle.mode is Mode.HOLD, 5.0)
+        await r.clock.sleep(30)
+        assert vehicle.mode is Mode.HOLD, "an operator's hold is not overruled by a plan that is well"
+        await r.service.command(vehicle.vehicle_id, VehicleCommand.RESUME, actor="op")
+        await r.until(lambda: vehicle.mode is Mode.MISSION, 5.0)
+        await r.service.command(vehicle.vehicle_id, VehicleCommand.RETURN, actor="op")
+        await r.until_phase(order_id, None)
+        assert r.order(order_id).state == "returned"
+        assert vehicle.releases == 0
+
+    tell(story)
+
+
+def test_while_the_link_is_silent_nothing_is_commanded_and_then_it_goes_on():
+    async def story(r: Rig) -> None:
+        order_id = (await r.place()).order.order_id
+        await r.until_state(order_id, "in_flight")
+        await r.clock.sleep(30)
+        vehicle = r.vehicle_of(order_id)
+        vehicle.go_silent()
+        before = list(vehicle.commands)
+        await r.until(lambda: r.service.vehicle(vehicle.vehicle_id).link == "stale", 6.0)  # type: ignore[union-attr]
+        await r.clock.sleep(20)
+        assert vehicle.commands == before
+        assert any(d["decision"]["link_silent"] for d in r.events(order_id, "decision"))
+        vehicle.be_heard()
+        await r.until_state(order_id, "released")
+
+    tell(story)
+
+
+def test_a_gripper_that_jams_is_tried_once_more_on_the_mounts_word_and_then_the_box_comes_home():
+    async def story(r: Rig) -> None:
+        for vehicle in r.vehicles.values():
+            vehicle.gripper_works = False
+        order_id = (await r.place()).order.order_id
+        await r.until_state(order_id, "returned")
+        assert sum(v.releases for v in r.vehicles.values()) == 2
+
+    tell(story)
+
+
+def test_a_release_without_an_answer_is_confirmed_by_the_mount_and_not_repeated():
+    async def story(r: Rig) -> None:
+        for vehicle in r.vehicles.values():
+            vehicle.ack_release = False
+        order_id = (await r.place()).order.order_id
+        await r.until_state(order_id, "released")
+        assert r.vehicle_of(order_id).releases == 1
+
+    tell(story)
+
+
+def test_a_spoiled_dose_is_not_released():
+    async def story(r: Rig) -> None:
+        order_id = (await r.place("salme", "vaccine_freeze_sensitive")).order.order_id
+        await r.until_state(order_id, "in_flight")
+        await r.until(lambda: (eta := r.order(order_id).eta_s) is not None and eta - r.clock.now_s() < 30)
+        box_id = r.order(order_id).box_id
+        assert box_id is not None
+        for temp in (6.0, 7.0, 8.0, 9.0):
+            r.temps_c[box_id] = temp
+            await r.clock.sleep(6.0)
+        await r.until_phase(order_id, None)
+        assert r.order(order_id).state == "quarantined"
+        assert r.vehicle_of(order_id).releases == 0
+
+    tell(story)
+
+
+def test_without_people_loading_nothing_flies_and_a_cancelled_order_frees_the_vehicle():
+    async def story(r: Rig) -> None:
+        order_id = (await r.place()).order.order_id
+        await r.clock.sleep(120)
+        assert r.order(order_id).state == "loading"
+        await r.service.cancel_order(order_id, actor="ward")
+        await r.until_phase(order_id, None, 10.0)
+        assert r.order(order_id).state == "cancelled"
+        assert all(not v.commands for v in r.vehicles.values())
+        second = (await r.place()).order.order_id
+        await r.until_state(second, "loading")
+        await r.custody(second, CustodyStep.SEAL, seal="s-1")
+        await r.until_state(second, "in_flight", 60.0)
+
+    tell(story, config=demo_config(handling=Handling()))
+
+
+def test_two_orders_to_one_pad_do_not_meet_there():
+    async def story(r: Rig) -> None:
+        ids = [(await r.place("salme")).order.order_id for _ in range(2)]
+
+        def flying() -> list[str]:
+            return [i for i in ids if r.order(i).state == "in_flight"]
+
+        await r.until(lambda: bool(flying()))
+        first = flying()[0]
+        second = next(i for i in ids if i != first)
+        await r.clock.sleep(60)
+        assert r.order(second).state == "ready", "the pad is taken"
+        await r.until_state(second, "in_flight")
+        assert r.order(first).state in ("released", "received")
+
+    tell(story)
+
+
+def test_launches_from_one_hub_are_spaced():
+    async def story(r: Rig) -> None:
+        ids = [(await r.place(to)).order.order_id for to in ("salme", "koru")]
+        for order_id in ids:
+            await r.until_state(order_id, "in_flight")
+        times = sorted(e.at_s for i in ids for e in r.store.events(f"order/{i}") if e.body.get("event") == "launch")
+        assert times[1] - times[0] >= r.config.planning.launch_spacing_s
+
+    tell(story)
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"mass_kg": 9.0}, "too_heavy"),
+        ({"volume_l": 50.0}, "box_too_small"),
+        ({"deadline_s": 1_773_133_260.0}, "too_late"),
+    ],
+)
+def test_an_order_that_cannot_be_met_is_refused_with_its_reason(changes, code):
+    async def story(r: Rig) -> None:
+        view = await r.place(**changes)
+        assert view.state == "refused"
+        assert [x.code for x in view.reasons] == [code]
+
+    tell(story)
+
+
+def test_a_wrong_code_is_refused_and_five_of_them_lock_the_receipt():
+    async def story(r: Rig) -> None:
+        order_id = (await r.place()).order.order_id
+        await r.until_state(order_id, "released")
+        right = r.order(order_id).confirmation_code or ""
+        wrong = f"{(int(right) + 1) % 1_000_000:06d}"
+        verdict = r.order(order_id).verdict or ""
+        unseen = await r.service.confirm_receipt(order_id, code=right, verdict_seen="spoiled", actor="x")
+        assert isinstance(unseen, Refused)
+        assert unseen.reasons[0].code == "verdict_not_seen"
+        for _ in range(5):
+            answer = await r.service.confirm_receipt(order_id, code=wrong, verdict_seen=verdict, actor="x")
+            assert isinstance(answer, Refused)
+            assert answer.reasons[0].code == "wrong_code"
+        locked = await r.service.confirm_receipt(order_id, code=right, verdict_seen=verdict, actor="x")
+        assert isinstance(locked, Refused)
+        assert r.order(order_id).state == "released"
+
+    tell(story)
