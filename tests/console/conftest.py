@@ -20,9 +20,9 @@ ARGS = [
 ]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    """Debian's Chromium, headless."""
+    """Debian's Chromium, headless. One per module: Playwright holds the event loop until it is closed."""
     if CHROMIUM is None:
         pytest.skip("no chromium on PATH: apt install chromium")
     from playwright.sync_api import sync_playwright

@@ -8,6 +8,8 @@ import pytest
 from tests.console.conftest import Console
 from tests.support.fake_service import east_north
 
+pytestmark = pytest.mark.xdist_group("console")
+
 CARD = ".card[data-vehicle={}]"
 MARKER = ".vehicle-icon[data-vehicle={}]"
 
@@ -63,11 +65,8 @@ def test_a_live_update_moves_the_vehicle_and_draws_its_trail(console: Console) -
 
     console.server.do(lambda fleet: fleet.set_vehicle("cw-1", lat_deg=to.lat_deg, lon_deg=to.lon_deg, heading_deg=63.0))
 
-    until(
-        page,
-        "x => document.querySelector('[data-vehicle=cw-1] .vehicle').getBoundingClientRect().x > x + 40",
-        before["x"],
-    )
+    right_of = "x => document.querySelector('[data-vehicle=cw-1] .vehicle').getBoundingClientRect().x > x"
+    until(page, right_of, before["x"] + 40)
     after = page.locator(MARKER.format("cw-1")).bounding_box()
     assert after["y"] < before["y"] - 15
     assert "rotate(63 " in page.get_attribute(f"{MARKER.format('cw-1')} svg path", "transform")
