@@ -34,6 +34,8 @@ ACTION_OF = {
     CandidateKind.RETURN: Action.RETURN,
     CandidateKind.ALTERNATE: Action.DIVERT_AND_LAND,
 }
+_RANK = {kind: i for i, kind in enumerate(CandidateKind)}
+"""of two that are equally good the one that changes less"""
 PLAN = "plan"
 """cause of a decision when nothing is wrong"""
 
@@ -80,11 +82,11 @@ def _steer(memory: Memory, s: Snapshot, policy: Policy, now_s: float, raised: Se
             return Decision(Action.CONTINUE, None, PLAN, f"{s.phase.value.capitalize()}: nothing to decide.")
         return Decision(asked, None, by.row.name if by else PLAN, f"{by.text if by else ''}.")
     barred = [r for r in raised if r.row.needs_new_route]
-    options = judge(s, policy, now_s, present_plan_barred=bool(barred))
+    options = judge(s, policy, now_s, plan_barred=bool(barred), plan_legal_yet=_legal_yet(s, policy, barred))
     considered = tuple(o.scored for o in options)
     if asked >= Action.RETURN:
         assert by is not None
-        decision = _carry_out(asked, by, options, memory, s, policy)
+        decision = _carry_out(asked, by, options, memory, s, policy, now_s)
     else:
         decision = _compare(options, raised, memory, s, policy, now_s)
         if asked > decision.action and by is not None and not (by.row.needs_new_route and decision.candidate):
@@ -107,7 +109,7 @@ def _worst(raised: Sequence[Raised]) -> tuple[Action, Raised | None]:
 
 
 def _carry_out(
-    asked: Action, by: Raised, options: Sequence[Judged], memory: Memory, s: Snapshot, policy: Policy
+    asked: Action, by: Raised, options: Sequence[Judged], memory: Memory, s: Snapshot, policy: Policy, now_s: float
 ) -> Decision:
     """RETURN, DIVERT_AND_LAND or LAND_NOW: the first from there on that can be carried out."""
     cause, text = by.row.name, by.text
@@ -118,7 +120,7 @@ def _carry_out(
             chosen = _kept(homeward, asked, memory)
             return _fly(asked, chosen, cause, f"{text}: {_numbers(chosen)}")
     fresh = [o for o in landing if o.legal]
-    if not fresh and asked < Action.LAND_NOW:
+    if not fresh and not _routes_known(s, policy, now_s):
         return _without_routes(asked, cause, text, memory, s)
     if asked <= Action.DIVERT_AND_LAND:
         divert = Action.DIVERT_AND_LAND
@@ -129,8 +131,12 @@ def _carry_out(
             return _fly(divert, chosen, cause, f"{text}: {_numbers(chosen)}")
         if floor:
             floor.sort(key=_nearest if asked is divert else _most_left)
-            chosen = _kept(floor, divert, memory)
-            note = "no landing place is reached above the reserve, the best is"
+            floor.sort(key=lambda o: _is_cut_off(o, s))
+            chosen = floor[0] if _is_cut_off(floor[-1], s) else _kept(floor, divert, memory)
+            if _is_cut_off(chosen, s):
+                site = chosen.candidate.site_id
+                return Decision(divert, None, cause, f"{text}: on towards {site} until a route around it is found.")
+            note = "no landing place is reached legally above the reserve, the best is"
             return _fly(divert, chosen, cause, f"{text}: {note} {_numbers(chosen)}")
     return Decision(Action.LAND_NOW, None, cause, f"{text}: no landing place can be reached, it lands here.")
 
@@ -145,6 +151,31 @@ def _without_routes(asked: Action, cause: str, text: str, memory: Memory, s: Sna
         sentence = f"{text}: no route is warm, so PX4's own return; {if_link_dies(s)}."
         return Decision(asked, None, cause, sentence)
     return Decision(Action.LAND_NOW, None, cause, f"{text}: no route to a landing place is known, it lands here.")
+
+
+def _is_cut_off(o: Judged, s: Snapshot) -> bool:
+    """True for the present plan when a closed zone lies further along it."""
+    return o.candidate.kind is CandidateKind.CONTINUE and s.conflict is not None
+
+
+def _routes_known(s: Snapshot, policy: Policy, now_s: float) -> bool:
+    """True if the candidates are fresh: then a way that is not among them is not possible."""
+    if not s.candidates or s.candidates_at_s is None or now_s - s.candidates_at_s > policy.max_candidate_age_s:
+        return False
+    return all(c.kind is CandidateKind.CONTINUE or c.plan.airspace_version == s.airspace_version for c in s.candidates)
+
+
+def _legal_yet(s: Snapshot, policy: Policy, barred: Sequence[Raised]) -> bool:
+    """True while a closed zone on the plan is far, or near but routes around it have not been looked for yet."""
+    if s.conflict is None or s.conflict.distance_ahead_m > policy.closure_hold_m:
+        return True
+    return s.conflict.distance_ahead_m > 0.0 and not _looked_for(s, barred)
+
+
+def _looked_for(s: Snapshot, barred: Sequence[Raised]) -> bool:
+    """True if the candidates were made after it was known that another route is needed."""
+    since_s = min((r.since_s for r in barred), default=0.0)
+    return s.candidates_at_s is not None and s.candidates_at_s > since_s
 
 
 def _leads_home(c: Candidate) -> bool:
@@ -189,15 +220,12 @@ def _compare(
         return Decision(Action.CONTINUE, None, opening.row.name, f"{opening.text}: a route around it is looked for.")
     if not feasible:
         return Decision(Action.CONTINUE, None, opening.row.name, f"{opening.text}: there is nothing better to fly.")
-    incumbent = _incumbent(feasible, memory)
-    best = min(
-        feasible,
-        key=lambda o: (_loss(o), o is not incumbent, list(CandidateKind).index(o.candidate.kind), o.candidate.site_id),
-    )
+    incumbent, remembered = _incumbent(feasible, memory, s)
+    best = min(feasible, key=lambda o: (_loss(o), o is not incumbent, _RANK[o.candidate.kind], o.candidate.site_id))
     chosen = best
     if incumbent is not None and best is not incumbent:
         gain = _loss(incumbent) - _loss(best)
-        young = memory.chosen_at_s is not None and now_s - memory.chosen_at_s < policy.dwell_s
+        young = remembered and memory.chosen_at_s is not None and now_s - memory.chosen_at_s < policy.dwell_s
         if gain < policy.hysteresis_loss * dose_value(s.order, policy) or young:
             chosen = incumbent
     sentence = f"{opening.text}: {_numbers(chosen)}{_instead_of(chosen, options)}"
@@ -212,10 +240,9 @@ def _awaits_reroute(feasible: Sequence[Judged], raised: Sequence[Raised], s: Sna
         return False
     if any(o.candidate.kind is CandidateKind.REROUTE for o in feasible):
         return False
-    since_s = min(r.since_s for r in raised if r.row.needs_new_route)
-    looked_for = s.candidates_at_s is not None and s.candidates_at_s > since_s
-    urgent = any(r.row.needs_new_route and r.row.asks > Action.CONTINUE for r in raised)
-    return not (looked_for and urgent)
+    barred = [r for r in raised if r.row.needs_new_route]
+    urgent = any(r.row.asks > Action.CONTINUE for r in barred)
+    return not (urgent and _looked_for(s, barred))
 
 
 def _loss(o: Judged) -> float:
@@ -223,12 +250,17 @@ def _loss(o: Judged) -> float:
     return o.scored.expected_loss
 
 
-def _incumbent(feasible: Sequence[Judged], memory: Memory) -> Judged | None:
-    """What is flown or was chosen last, if it can still be flown."""
+def _incumbent(feasible: Sequence[Judged], memory: Memory, s: Snapshot) -> tuple[Judged | None, bool]:
+    """What a better candidate has to beat: the last choice, the plan, or another route to its goal.
+
+    Also whether that is where the last choice leads, so that the dwell applies.
+    """
     for o in feasible:
         if (o.candidate.kind, o.candidate.site_id) == (memory.chosen_kind, memory.chosen_site):
-            return o
-    return next((o for o in feasible if o.candidate.kind is CandidateKind.CONTINUE), None)
+            return o, True
+    same_goal = [o for o in feasible if o.candidate.kind in (CandidateKind.CONTINUE, CandidateKind.REROUTE)]
+    planned = min(same_goal, key=lambda o: _RANK[o.candidate.kind], default=None)
+    return planned, s.plan.goal_site == memory.chosen_site
 
 
 # sentences

@@ -41,8 +41,14 @@ def p_above(end: Forecast, floor: float) -> float:
     return _NORMAL.cdf((end.mean - floor) / end.sd)
 
 
-def judge(s: Snapshot, policy: Policy, now_s: float, *, present_plan_barred: bool) -> tuple[Judged, ...]:
-    """Every candidate with its loss, or why it may not be flown. The present plan needs no fresh route."""
+def judge(
+    s: Snapshot, policy: Policy, now_s: float, *, plan_barred: bool = False, plan_legal_yet: bool = False
+) -> tuple[Judged, ...]:
+    """Every candidate with its loss, or why it may not be flown. The present plan needs no fresh route.
+
+    `plan_barred`: a row forbids to fly the present plan on. `plan_legal_yet`: the closure on it is still so far that
+    flying on for now is legal, though not to its end.
+    """
     age_s = None if s.candidates_at_s is None else now_s - s.candidates_at_s
     z = _NORMAL.inv_cdf(policy.min_p_reach)
     judged = []
@@ -51,9 +57,7 @@ def judge(s: Snapshot, policy: Policy, now_s: float, *, present_plan_barred: boo
         p_reach = p_above(c.energy_end_pct, policy.reserve_pct)
         if c.kind is CandidateKind.CONTINUE:
             if s.conflict is not None:
-                why, legal = f"enters closed zone {s.conflict.zone_id}", False
-            elif present_plan_barred:
-                why = "the present plan must not be flown on"
+                why, legal = f"enters closed zone {s.conflict.zone_id}", plan_legal_yet
         elif age_s is None or age_s > policy.max_candidate_age_s:
             why, legal = "its route is too old", False
         elif c.plan.airspace_version != s.airspace_version:
@@ -61,6 +65,8 @@ def judge(s: Snapshot, policy: Policy, now_s: float, *, present_plan_barred: boo
             legal = False
         if not why and p_reach < policy.min_p_reach:
             why = f"{100 * p_reach:.0f} % chance of ending above the reserve of {policy.reserve_pct:.0f} %"
+        if not why and c.kind is CandidateKind.CONTINUE and plan_barred:
+            why = "the present plan must not be flown on"
         loss = None if why else expected_loss(c, s, policy, p_reach)
         scored = Scored(c.kind, c.site_id, loss, c.p_in_range, p_reach, c.energy_end_pct.mean, c.arrive_s, why)
         judged.append(Judged(c, scored, legal, c.energy_end_pct.mean - z * c.energy_end_pct.sd, lands(c, s)))

@@ -1,0 +1,150 @@
+"""The fault table: every row is raised by its situation, says what is wrong with numbers, and clears."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from missions.decision import faults
+from missions.decision.types import Action, FlightPhase, Forecast, Memory, Policy
+from missions.snapshot import BoxVerdict, Mode, Timed
+from tests.decision.situations import (
+    BOX,
+    CALM,
+    FAULTS,
+    NOW,
+    POLICY,
+    at,
+    excursion_forecast,
+    mode,
+    run,
+    settled,
+    verdict,
+)  # fmt: skip
+
+ROWS = [row.name for row in faults.TABLE]
+
+
+def test_no_row_of_the_table_lacks_a_situation_that_raises_it() -> None:
+    assert sorted(FAULTS) == sorted(ROWS)
+    assert len(set(ROWS)) == len(ROWS)
+
+
+def test_nothing_is_wrong_in_a_calm_flight() -> None:
+    decision = settled(CALM)
+    assert decision.faults == ()
+    assert decision.action is Action.CONTINUE
+    assert decision.candidate is None
+    assert decision.cause == "plan"
+    assert "on to koru, 60 % battery at the end" in decision.sentence
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_each_situation_raises_its_row_with_a_text_for_the_operator(name: str) -> None:
+    decision = settled(FAULTS[name](CALM))
+    raised = {f.name: f for f in decision.faults}
+    assert name in raised
+    assert raised[name].text.startswith(faults.BY_NAME[name].text)
+    assert len(raised[name].text) > len(faults.BY_NAME[name].text) + 3
+    assert raised[name].asks is faults.BY_NAME[name].asks
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_each_row_waits_for_its_time_and_clears_after_its_time(name: str) -> None:
+    row, bad = faults.BY_NAME[name], FAULTS[name](CALM)
+    wait_s = row.raise_after_s(POLICY)
+    memory, raised = faults.fold((), bad, POLICY, NOW)
+    assert (name in {r.row.name for r in raised}) is (wait_s == 0.0)
+    memory, raised = faults.fold(memory, at(bad, NOW + wait_s), POLICY, NOW + wait_s)
+    assert name in {r.row.name for r in raised}
+    over_s = NOW + wait_s + 1.0
+    memory, raised = faults.fold(memory, at(CALM, over_s), POLICY, over_s)
+    assert (name in {r.row.name for r in raised}) is (row.clear_after_s > 0.0)
+    memory, raised = faults.fold(memory, at(CALM, over_s + row.clear_after_s), POLICY, over_s + row.clear_after_s)
+    assert name not in {r.row.name for r in raised}
+
+
+@pytest.mark.parametrize("name", [n for n in ROWS if faults.BY_NAME[n].raise_after_s(POLICY) > 0])
+def test_a_condition_that_comes_and_goes_before_its_time_is_not_raised(name: str) -> None:
+    bad, memory = FAULTS[name](CALM), ()
+    for i in range(20):
+        s = bad if i % 2 else CALM
+        memory, raised = faults.fold(memory, at(s, NOW + i * 0.5), POLICY, NOW + i * 0.5)
+        assert name not in {r.row.name for r in raised}
+
+
+def test_a_fault_that_flaps_faster_than_it_clears_stays_raised() -> None:
+    memory: tuple[faults.FaultMemory, ...] = ()
+    for i in range(40):
+        s = excursion_forecast(CALM) if i % 10 == 0 else CALM
+        memory, raised = faults.fold(memory, at(s, NOW + i), POLICY, NOW + i)
+        assert "excursion_forecast" in {r.row.name for r in raised}
+    assert raised[0].since_s == NOW
+
+
+COLD = {"box_silent", "sensor_untrusted", "excursion_now", "excursion_forecast"}
+
+
+def test_cold_rows_do_not_apply_after_the_release() -> None:
+    home = replace(excursion_forecast(CALM), phase=FlightPhase.INBOUND, box=None)
+    assert not {f.name for f in settled(home).faults} & COLD
+
+
+def test_a_box_that_has_left_its_mount_is_not_on_board_whatever_the_phase_says() -> None:
+    assert BOX.sample is not None
+    gone = Timed(replace(BOX.sample.value, docked=False), BOX.sample.at_s)
+    s = replace(excursion_forecast(CALM), box=replace(BOX, sample=gone, verdict=BoxVerdict.SPOILED))
+    assert not {f.name for f in settled(s).faults} & COLD
+
+
+def test_cold_rows_apply_on_the_way_home_with_the_payload() -> None:
+    home = replace(verdict(BoxVerdict.QUARANTINE)(CALM), phase=FlightPhase.INBOUND)
+    assert "excursion_now" in {f.name for f in settled(home).faults}
+    said = replace(home, payload_aboard=False)
+    assert settled(said).faults == ()
+
+
+def test_a_mode_that_settles_in_time_is_no_takeover() -> None:
+    switching = replace(mode(Mode.HOLD)(CALM), dispatched_at_s=NOW - 1.0)
+    _, decisions = run(switching, 0.5)
+    assert not any(d.stand_down for d in decisions)
+
+
+def test_without_an_expected_mode_nobody_has_taken_over() -> None:
+    assert not settled(replace(mode(Mode.MANUAL)(CALM), expected_mode=None)).stand_down
+
+
+@pytest.mark.parametrize(("mean", "raised"), [(24.0, False), (23.0, True)])
+def test_turning_home_is_asked_for_while_it_still_arrives_above_the_reserve(mean: float, raised: bool) -> None:
+    """20 % reserve, 2 % margin and 1.645 standard deviations of 1 %: the limit is 23.645 %."""
+    s = replace(CALM, home_end_pct=Forecast(mean, 1.0))
+    assert ("battery_below_way_home" in {f.name for f in settled(s).faults}) is raised
+
+
+def test_the_thresholds_are_the_policys() -> None:
+    strict = Policy(conformance_m=2.0)
+    memory = Memory()
+    _, decisions = run(CALM, 3.0, memory, policy=strict)
+    assert "conformance_lost" in {f.name for f in decisions[-1].faults}
+
+
+def test_a_box_that_is_sure_about_nothing_is_untrusted_but_its_silence_has_its_own_row() -> None:
+    names = {f.name for f in settled(FAULTS["box_silent"](CALM)).faults}
+    assert names == {"box_silent"}
+    benign = replace(CALM, box=replace(BOX, sensor_faults=("gap", "clock_skew", "probe_failed")))
+    assert settled(benign).faults == ()
+
+
+def test_the_documentation_lists_every_row() -> None:
+    table = faults.as_markdown()
+    lines = table.splitlines()
+    assert len(lines) == len(ROWS) + 2
+    assert all(line.count("|") == 8 for line in lines)
+    for name in ROWS:
+        assert f"| `{name}` |" in table
+
+
+def test_rows_that_only_look_at_the_dose_ask_for_no_safety_action() -> None:
+    for name in COLD:
+        assert faults.BY_NAME[name].asks is Action.CONTINUE

@@ -1,0 +1,138 @@
+"""What holds for every flight: more faults are never less safe, nothing infeasible is flown, no dithering."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import pairwise
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from missions.decision.engine import decide
+from missions.decision.types import Action, CandidateKind, Decision, FlightPhase, Forecast, Memory, Policy, Snapshot
+from tests.decision.situations import CALM, EVERYWHERE, FAULTS, NOW, POLICY, REROUTE, at, candidate, closure, run
+
+STEERABLE = st.sampled_from([FlightPhase.OUTBOUND, FlightPhase.AT_DROP, FlightPhase.INBOUND])
+chance = st.one_of(st.none(), st.floats(0.0, 1.0))
+
+
+@st.composite
+def situations(draw: st.DrawFn) -> Snapshot:
+    """A flight with candidates of any worth, some missing."""
+    kept = draw(st.lists(st.sampled_from([*EVERYWHERE, candidate(REROUTE, "koru")]), max_size=6, unique_by=id))
+    candidates = tuple(
+        replace(
+            c,
+            energy_end_pct=Forecast(draw(st.floats(-10.0, 80.0)), draw(st.floats(0.0, 5.0))),
+            p_in_range=draw(chance),
+            arrive_s=NOW + draw(st.floats(10.0, 7200.0)),
+        )
+        for c in kept
+    )
+    return replace(CALM, candidates=candidates, phase=draw(STEERABLE), candidates_at_s=NOW - draw(st.floats(0.0, 12.0)))
+
+
+fault_sets = st.lists(st.sampled_from(sorted(FAULTS)), max_size=4, unique=True)
+REWRITE_CANDIDATES = {"battery_critical", "battery_below_way_home", "plan_below_reserve", "excursion_forecast"}
+"""situations that change what the candidates are worth, not only what is wrong"""
+
+
+def apply(s: Snapshot, names: list[str]) -> Snapshot:
+    for name in names:
+        s = FAULTS[name](s)
+    return s
+
+
+def severity(d: Decision) -> int:
+    """Standing down and silence command nothing: no fault can make that less safe."""
+    return 99 if d.stand_down or d.link_silent else int(d.action)
+
+
+@settings(max_examples=250, deadline=None)
+@given(s=situations(), names=fault_sets, more=st.sampled_from(sorted(set(FAULTS) - REWRITE_CANDIDATES)))
+def test_adding_a_fault_never_makes_the_action_less_safe(s: Snapshot, names: list[str], more: str) -> None:
+    without_it, with_it = apply(s, names), apply(apply(s, names), [more])
+    if "inside_closed_zone" in names and more in ("closure_near", "closure_ahead"):
+        return  # one conflict at a time: this would move the zone away
+    if "closure_near" in names and more == "closure_ahead":
+        return
+    before, after = run(without_it, 6.0)[1][-1], run(with_it, 6.0)[1][-1]
+    assert severity(after) >= severity(before)
+
+
+@settings(max_examples=250, deadline=None)
+@given(s=situations(), names=fault_sets)
+def test_nothing_rejected_is_flown_while_something_feasible_exists(s: Snapshot, names: list[str]) -> None:
+    for decision in run(apply(s, names), 6.0)[1]:
+        if decision.candidate is None:
+            continue
+        own = next(
+            c for c in decision.considered
+            if (c.kind, c.site_id) == (decision.candidate.kind, decision.candidate.site_id)
+        )  # fmt: skip
+        if own.rejected:
+            assert decision.action is Action.DIVERT_AND_LAND
+            assert "chance of ending above the reserve" in own.rejected
+            landing = (CandidateKind.RETURN, CandidateKind.ALTERNATE)
+            others = [c for c in decision.considered if not c.rejected and c.kind in landing]
+            assert not others
+
+
+@settings(max_examples=150, deadline=None)
+@given(s=situations(), names=fault_sets)
+def test_no_decision_leads_into_a_closed_zone_by_a_route_of_its_own(s: Snapshot, names: list[str]) -> None:
+    decision = run(apply(closure(1500.0)(s), names), 6.0)[1][-1]
+    if decision.candidate is not None:
+        assert decision.candidate.kind is not CandidateKind.CONTINUE
+
+
+@settings(max_examples=150, deadline=None)
+@given(s=situations(), names=fault_sets)
+def test_the_same_inputs_give_the_same_decision_and_memory(s: Snapshot, names: list[str]) -> None:
+    situation = apply(s, names)
+    memory, _ = run(situation, 2.0)
+    now_s = NOW + 3.0
+    assert decide(memory, at(situation, now_s), POLICY, now_s) == decide(memory, at(situation, now_s), POLICY, now_s)
+
+
+@settings(max_examples=100, deadline=None)
+@given(s=situations(), names=fault_sets)
+def test_an_unchanged_situation_never_dithers(s: Snapshot, names: list[str]) -> None:
+    _, decisions = run(apply(s, names), 40.0, policy=Policy())
+    chosen = [
+        (d.action, None if d.candidate is None else (d.candidate.kind, d.candidate.site_id)) for d in decisions[12:]
+    ]
+    assert len(set(chosen)) == 1
+
+
+@settings(max_examples=60, deadline=None)
+@given(s=situations(), names=fault_sets, noise=st.lists(st.floats(-0.01, 0.01), min_size=20, max_size=20))
+def test_small_noise_in_the_forecasts_does_not_make_it_dither(
+    s: Snapshot, names: list[str], noise: list[float]
+) -> None:
+    """Between payload options; a threshold of the fault table has its own hold times."""
+    memory, kinds = Memory(), []
+    base = FAULTS["excursion_now"](s)
+    for i, n in enumerate(noise):
+        now_s = NOW + 2.0 * i
+        noisy = replace(
+            base,
+            phase=FlightPhase.OUTBOUND,
+            candidates=tuple(
+                replace(
+                    c,
+                    p_in_range=None
+                    if c.p_in_range is None
+                    else min(1.0, max(0.0, c.p_in_range + n * (1 if j % 2 else -1))),
+                )
+                for j, c in enumerate(base.candidates)
+            ),
+            candidates_at_s=NOW - 1.0,
+        )
+        noisy = replace(
+            noisy, candidates=tuple(replace(c, energy_end_pct=Forecast(60.0, 1.0)) for c in noisy.candidates)
+        )
+        memory, decision = decide(memory, at(noisy, now_s), POLICY, now_s)
+        kinds.append(None if decision.candidate is None else (decision.candidate.kind, decision.candidate.site_id))
+    changes = sum(a != b for a, b in pairwise(kinds))
+    assert changes <= 1
