@@ -9,8 +9,6 @@ from __future__ import annotations
 import struct
 from collections import deque
 from collections.abc import Callable
-from dataclasses import replace
-from math import isfinite
 from typing import Any
 
 from fleet.mavlink import px4
@@ -50,6 +48,8 @@ from missions.snapshot import (
 BOOT_BACKWARDS_MS = 2000
 """boot time this far behind the newest is a reboot; less is a datagram that overtook another"""
 MAX_TEXTS = 20
+MAX_WIND_M_S = 150.0
+"""more is no wind; NaN and infinity fail this comparison too"""
 _LANDED = (Landed.UNKNOWN, Landed.ON_GROUND, Landed.IN_AIR, Landed.TAKING_OFF, Landed.LANDING)
 _MISSION = (
     MissionState.UNKNOWN,
@@ -76,6 +76,7 @@ class Track:
 
     def _clear(self) -> None:
         self._raw: dict[type[Any], tuple[Any, float]] = {}
+        self._fields: dict[str, Any] = {}
         self._dirty: set[type[Any]] = set()
         self._newest_boot_ms = -1
         self._status_texts = StatusTexts()
@@ -115,7 +116,7 @@ class Track:
         """Forgets what was known before the boot. Texts stay: they may say why."""
         self.boot += 1
         self._clear()
-        self._state = VehicleState(self.vehicle_id, boot=self.boot)
+        self._dirty.add(StatusText)
 
     def set_quality(self, quality: LinkQuality) -> None:
         self._quality = quality
@@ -137,19 +138,22 @@ class Track:
                 self._dirty.add(StatusText)
 
     def state(self) -> VehicleState:
-        """The newest picture; built anew only from what changed."""
+        """The newest picture; only what changed is built anew."""
+        fields = self._fields
         if self._dirty:
-            changes: dict[str, Any] = {}
             if StatusText in self._dirty:
                 self._dirty.discard(StatusText)
-                changes["texts"] = tuple(self._texts)
-            # Oldest first: battery comes by two messages, and the newer one shall stand.
-            for message, at_s in sorted((self._raw[kind] for kind in self._dirty), key=_received):
-                changes |= _FIELDS[type(message)](message, at_s)
+                fields["texts"] = tuple(self._texts)
+            rows = [self._raw[kind] for kind in self._dirty]
+            if len(rows) > 1:
+                # Oldest first: battery comes by two messages, and the newer one shall stand.
+                rows.sort(key=_received)
+            for message, at_s in rows:
+                fields |= _FIELDS[type(message)](message, at_s)
             self._dirty.clear()
-            self._state = replace(self._state, **changes)
-        if self._state.heard_s != self.heard_s or self._state.link is not self._quality:
-            self._state = replace(self._state, heard_s=self.heard_s, link=self._quality)
+        elif self._state.heard_s == self.heard_s and self._state.link is self._quality:
+            return self._state
+        self._state = VehicleState(self.vehicle_id, heard_s=self.heard_s, boot=self.boot, link=self._quality, **fields)
         return self._state
 
 
@@ -177,12 +181,12 @@ _CHECKS: dict[type[Any], Callable[[Any], bool]] = {
     MissionCurrent: _yes,
     VfrHud: lambda m: m.throttle <= 100,
     BatteryStatus: lambda m: m.id == 0 and 0 <= m.battery_remaining <= 100,
-    WindCov: lambda m: isfinite(m.wind_x) and isfinite(m.wind_y) and abs(m.wind_x) < 150 and abs(m.wind_y) < 150,
+    WindCov: lambda m: abs(m.wind_x) < MAX_WIND_M_S and abs(m.wind_y) < MAX_WIND_M_S,
     AutopilotVersion: _yes,
     StatusText: _yes,
     Event: _yes,
 }
-"""what is taken in at all, and when it makes sense; 150 m/s of wind is no wind"""
+"""what is taken in at all, and when it makes sense"""
 _BOOT_TIMED = frozenset({GlobalPositionInt, SystemTime, Attitude, TimeSync})
 
 

@@ -8,6 +8,7 @@ import struct
 from typing import Any
 
 import pytest
+from fastcrc.crc16 import mcrf4xx
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pymavlink.dialects.v20 import development
@@ -155,9 +156,13 @@ def test_a_signed_frame_is_read_to_its_end() -> None:
 
 
 def test_a_frame_with_an_unknown_incompatibility_flag_is_dropped() -> None:
-    raw = bytearray(frame_of(HEARTBEAT))
-    raw[2] = 0x02
-    assert scan(bytes(raw)).frames == []
+    """Also with a good checksum: nobody can know what such a flag changes."""
+    inner = bytes((9, 0x02, 0, 7, 1, 1, 0, 0, 0)) + Spec.by_id[0].layout.pack(*HEARTBEAT)
+    raw = b"\xfd" + inner + mcrf4xx(inner + bytes([CRC_EXTRA[0]])).to_bytes(2, "little")
+    assert scan(raw).frames == []
+    plain = bytes((9, 0, 0, 7, 1, 1, 0, 0, 0)) + Spec.by_id[0].layout.pack(*HEARTBEAT)
+    raw = b"\xfd" + plain + mcrf4xx(plain + bytes([CRC_EXTRA[0]])).to_bytes(2, "little")
+    assert len(scan(raw).frames) == 1
 
 
 @settings(max_examples=100, deadline=None)

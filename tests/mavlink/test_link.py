@@ -15,6 +15,7 @@ from fleet.clock import ScaledClock
 from fleet.mavlink.codec import encode
 from fleet.mavlink.link import open_link
 from fleet.mavlink.messages import (
+    Attitude,
     CommandLong,
     Heartbeat,
     MissionCount,
@@ -163,6 +164,24 @@ def test_round_trip_loss_and_silence_show_in_the_state() -> None:
             heard_s = air.link.peer("cw-1").state().heard_s
             assert heard_s is not None
             assert air.clock.now_s() - heard_s > 4
+
+    in_fake_time(story())
+
+
+def test_a_rebooted_vehicle_is_thinned_and_asked_for_its_version_at_once() -> None:
+    async def story() -> None:
+        px4 = FakePx4()
+        async with Air(px4) as air:
+            await asyncio.sleep(20)
+            px4.boot_s = air.clock.now_s() - 3.0
+            air.sent.clear()
+            for _ in range(60):
+                boot_ms = int((air.clock.now_s() - px4.boot_s) * 1000)
+                air.from_vehicle(1, [Attitude(boot_ms, 0, 0, 0, 0, 0, 0)])
+                await asyncio.sleep(0.05)
+            asked = [(m.command, m.param1) for _, m in air.sent if isinstance(m, CommandLong)]
+            assert (512, 148.0) in asked
+            assert (511, 30.0) in asked
 
     in_fake_time(story())
 

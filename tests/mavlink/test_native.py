@@ -13,7 +13,6 @@ import pytest
 from fleet.mavlink.messages import (
     CommandLong,
     MissionCount,
-    MissionCurrent,
     MissionItemInt,
     StatusText,
 )
@@ -377,9 +376,11 @@ def test_a_cancelled_upload_leaves_the_next_one_free() -> None:
     assert tell(story, rtt_s=0.1).verdict is Verdict.DONE
 
 
-def test_an_acked_plan_that_mission_current_never_shows_is_unproven() -> None:
+@pytest.mark.parametrize("wrong", ["mission_id", "fence_id", "rally_points_id"])
+def test_an_acked_plan_that_mission_current_never_shows_is_unproven(wrong: str) -> None:
     async def story(vehicle: NativeVehicle, px4: FakePx4, air: Air) -> UploadOutcome:
-        px4.current = lambda: MissionCurrent(0, 5, 2, 0, 1, 2, 3)  # type: ignore[method-assign]
+        shown = px4.current
+        px4.current = lambda: shown()._replace(**{wrong: 4711})  # type: ignore[method-assign]
         outcome = await vehicle.upload(plan(), with_fence_and_rally=True)
         assert any(isinstance(m, MissionItemInt) for m in px4.log)
         return outcome

@@ -209,6 +209,7 @@ def test_at_most_twenty_texts_are_kept_and_a_reboot_keeps_them() -> None:
         track.reduce(StatusText(6, b"text %d" % n), float(n))
     track.reduce(SystemTime(0, 60_000), 40.0)
     track.reduce(SystemTime(0, 1_000), 41.0)
+    assert len(track.state().texts) == 20
     track.reduce(StatusText(6, b"booted"), 42.0)
     texts = [t.value for t in track.state().texts]
     assert (len(texts), texts[0], texts[-1]) == (20, "text 11", "booted")
