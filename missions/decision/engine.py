@@ -120,8 +120,6 @@ def _carry_out(
             chosen = _kept(homeward, asked, memory)
             return _fly(asked, chosen, cause, f"{text}: {_numbers(chosen)}")
     fresh = [o for o in landing if o.legal]
-    if not fresh and not _routes_known(s, policy, now_s):
-        return _without_routes(asked, cause, text, memory, s)
     if asked <= Action.DIVERT_AND_LAND:
         divert = Action.DIVERT_AND_LAND
         reserve = sorted((o for o in fresh if o.feasible), key=_nearest)
@@ -138,6 +136,8 @@ def _carry_out(
                 return Decision(divert, None, cause, f"{text}: on towards {site} until a route around it is found.")
             note = "no landing place is reached legally above the reserve, the best is"
             return _fly(divert, chosen, cause, f"{text}: {note} {_numbers(chosen)}")
+    if not _routes_known(s, policy, now_s):
+        return _without_routes(asked, cause, text, memory, s)
     return Decision(Action.LAND_NOW, None, cause, f"{text}: no landing place can be reached, it lands here.")
 
 
