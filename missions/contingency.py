@@ -219,8 +219,8 @@ def _flat(scene: Scene, shape: Shape) -> tuple[Polygon | Circle, shapely.Polygon
 
 
 def _plan_ways(scene: Scene, node: Array, there: Array, direct: Array, ways: Array) -> None:
-    """Planned ways to the two nearest sites, where no straight one is free."""
-    for k in np.argsort(direct)[:2].tolist():
+    """Planned ways home (the first site) and to the two nearest, where no straight one is free."""
+    for k in {0, *np.argsort(direct)[:2].tolist()}:
         path = scene.field.shortest(node, there[k])
         if isinstance(path, Path):
             ways[k] = path.length

@@ -20,7 +20,7 @@ from pyproj import Geod
 from geofences.airspace import Airspace
 from geofences.geodesy import LatLon
 from geofences.heights import FlatTerrain, Terrain
-from geofences.volumes import Circle, Restriction, Volume, Zone
+from geofences.volumes import Circle, Restriction, Role, Volume, Zone
 from missions.energy import STILL, leg_energy
 from missions.plan import Ending, Leg, Plan
 from missions.routing.judge import Outline, Outlines, Track, outlines, outside_keep_ins, polygon_of, track
@@ -74,10 +74,11 @@ class Violation:
 def check_plan(plan: Plan, rules: Rules) -> tuple[Violation, ...]:
     """Everything wrong with the plan; empty means that it may be flown."""
     broken = tuple(_structure(plan, rules))
-    if broken:
+    if any(v.code in ("no_legs", "not_finite") for v in broken):
         return broken  # what is not even a line through space cannot be judged further
     found = outlines(rules.airspace)
     return (
+        *broken,
         *_airspace(plan, rules, found),
         *_heights(plan, rules),
         *_energy(plan, rules),
@@ -139,46 +140,40 @@ def _tracks(plan: Plan, terrain: Terrain) -> Iterator[tuple[int, Leg, Track]]:
 
 
 def _airspace(plan: Plan, rules: Rules, found: Outlines) -> Iterator[Violation]:
+    """A plan that says it starts inside a zone may leave it, once: until it is first outside, and no more after."""
     leaving = set() if plan.take_off else set(plan.exits_zone)
-    left: set[str] = set()
     for i, leg, line in _tracks(plan, rules.terrain):
-        outside = outside_keep_ins(found, line, lambda z, leg=leg: _always(z, leg, rules))  # type: ignore[misc]
-        keep_in_ids = {o.zone.zone_id for o in found.keep_ins}
-        if keep_in_ids & leaving and not keep_in_ids & left:
-            outside = _after_exit(outside, keep_in_ids, left)
-        if outside.any():
-            k = int(np.argmax(outside))
-            text = f"leg {i} leaves the keep-in boundary"
-            yield Violation(i, "keep_in", text, min(keep_in_ids), line.place(k))
-        met: dict[str, tuple[Zone, NDArray[np.bool_]]] = {}
-        for outline in found.closed_near(line, rules.authorised):
-            if not _ever(outline.zone, leg, rules):
+        for zone_id, (zone, inside) in _forbidden(line, leg, rules, found).items():
+            out = np.flatnonzero(~inside)
+            if zone_id in leaving:
+                inside[: out[0] if len(out) else None] = False
+            if not inside.any():
                 continue
-            inside = outline.inside(line)
-            zone_id = outline.zone.zone_id
-            if zone_id in met:
-                inside = met[zone_id][1] | inside
-            met[zone_id] = outline.zone, inside
-        for zone_id in leaving - left - set(met) - keep_in_ids:
-            left.add(zone_id)
-        for zone_id, (zone, inside) in met.items():
-            if zone_id in leaving and zone_id not in left:
-                inside = _after_exit(inside, {zone_id}, left)
-            if inside.any():
-                k = int(np.argmax(inside))
+            k = int(np.argmax(inside))
+            if zone.role is Role.KEEP_IN:
+                yield Violation(i, "keep_in", f"leg {i} leaves the keep-in boundary {zone_id}", zone_id, line.place(k))
+            else:
                 text = f"leg {i} enters {zone_id} ({zone.name}), closed ({zone.restriction})"
                 yield Violation(i, "zone", text, zone_id, line.place(k))
+        if leaving:
+            end = leg.end
+            here = track(end.position, end.alt_amsl_m, end.position, end.alt_amsl_m, rules.terrain)
+            still = {z for z, (_, inside) in _forbidden(here, leg, rules, found).items() if inside.any()}
+            leaving &= still
 
 
-def _after_exit(inside: NDArray[np.bool_], zone_ids: set[str], left: set[str]) -> NDArray[np.bool_]:
-    """The mask without its first run: the way out of a zone that holds the start. Notes when it has been left."""
-    out = np.flatnonzero(~inside)
-    if not len(out):
-        return np.zeros_like(inside)
-    left |= zone_ids
-    rest = inside.copy()
-    rest[: out[0]] = False
-    return rest
+def _forbidden(line: Track, leg: Leg, rules: Rules, found: Outlines) -> dict[str, tuple[Zone, NDArray[np.bool_]]]:
+    """Per zone, the pieces of the line inside of it while it is closed; for the keep-ins, those outside of all."""
+    met: dict[str, tuple[Zone, NDArray[np.bool_]]] = {}
+    for outline in found.closed_near(line, rules.authorised):
+        zone = outline.zone
+        if _ever(zone, leg, rules):
+            inside = outline.inside(line)
+            met[zone.zone_id] = zone, inside | met[zone.zone_id][1] if zone.zone_id in met else inside
+    outside = outside_keep_ins(found, line, lambda z: _always(z, leg, rules))
+    if outside.any():
+        met |= {o.zone.zone_id: (o.zone, outside.copy()) for o in found.keep_ins}
+    return met
 
 
 def _ever(zone: Zone, leg: Leg, rules: Rules) -> bool:
@@ -278,18 +273,20 @@ def _alternates(plan: Plan, rules: Rules, found: Outlines) -> Iterator[Violation
             if site.site_id not in closed:
                 closed[site.site_id] = _closed_over(plan, site, rules, found)
             if closed[site.site_id] is not None:
-                text = f"alternate {site.site_id} of leg {i} is inside {closed[site.site_id]}"
+                text = f"alternate {site.site_id} of leg {i} is closed by {closed[site.site_id]}"
                 yield Violation(i, "alternate_closed", text, closed[site.site_id], site.position)
 
 
 def _closed_over(plan: Plan, site: Site, rules: Rules, found: Outlines) -> str | None:
-    """The closed zone that a descent over the site would meet at any time of the plan; None if there is none."""
+    """The closed zone, or the keep-in, that forbids a descent over the site at any time of the plan; None if none."""
     low, high = site.elevation_amsl_m, site.elevation_amsl_m + plan.cruise_agl_m
     line = track(site.position, low, site.position, high, rules.terrain)
     whole = Leg(plan.legs[0].start, plan.legs[-1].end, 0.0, 0.0, ())
     for outline in found.closed_near(line, rules.authorised):
         if _ever(outline.zone, whole, rules) and outline.inside(line).any():
             return outline.zone.zone_id
+    if outside_keep_ins(found, line, lambda z: _always(z, whole, rules)).any():
+        return found.keep_ins[0].zone.zone_id
     return None
 
 

@@ -108,9 +108,13 @@ def column_block(scene: Scene, at: LatLon, low_agl_m: float, high_agl_m: float, 
             text = f"{what} is inside {_label(shape.zone)}, closed ({shape.zone.restriction})"
             reasons.append(Reason("inside_zone", text, _fix(shape.zone, scene.view, scene.terrain)))
             ids.append(shape.zone.zone_id)
-    if reasons:
-        return Infeasible(tuple(reasons), tuple(ids))
-    return None
+    if scene.keep_in is not None and not scene.keep_in.covers(here):
+        boundary = ", ".join(scene.keep_in_ids)
+        reasons.append(
+            Reason("outside", f"{what} is outside of the keep-in boundary {boundary}", "extend the boundary")
+        )
+        ids.extend(scene.keep_in_ids)
+    return Infeasible(tuple(reasons), tuple(ids)) if reasons else None
 
 
 def _in_layer(request: RouteRequest, layer: float, frame: LocalFrame) -> Route | Infeasible:

@@ -1,0 +1,58 @@
+"""Energy: the physics that can be said without a wind tunnel."""
+
+from math import hypot
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from missions.energy import STILL, climb_cost, ground_speed_m_s, hover_power_w, leg_energy, slowest_ground_speed_m_s
+from missions.snapshot import Wind
+from tests.routing.valley import COURIER
+
+
+def leg(length=1000.0, payload=0.0, track=0.0, climb=0.0, wind=STILL):
+    return leg_energy(COURIER, payload, length_m=length, track_deg=track, climb_m=climb, wind=wind)
+
+
+def test_an_empty_vehicle_in_still_air_has_its_types_numbers():
+    assert leg().time_s == pytest.approx(50.0)
+    assert leg().energy_wh == pytest.approx(700.0 * 50.0 / 3600.0)
+    assert hover_power_w(COURIER, 0.0) == 900.0
+
+
+def test_power_grows_with_mass_to_the_one_and_a_half():
+    assert leg(payload=3.0).energy_wh / leg().energy_wh == pytest.approx((12.0 / 9.0) ** 1.5)
+
+
+def test_a_climb_lifts_the_weight_through_the_drive_trains_losses():
+    up, down = climb_cost(COURIER, 0.0, 80.0), climb_cost(COURIER, 0.0, -80.0)
+    lift_wh = 9.0 * 9.80665 * 80.0 / 0.6 / 3600.0
+    assert up.energy_wh == pytest.approx(900.0 * (80.0 / 3.0) / 3600.0 + lift_wh)
+    assert down.time_s == pytest.approx(40.0)
+    assert climb_cost(COURIER, 0.0, 0.0).energy_wh == 0.0
+
+
+@given(st.floats(0, 360), st.floats(-11, 11), st.floats(-11, 11))
+def test_the_wind_triangle_closes(track, north, east):
+    from math import cos, radians, sin
+
+    speed = ground_speed_m_s(20.0, track, Wind(north, east))
+    assert speed is not None
+    through_air = (speed * cos(radians(track)) - north, speed * sin(radians(track)) - east)
+    assert hypot(*through_air) == pytest.approx(20.0)
+    assert speed >= slowest_ground_speed_m_s(COURIER, Wind(north, east)) - 1e-9
+
+
+def test_a_wind_as_fast_as_the_vehicle_leaves_no_track_to_hold():
+    assert leg(track=90.0, wind=Wind(20.0, 0.0)) is None
+    assert leg(track=0.0, wind=Wind(-20.0, 0.0)) is None
+    assert slowest_ground_speed_m_s(COURIER, Wind(0.0, 25.0)) is None
+
+
+@given(st.floats(1, 20_000), st.floats(0, 3), st.floats(-100, 100))
+def test_a_leg_never_costs_less_than_its_parts_in_time_or_than_nothing(length, payload, climb):
+    cost = leg(length, payload, 45.0, climb)
+    assert cost.energy_wh >= 0.0
+    assert cost.time_s >= length / 20.0 - 1e-9
+    assert cost.time_s >= climb_cost(COURIER, payload, climb).time_s - 1e-9
