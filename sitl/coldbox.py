@@ -31,7 +31,8 @@ PACK_K_W = 0.05
 PAYLOAD_K_W = 0.25
 PACK_SOLID_KJ_K = 1.0
 """sensible heat of the pack once it is molten"""
-PROBE_S = 20.0
+PROBES_S = (20.0, 35.0)
+"""lag of each probe: both sit among the vials in glycol, as a probe that stands for the product must"""
 NOISE_C = 0.04
 HISTORY = 200
 BUFFER = 20_000
@@ -48,7 +49,7 @@ class BoxHeat:
         """still frozen"""
         if self.latent_kj > 0.0:
             self.pack_c = min(spec.temp_c, spec.pack_temp_c)
-        self.probes_c = [self.payload_c, self.air_c]
+        self.probes_c = [self.payload_c] * len(PROBES_S)
         self._payload_kj_k = spec.capacity_kj_k * (1.0 - AIR_SHARE)
         self._air_kj_k = spec.capacity_kj_k * AIR_SHARE
         self._left_s = 0.0
@@ -62,7 +63,7 @@ class BoxHeat:
 
     def load(self, payload_c: float, pack_left_kj: float) -> None:
         self.payload_c = self.air_c = payload_c
-        self.probes_c = [payload_c, payload_c]
+        self.probes_c = [payload_c] * len(PROBES_S)
         self.latent_kj = pack_left_kj
         self.pack_c = min(payload_c, self.spec.pack_temp_c) if pack_left_kj > 0.0 else payload_c
 
@@ -98,8 +99,8 @@ class BoxHeat:
         self.payload_c += payload_w * kilo / self._payload_kj_k
         self.air_c += (inner_w + leak_w - pack_w - payload_w) * kilo / self._air_kj_k
         self._melt(pack_w * kilo)
-        for n, truth in enumerate((self.payload_c, self.air_c)):
-            self.probes_c[n] += (truth - self.probes_c[n]) * min(1.0, dt / PROBE_S)
+        for n, lag_s in enumerate(PROBES_S):
+            self.probes_c[n] += (self.payload_c - self.probes_c[n]) * min(1.0, dt / lag_s)
 
     def _melt(self, heat_kj: float) -> None:
         """Sensible up to the melting point, latent there, sensible beyond; heat may also flow out and freeze it."""

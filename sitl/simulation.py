@@ -28,6 +28,8 @@ PILOT_STEPS = 4
 GROUND_STEPS = 25
 """steps between two looks at boxes and faults: 2 Hz"""
 WALL_TICK_S = 0.01
+ROUNDING_S = 1e-6
+"""seconds since 1970 are known to 0.24 µs in a float"""
 SLICE_STEPS = 50
 """when behind, other tasks get a turn every so many steps"""
 
@@ -60,7 +62,7 @@ class World:
         self.emit(event | {"at_s": round(self.now_s, 3)})
 
     def behind(self, to_s: float) -> bool:
-        return self.start_s + (self._steps + 1) * STEP_S <= to_s
+        return self.start_s + (self._steps + 1) * STEP_S <= to_s + ROUNDING_S
 
     def advance(self, to_s: float, max_steps: int = 10**9) -> None:
         """Whole steps up to that time."""

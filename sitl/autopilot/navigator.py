@@ -162,6 +162,7 @@ class Navigator:
         """A new mission is stored."""
         self.mission, self.seq, self.finished, self.started = plan, max(0, seq), False, False
         self._jumps = {}
+        self.phase, self.target = Phase.STAY, self.stopping_point()
 
     def set_current(self, seq: int, now_s: float) -> None:
         self.seq, self.finished = seq, False
@@ -244,6 +245,10 @@ class Navigator:
                 return Mode.RETURN
             if not self.on_ground:
                 self._fly(self.target)
+            return None
+        if not self.started:
+            # Stored in flight and not judged yet: stop and wait.
+            self._fly(self.target)
             return None
         item = items[self.seq]
         if self.phase is Phase.CLIMB:
