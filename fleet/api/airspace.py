@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Depends, Request, Response
 from starlette.concurrency import run_in_threadpool
 
-from fleet.api.deps import Ctx, Operator, Reader
+from fleet.api.deps import Ctx, Operator, Reader, known_query
 from fleet.api.docs import problems
 from fleet.api.problems import ProblemError, refuse, unwrap
 from fleet.api.views import AirspaceChange
 from geofences.formats import geojson
 from missions.plan import Reason
 
-router = APIRouter(prefix="/v1/airspace", tags=["airspace"], responses=problems(401, 403))
+router = APIRouter(
+    prefix="/v1/airspace", tags=["airspace"], responses=problems(401, 403), dependencies=[Depends(known_query)]
+)
 _EXAMPLE = {
     "type": "Feature",
     "properties": {

@@ -67,6 +67,16 @@ Requester = Annotated[Principal, Depends(_allow(Right.PLACE, "Use a requester's 
 Operator = Annotated[Principal, Depends(_allow(Right.OPERATE, "Use an operator's token."))]
 
 
+def known_query(request: Request) -> None:
+    """Refuses query parameters that the route does not have: a mistyped filter would otherwise filter nothing."""
+    names = {parameter.alias for parameter in request.scope["route"].dependant.query_params}
+    for name in request.query_params:
+        if name not in names:
+            text = f"There is no query parameter {name!r} here."
+            fix = f"Use {', '.join(sorted(names))}." if names else "Leave it out."
+            raise refuse(422, "Unknown query parameter", "query_unknown", text, fix)
+
+
 def visible_order(ctx: Context, who: Principal, order_id: str) -> OrderView:
     """The order, or 404: also for a requester who asks for another's, so that ids cannot be tried out."""
     view = ctx.service.order(order_id)

@@ -12,6 +12,12 @@ from fleet.api.problems import PROBLEM_JSON, ProblemOut
 
 Responses = dict[int | str, dict[str, Any]]
 _METHODS = ("get", "post", "put", "patch", "delete")
+SSE_SCHEMA = {
+    "type": "object",
+    "description": "one server-sent event; `data` is JSON",
+    "properties": {"id": {"type": "string"}, "event": {"type": "string"}, "data": {"type": "string"}},
+    "required": ["event", "data"],
+}
 _OPEN = ("/healthz", "/readyz")
 
 

@@ -7,13 +7,13 @@ from collections.abc import AsyncIterator
 from typing import Annotated
 from urllib.parse import urlencode
 
-from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from starlette.responses import JSONResponse
 
 from fleet.api import sse
 from fleet.api.auth import Principal
-from fleet.api.deps import Context, Ctx, Operator, OrderReader, Requester, visible_order
-from fleet.api.docs import problems
+from fleet.api.deps import Context, Ctx, Operator, OrderReader, Requester, known_query, visible_order
+from fleet.api.docs import SSE_SCHEMA, problems
 from fleet.api.models import CustodyIn, OrderIn, QuoteIn, ReceiptIn
 from fleet.api.problems import refuse, unwrap
 from fleet.api.views import (
@@ -28,7 +28,7 @@ from fleet.api.views import (
 from fleet.service import OrderView, RecordedEvent
 from missions.orders import OrderState
 
-router = APIRouter(prefix="/v1", tags=["orders"], responses=problems(401, 403))
+router = APIRouter(prefix="/v1", tags=["orders"], responses=problems(401, 403), dependencies=[Depends(known_query)])
 _KEY = re.compile(r'"[\x20-\x21\x23-\x5b\x5d-\x7e]{1,128}"|[\x21\x23-\x2b\x2d-\x3a\x3c-\x7e]{1,128}')
 
 
@@ -184,7 +184,7 @@ async def get_record(ctx: Ctx, who: OrderReader, order_id: str) -> RecordOut:
             "description": "`text/event-stream`: `id` is the event's seq, `event` its kind, `data` an EventOut; ends "
             "when the order is final. With `Accept: application/json` the events so far.",
             "content": {
-                "text/event-stream": {"schema": {"type": "string"}},
+                "text/event-stream": {"schema": SSE_SCHEMA},
                 "application/json": {"schema": {"$ref": "#/components/schemas/RecordOut"}},
             },
         },

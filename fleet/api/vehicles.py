@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Depends, Response
 
 from fleet.api import sse
-from fleet.api.deps import Context, Ctx, Operator, OrderReader, Reader
-from fleet.api.docs import problems
+from fleet.api.deps import Context, Ctx, Operator, OrderReader, Reader, known_query
+from fleet.api.docs import SSE_SCHEMA, problems
 from fleet.api.models import CommandIn
 from fleet.api.problems import refuse, unwrap
 from fleet.api.views import Sites, VehicleOut, Vehicles, rfc3339, site_out, vehicle_out
 
-router = APIRouter(prefix="/v1", responses=problems(401, 403))
+router = APIRouter(prefix="/v1", responses=problems(401, 403), dependencies=[Depends(known_query)])
 
 
 @router.get("/vehicles", response_model=Vehicles, tags=["vehicles"])
@@ -56,7 +56,7 @@ async def list_sites(ctx: Ctx, _who: OrderReader) -> Sites:
         200: {
             "description": "`text/event-stream`: the whole picture once, then changes. `event` is order, vehicle, "
             'airspace, alarm or alive; `data` is `{"at": time, KIND: view}`. Something comes at least every 3 s.',
-            "content": {"text/event-stream": {"schema": {"type": "string"}}},
+            "content": {"text/event-stream": {"schema": SSE_SCHEMA}},
         }
     },
 )

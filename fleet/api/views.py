@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from math import isfinite
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import BaseModel, Field
 
@@ -24,6 +24,9 @@ OptionalTime = Field(
     json_schema_extra={"anyOf": [{"type": "string", "format": "date-time"}, {"type": "null"}]},
     examples=["2026-03-01T09:30:00.000Z"],
 )
+
+Point = Annotated[list[float], Field(min_length=3, max_length=3)]
+"""latitude, longitude, metres AMSL: a list, because tools stumble over JSON Schema's tuples"""
 
 
 def rfc3339(at_s: float) -> str:
@@ -136,7 +139,7 @@ class VehicleOut(BaseModel):
     authority: bool = Field(description="false after a pilot or another station took over")
     faults: list[str] = Field(description="what is wrong now, for the operator")
     decision: str | None
-    route: list[tuple[float, float, float]] = Field(description="present plan: latitude, longitude, metres AMSL")
+    route: list[Point] = Field(description="present plan: latitude, longitude, metres AMSL")
     rtt_s: float | None
     loss_pct: float | None
     firmware: str | None
@@ -169,7 +172,7 @@ def vehicle_out(view: VehicleView) -> VehicleOut:
         authority=view.authority,
         faults=list(view.faults),
         decision=view.decision,
-        route=list(view.route),
+        route=[list(point) for point in view.route],
         rtt_s=_finite(view.rtt_s),
         loss_pct=_finite(view.loss_pct),
         firmware=view.firmware,
@@ -229,7 +232,7 @@ class AlternateOut(BaseModel):
 
 
 class LegOut(BaseModel):
-    to: tuple[float, float, float] = Field(description="latitude, longitude, metres AMSL")
+    to: Point = Field(description="latitude, longitude, metres AMSL")
     eta: str = Time
     length_m: float
     energy_wh: float
@@ -241,7 +244,7 @@ class PlanOut(BaseModel):
 
     plan_id: str
     goal_site: str
-    start: tuple[float, float, float] | None = Field(description="latitude, longitude, metres AMSL")
+    start: Point | None = Field(description="latitude, longitude, metres AMSL")
     legs: list[LegOut]
     length_m: float
     depart: str = Time
@@ -255,7 +258,7 @@ class PlanOut(BaseModel):
 
 
 def plan_out(plan: Plan) -> PlanOut:
-    points = [(w.position.lat_deg, w.position.lon_deg, w.alt_amsl_m) for w in plan.waypoints]
+    points = [[w.position.lat_deg, w.position.lon_deg, w.alt_amsl_m] for w in plan.waypoints]
     legs = [
         LegOut(
             to=point,

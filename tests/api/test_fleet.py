@@ -5,6 +5,7 @@ from math import nan
 import httpx
 import pytest
 
+from fleet.api.views import vehicle_json
 from geofences.formats import geojson
 from tests.support.calls import CLINIC, OPERATOR, VIEWER, codes
 from tests.support.fake_service import ZONES, FakeFleet
@@ -31,6 +32,7 @@ async def test_vehicles_show_what_is_known_and_never_a_number_that_is_none(
     shown = (await api.get("/v1/vehicles/cw-2", headers=VIEWER)).json()
     assert (shown["battery_pct"], shown["ground_speed_m_s"]) == (None, None)
     assert (shown["link"], shown["heard_age_s"]) == ("stale", 12.5)
+    assert vehicle_json(fleet.vehicle_views["cw-2"])["battery_pct"] is None
     listed = (await api.get("/v1/vehicles", headers=VIEWER)).json()["vehicles"]
     assert [v["vehicle_id"] for v in listed] == ["cw-1", "cw-2", "cw-3"]
     missing = await api.get("/v1/vehicles/cw-9", headers=VIEWER)

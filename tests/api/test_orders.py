@@ -152,10 +152,13 @@ async def test_the_list_is_newest_first_filtered_by_state_and_paged_to_its_end(
     while path:
         page = (await api.get(path, headers=CLINIC)).json()
         assert page["total"] == 4
+        assert len(page["orders"]) == 2
         seen += [order["order_id"] for order in page["orders"]]
         path = page["next"]
     assert seen == ["ord-5", "ord-4", "ord-3", "ord-1"]
 
+    typo = await api.get("/v1/orders?stat=lost", headers=CLINIC)
+    assert (typo.status_code, codes(typo)) == (422, ["query_unknown"])
     lost = await api.get("/v1/orders?after=ord-99", headers=CLINIC)
     assert (lost.status_code, codes(lost)) == (422, ["cursor_unknown"])
 
