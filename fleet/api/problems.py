@@ -13,6 +13,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
+from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fleet.service import Refused
@@ -90,7 +91,9 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     async def _http(request: Request, error: HTTPException) -> Response:
         title = HTTPStatus(error.status_code).phrase
-        return problem(error.status_code, title, [_http_reason(request, error)], error.headers)
+        # RFC 9110 asks for every allowed method; the framework names those of the first route it met.
+        headers = {"Allow": ", ".join(_allowed(request))} if error.status_code == 405 else error.headers
+        return problem(error.status_code, title, [_http_reason(request, error)], headers)
 
 
 def _validation_reason(error: Mapping[str, Any]) -> Reason:
@@ -105,12 +108,20 @@ def _validation_reason(error: Mapping[str, Any]) -> Reason:
     return Reason("invalid_request", f"{name}: {error['msg']}", fix)
 
 
+def _allowed(request: Request) -> list[str]:
+    def takes(method: str) -> bool:
+        scope = {**request.scope, "method": method}
+        return any(route.matches(scope)[0] is Match.FULL for route in request.app.routes)
+
+    return [method for method in ("GET", "POST", "PUT", "PATCH", "DELETE") if takes(method)]
+
+
 def _http_reason(request: Request, error: HTTPException) -> Reason:
     path = request.url.path
     if error.status_code == 404:
         return Reason("no_such_path", f"There is nothing at {path}.", "See /openapi.json for what there is.")
     if error.status_code == 405:
-        allowed = (error.headers or {}).get("Allow") or "another method"
+        allowed = ", ".join(_allowed(request)) or "another method"
         return Reason("method_not_allowed", f"{path} does not take {request.method}.", f"Use {allowed}.")
     if error.status_code == 413:
         return Reason("body_too_large", str(error.detail), "Send less in one request.")

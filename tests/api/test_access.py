@@ -86,9 +86,9 @@ async def test_the_token_table_knows_its_tokens_and_refuses_empty_or_doubled_one
 async def test_unknown_paths_and_methods_are_problems_with_a_fix(api: httpx.AsyncClient) -> None:
     missing = await api.get("/v1/nothing", headers=OPERATOR)
     assert (missing.status_code, codes(missing)) == (404, ["no_such_path"])
-    wrong = await api.put("/v1/orders/ord-1", headers=OPERATOR)
-    assert (wrong.status_code, codes(wrong)) == (405, ["method_not_allowed"])
-    assert wrong.headers["allow"] == "GET"
+    for path, allowed in (("/v1/orders/ord-1", "GET"), ("/v1/orders", "GET, POST"), ("/healthz", "GET")):
+        wrong = await api.put(path, headers=OPERATOR)
+        assert (wrong.status_code, codes(wrong), wrong.headers["allow"]) == (405, ["method_not_allowed"], allowed)
 
 
 async def test_a_fault_of_ours_is_a_500_with_an_id_that_the_log_knows_and_no_trace(
