@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from math import sqrt
 
 import numpy as np
-from numpy.typing import NDArray
 
 from missions.boxes import Box
 from missions.coldchain import thermal
@@ -19,6 +18,8 @@ from missions.coldchain.assess import ACTIVATION_K, ZERO_C_K, Assessment, Rules,
 from missions.coldchain.thermal import Array, ThermalEstimate
 from missions.decision.types import Forecast
 
+BRACKETS_S = np.concatenate([[0.0], np.geomspace(5.0, 86_400.0, 31)])
+"""the end of a pack is looked for between these times; after a day it counts as endless"""
 POINTS = 24
 """times at which a path is looked at; between two of them it is an exponential of minutes"""
 KEPT_SHARE = 0.995
@@ -58,14 +59,16 @@ class Outlook:
         *,
         fresh_pack_kj: float | None = None,
     ) -> None:
-        self._box = estimate.box
+        box = estimate.box
+        self._box = box
         self._assessment = start(rules) if assessment is None else assessment
         self._rules = rules
         self._ambient_c = ambient_c
         self._start_s = estimate.at_s
         self._now_s = now_s
-        self._fresh_kj = thermal.FRESH_SHARE * self._box.pack_latent_kj if fresh_pack_kj is None else fresh_pack_kj
+        self._fresh_kj = thermal.FRESH_SHARE * box.pack_latent_kj if fresh_pack_kj is None else fresh_pack_kj
         self._bank = _likeliest(estimate)
+        self._course = _Course(box, self._bank, self._bank.temp_c, self._bank.pack_kj, ambient_c)
 
     def __call__(self, arrive_s: float, swap_at_s: float | None = None) -> tuple[Forecast, float]:
         """Product temperature at `arrive_s`, and the chance that its verdict there is in range or excursion allowed.
@@ -73,31 +76,29 @@ class Outlook:
         `swap_at_s`: when a fresh pack is put in on the way, with the seal as it is; None for no stop.
         """
         times, temps = self._path(max(arrive_s, self._start_s + 1e-3), swap_at_s)
-        bank = self._bank
-        var = bank.var_c2 + MODEL_SD_C**2 + MODEL_SD_C_SQRT_S**2 * (times[-1] - self._start_s)
+        weight = self._bank.weight
+        var = self._bank.var_c2 + MODEL_SD_C**2 + MODEL_SD_C_SQRT_S**2 * (times[-1] - self._start_s)
         end = temps[:, -1]
-        mean = float(bank.weight @ end)
-        sd = sqrt(max(0.0, float(bank.weight @ (end * end + var)) - mean * mean))
-        chance = 0.0
-        if self._assessment.finding is None:
-            spread = np.sqrt(var)[:, None]
-            for node, share in zip(NODES, NODE_WEIGHTS, strict=True):
-                kept = stays_in_rules(self._rules, self._assessment, times, temps + node * spread)
-                chance += share * float(bank.weight @ kept)
-        return Forecast(mean, sd), min(1.0, max(0.0, chance))
+        mean = float(weight @ end)
+        sd = sqrt(max(0.0, float(weight @ (end * end + var)) - mean * mean))
+        if self._assessment.finding is not None:
+            return Forecast(mean, sd), 0.0
+        errors = np.sqrt(var)[None, :, None] * NODES[:, None, None]
+        paths = (temps[None, :, :] + errors).reshape(-1, len(times))
+        kept = stays_in_rules(self._rules, self._assessment, times, paths).reshape(len(NODES), -1)
+        return Forecast(mean, sd), min(1.0, max(0.0, float(NODE_WEIGHTS @ (kept @ weight))))
 
     def _path(self, arrive_s: float, swap_at_s: float | None) -> tuple[Array, Array]:
         """Times and, per hypothesis, temperatures from the last sample to the arrival."""
-        bank = self._bank
         if swap_at_s is None or swap_at_s >= arrive_s:
             times = np.linspace(self._start_s, arrive_s, POINTS)
-            return times, follow(self._box, bank, bank.temp_c, bank.pack_kj, self._ambient_c, times - self._start_s)
+            return times, self._course.temps(times - self._start_s)
         swap_at_s = max(swap_at_s, self._now_s, self._start_s + 1e-3)
         first = np.linspace(self._start_s, swap_at_s, POINTS)
-        before = follow(self._box, bank, bank.temp_c, bank.pack_kj, self._ambient_c, first - self._start_s)
-        fresh = np.full_like(bank.pack_kj, self._fresh_kj)
-        second = np.linspace(swap_at_s, arrive_s, POINTS)
-        after = follow(self._box, bank, before[:, -1], fresh, self._ambient_c, second - swap_at_s)
+        before = self._course.temps(first - self._start_s)
+        fresh = np.full_like(self._bank.pack_kj, self._fresh_kj)
+        second = np.linspace(swap_at_s, max(arrive_s, swap_at_s + 1e-3), POINTS)
+        after = _Course(self._box, self._bank, before[:, -1], fresh, self._ambient_c).temps(second - swap_at_s)
         return np.concatenate([first, second[1:]]), np.concatenate([before, after[:, 1:]], axis=1)
 
 
@@ -131,37 +132,59 @@ def _likeliest(estimate: ThermalEstimate) -> _Bank:
     )
 
 
-def follow(box: Box, bank: _Bank, temp_c: Array, pack_kj: Array, ambient_c: float, t_s: Array) -> Array:
-    """Temperatures (hypothesis, time) at times `t_s` from 0 on, at constant ambient.
+class _Course:
+    """The closed solution of every hypothesis from one moment on, at constant ambient.
 
     While the pack works the temperature tends to a balance between ambient and melting point; from the time at which
     the pack is spent (or frozen through, where it is cold outside) it tends to ambient.
     """
-    c, melt = 1000.0 * box.capacity_kj_k, box.pack_temp_c
-    warming = ambient_c > melt
-    store = 1000.0 * (pack_kj if warming else box.pack_latent_kj - pack_kj)
-    g = 1.0 / bank.r_k_w
-    gp = np.where(store > 0.0, 1.0 / bank.coupling_k_w, 0.0)
-    settle, tau = (g * ambient_c + gp * melt) / (g + gp), c / (g + gp)
-    offset = temp_c - settle
-    decay = np.exp(-t_s[None, :] / tau[:, None])
-    with_pack = settle[:, None] + offset[:, None] * decay
-    taken = gp[:, None] * ((settle - melt)[:, None] * t_s[None, :] + (offset * tau)[:, None] * (1.0 - decay))
-    over = np.greater_equal(taken if warming else -taken, store[:, None])
-    over[:, 0] = store <= 0.0
-    if not over.any():
-        return with_pack
-    spent: NDArray[np.bool_] = np.asarray(over.any(axis=1))
-    last = np.where(spent, np.maximum(np.argmax(over, axis=1), 1), len(t_s) - 1)
-    rows = np.arange(len(last))
-    a, b = np.abs(taken[rows, last - 1]), np.abs(taken[rows, last])
-    share = np.clip((store - a) / np.where(b > a, b - a, 1.0), 0.0, 1.0)
-    t_spent = np.where(store > 0.0, t_s[last - 1] + share * (t_s[last] - t_s[last - 1]), 0.0)
-    at_spent = settle + offset * np.exp(-t_spent / tau)
-    since = np.maximum(t_s[None, :] - t_spent[:, None], 0.0)
-    free = ambient_c + (at_spent - ambient_c)[:, None] * np.exp(-since / (bank.r_k_w * c)[:, None])
-    beyond = spent[:, None] & (t_s[None, :] >= t_spent[:, None])
-    return np.where(beyond, free, with_pack)
+
+    def __init__(self, box: Box, bank: _Bank, temp_c: Array, pack_kj: Array, ambient_c: float) -> None:
+        c, melt = 1000.0 * box.capacity_kj_k, box.pack_temp_c
+        sign = 1.0 if ambient_c > melt else -1.0
+        store = 1000.0 * (pack_kj if sign > 0 else box.pack_latent_kj - pack_kj)
+        g = 1.0 / bank.r_k_w
+        gp = np.where(store > 0.0, 1.0 / bank.coupling_k_w, 0.0)
+        self._ambient_c = ambient_c
+        self._settle, self._tau = (g * ambient_c + gp * melt) / (g + gp), c / (g + gp)
+        self._offset = temp_c - self._settle
+        self._tau_free = bank.r_k_w * c
+        self._spent_s = np.where(store > 0.0, self._when_spent(sign * gp, store, melt), 0.0)
+        self._at_spent = self._settle + self._offset * np.exp(-self._spent_s / self._tau)
+
+    def _when_spent(self, gp: Array, store: Array, melt: float) -> Array:
+        """When the heat that has flowed into the pack (out of it, where it is cold) is all it can take."""
+        steady, bent = self._settle - melt, self._offset * self._tau
+
+        def flowed(t_s: Array) -> Array:
+            return gp * (steady * t_s + bent * (1.0 - np.exp(-t_s / self._tau)))
+
+        # Bracketed on a coarse grid, then by Newton's method: the flow bends within a few time constants.
+        over = (
+            gp[:, None]
+            * (steady[:, None] * BRACKETS_S + bent[:, None] * (1.0 - np.exp(-BRACKETS_S / self._tau[:, None])))
+            >= store[:, None]
+        )
+        last = np.argmax(over, axis=1)
+        never = ~over.any(axis=1)
+        early, late = BRACKETS_S[np.maximum(last - 1, 0)], BRACKETS_S[last]
+        a, b = flowed(early), flowed(late)
+        t = early + np.clip((store - a) / np.where(b > a, b - a, 1.0), 0.0, 1.0) * (late - early)
+        for _ in range(3):
+            slope = gp * (steady + self._offset * np.exp(-t / self._tau))
+            excess = flowed(t) - store
+            t = np.clip(t - excess / np.where(np.abs(slope) > 1e-9, slope, np.inf), early, late)
+        return np.where(never, np.inf, t)
+
+    def temps(self, t_s: Array) -> Array:
+        """Temperatures (hypothesis, time) at times `t_s` from the moment on."""
+        working = self._settle[:, None] + self._offset[:, None] * np.exp(-t_s / self._tau[:, None])
+        since = t_s - self._spent_s[:, None]
+        beyond = since >= 0.0
+        if not beyond.any():
+            return working
+        decay = np.exp(-np.maximum(since, 0.0) / self._tau_free[:, None])
+        return np.where(beyond, self._ambient_c + (self._at_spent - self._ambient_c)[:, None] * decay, working)
 
 
 def stays_in_rules(rules: Rules, a: Assessment, times: Array, temps: Array) -> Array:

@@ -173,9 +173,9 @@ def test_every_hypothesis_follows_the_differential_equation(
     )  # fmt: skip
     outlook = Outlook(certain, None, rules(), AMBIENT_C, 0.0)
     for t in (60, 180, 360):
-        assert outlook(float(t))[0].mean == pytest.approx(truth[t][1], abs=0.06)
+        assert outlook(float(t))[0].mean == pytest.approx(truth[t][1], abs=0.1)
     moved = thermal._drift(certain, 180.0, AMBIENT_C)
-    assert moved.temp_c[row, column] == pytest.approx(truth[180][1], abs=0.15)
+    assert moved.temp_c[row, column] == pytest.approx(truth[180][1], abs=0.1)
     assert moved.pack_kj[row, column] == pytest.approx(truth[180][2], abs=0.6)
 
 
