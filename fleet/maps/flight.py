@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from fleet.maps.png import draw_map, draw_sites, legend, new_figure
-from fleet.maps.scene import base_features, zone_areas
+from fleet.maps.scene import base_features, unlabelled, zone_areas
 from geofences.airspace import Airspace
 from geofences.geodesy import LatLon, local_frame
 from missions.plan import Plan
@@ -65,10 +65,12 @@ def flight_picture(
 
     rows = max(1, len(traces))
     figure = new_figure(13.5, 7.6)
+    figure.subplots_adjust(top=0.965)
     grid = figure.add_gridspec(rows, 2, width_ratios=(1.32, 1.0), wspace=0.09, hspace=0.42)
     axes = figure.add_subplot(grid[:, 0])
     zones = zone_areas(airspace, frame, box)
-    draw_map(axes, box, tuple(base_features(base_geojson, frame)) if base_geojson else (), zones)
+    base = unlabelled(base_features(base_geojson, frame), [s.name for s in places]) if base_geojson else ()
+    draw_map(axes, box, base, zones)
     for flight, colour in zip(flights, _cycle(len(flights)), strict=True):
         for plan in flight.plans:
             planned = frame.to_xy([w.position for w in plan.waypoints])
@@ -81,7 +83,7 @@ def flight_picture(
             x, y = frame.to_xy([at])[0]
             axes.plot(x, y, "o", ms=6, mfc="white", mec=colour, mew=1.8, zorder=8)
             note = {"facecolor": "white", "edgecolor": colour, "boxstyle": "round,pad=0.25", "alpha": 0.92, "lw": 0.8}
-            axes.annotate(text, (x, y), xytext=(9, -13), textcoords="offset points", fontsize=8, bbox=note, zorder=11)
+            axes.annotate(text, (x, y), xytext=(-6, -24), textcoords="offset points", fontsize=8, bbox=note, zorder=11)
     at_sites = frame.to_xy([s.position for s in places])
     draw_sites(axes, [(s.name, s.kind.value, float(x), float(y)) for s, (x, y) in zip(places, at_sites, strict=True)])
     legend(axes, {z.kind for z in zones})
@@ -89,7 +91,7 @@ def flight_picture(
     if lines:
         first = axes.get_legend()
         axes.legend(
-            lines, labels, loc="upper left", fontsize=9, framealpha=0.94, edgecolor="#c9c3b4", title=title or None
+            lines, labels, loc="upper right", fontsize=9, framealpha=0.94, edgecolor="#c9c3b4", title=title or None
         )
         axes.add_artist(first)
     for k, (trace, colour) in enumerate(zip(traces, _cycle(len(traces)), strict=True)):
@@ -128,7 +130,7 @@ def _temperature(axes: Any, trace: TemperatureTrace, colour: str, *, last: bool)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
     box = axes.get_position()
-    axes.set_position([box.x0 + 0.02, box.y0 + 0.03, box.width - 0.06, box.height - 0.02])
+    axes.set_position([box.x0 + 0.02, box.y0 + 0.03, box.width - 0.06, box.height - 0.035])
 
 
 def _cycle(n: int) -> list[str]:

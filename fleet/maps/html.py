@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from html import escape
 from pathlib import Path
 
-from fleet.maps.scene import BASE_COLOURS, COLOURS, LAND, NAMES, ROUTE, Array, Picture, scale_length_m
+from fleet.maps.scene import BASE_COLOURS, COLOURS, LAND, NAMES, ROUTE, Array, Picture, labels, scale_length_m
 
 _SIZE = 820.0
-_PROFILE = (820.0, 190.0)
+_PROFILE = (520.0, 180.0)
 
 _STYLE = """
 :root{color-scheme:light}body{font:14px/1.45 system-ui,sans-serif;margin:0;background:#fff;color:#1c2730}
@@ -17,7 +17,7 @@ main{display:flex;flex-wrap:wrap;gap:24px;padding:20px;align-items:flex-start}
 section.map{flex:1 1 560px;max-width:820px}section.why{flex:1 1 320px;max-width:520px}
 svg{width:100%;height:auto;border:1px solid #c9c3b4;border-radius:6px;display:block;margin-bottom:10px}
 h1{font-size:20px;margin:0}p.sub{margin:2px 0 14px;color:#5b6770}h2{font-size:15px;margin:18px 0 6px}
-table{border-collapse:collapse}td{padding:2px 12px 2px 0;vertical-align:top}td:first-child{color:#5b6770}
+table{border-collapse:collapse}td{padding:2px 12px 2px 0;vertical-align:top}td:first-child{color:#5b6770;white-space:nowrap}
 li{margin-bottom:7px}.fix{color:#5b6770}text{font-family:system-ui,sans-serif}
 .halo{paint-order:stroke;stroke:#fff;stroke-width:3px;stroke-linejoin:round}
 .key span{display:inline-block;margin-right:14px}.key i{display:inline-block;width:14px;height:10px;margin-right:5px}
@@ -78,7 +78,6 @@ def _map_parts(picture: Picture) -> Iterator[str]:
         elif f.name:
             x, y = at(*f.xy[0])
             yield _label(f.name, x, y, "#9b8f7c", 10, anchor="middle")
-    labelled: set[str] = set()
     for zone in picture.zones:
         colour, keep_in = COLOURS[zone.kind], zone.kind == "keep_in"
         fill = "none" if keep_in else colour + ("48" if zone.closed else "12")
@@ -89,9 +88,8 @@ def _map_parts(picture: Picture) -> Iterator[str]:
             f'<path d="{outline}" fill="{fill}" fill-rule="evenodd" stroke="{colour}" stroke-width="1.5"{dash}>'
             f"<title>{tip}</title></path>"
         )
-        if not keep_in and zone.zone_id not in labelled:
-            labelled.add(zone.zone_id)
-            yield _label(zone.zone_id, *at(*zone.label_at), colour, 11, anchor="middle")
+    for zone in labels(picture.zones).values():
+        yield _label(zone.zone_id, *at(*zone.label_at), COLOURS[zone.kind], 11, anchor="middle")
     yield f'<path d="{path(picture.straight)}" stroke="#5b6770" stroke-dasharray="3 5" fill="none"/>'
     for line in picture.alternates:
         yield f'<path d="{path(line)}" stroke="#0b8f6a" stroke-width="1.6" stroke-dasharray="2 4" fill="none"/>'

@@ -19,6 +19,7 @@ from fleet.maps.scene import (
     BaseFeature,
     Picture,
     ZoneArea,
+    labels,
     scale_length_m,
 )
 
@@ -57,7 +58,7 @@ def new_figure(width: float, height: float) -> Any:
 
 
 def draw_map(
-    axes: Any, box: tuple[float, float, float, float], base: Sequence[BaseFeature], zones: Iterable[ZoneArea]
+    axes: Any, box: tuple[float, float, float, float], base: Sequence[BaseFeature], zones: Sequence[ZoneArea]
 ) -> None:
     axes.set_facecolor(LAND)
     axes.set_aspect("equal")
@@ -69,10 +70,10 @@ def draw_map(
         side.set_color("#c9c3b4")
     for feature in base:
         _base(axes, feature)
-    labelled: set[str] = set()
     for zone in zones:
-        _zone(axes, zone, box, label=zone.zone_id not in labelled)
-        labelled.add(zone.zone_id)
+        _zone(axes, zone)
+    for zone in labels(zones).values():
+        _zone_label(axes, zone, box)
     _scale(axes, box)
 
 
@@ -143,7 +144,7 @@ def _base(axes: Any, feature: BaseFeature) -> None:
         )
 
 
-def _zone(axes: Any, zone: ZoneArea, box: tuple[float, float, float, float], *, label: bool) -> None:
+def _zone(axes: Any, zone: ZoneArea) -> None:
     from matplotlib.patches import PathPatch
     from matplotlib.path import Path as Outline
 
@@ -160,15 +161,25 @@ def _zone(axes: Any, zone: ZoneArea, box: tuple[float, float, float, float], *, 
             Outline(vertices, codes), facecolor=fill, edgecolor=colour, lw=1.7 if keep_in else 1.2, ls=dash, zorder=3
         )
     )
+
+
+def _zone_label(axes: Any, zone: ZoneArea, box: tuple[float, float, float, float]) -> None:
     x, y = zone.label_at
-    if label and not keep_in and box[0] < x < box[2] and box[1] < y < box[3]:
-        text = zone.zone_id if zone.closed else f"{zone.zone_id}\n(open to this flight)"
-        if zone.kind == "NO_RESTRICTION":
-            text = zone.zone_id
-        axes.annotate(
-            text, (x, y), fontsize=7.5, color=colour, ha="center", va="center", fontweight="bold", zorder=4,
-            path_effects=_halo(), clip_on=True,
-        )  # fmt: skip
+    if not (box[0] < x < box[2] and box[1] < y < box[3]):
+        return
+    plain = zone.closed or zone.kind == "NO_RESTRICTION"
+    axes.annotate(
+        zone.zone_id if plain else f"{zone.zone_id}\n(open to this flight)",
+        (x, y),
+        fontsize=7.5,
+        color=COLOURS[zone.kind],
+        ha="center",
+        va="center",
+        fontweight="bold",
+        zorder=4,
+        path_effects=_halo(),
+        clip_on=True,
+    )
 
 
 def _scale(axes: Any, box: tuple[float, float, float, float]) -> None:

@@ -152,7 +152,7 @@ def picture_of(
         title=f"{names[0]} → {names[1]}",
         subtitle=_subtitle(outcome),
         zones=_zones(airspace, frame, box, authorised, cruise, ground, times),
-        base=tuple(base_features(base_geojson, frame)) if base_geojson else (),
+        base=unlabelled(base_features(base_geojson, frame), [m[0] for m in marks]) if base_geojson else (),
         route=route,
         straight=ends,
         sites=tuple(marks),
@@ -184,6 +184,21 @@ def base_features(text: str, frame: LocalFrame) -> Iterable[BaseFeature]:
             continue
         xy = frame.to_xy([LatLon(lat, lon) for lon, lat in coordinates])
         yield BaseFeature(properties.get("kind", ""), properties.get("name", ""), kind, xy)
+
+
+def unlabelled(base: Iterable[BaseFeature], names: Iterable[str]) -> tuple[BaseFeature, ...]:
+    """The base without the names of places that a site's own name already tells."""
+    told = tuple(names)
+    return tuple(f for f in base if f.geometry != "Point" or not any(n.startswith(f.name) for n in told))
+
+
+def labels(zones: Iterable[ZoneArea]) -> dict[str, ZoneArea]:
+    """Where each zone is labelled: once, on a part that is closed if there is one."""
+    chosen: dict[str, ZoneArea] = {}
+    for zone in zones:
+        if zone.kind != "keep_in" and (zone.closed or zone.zone_id not in chosen):
+            chosen[zone.zone_id] = zone
+    return chosen
 
 
 def scale_length_m(width_m: float) -> float:

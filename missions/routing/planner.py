@@ -99,22 +99,19 @@ def column_block(scene: Scene, at: LatLon, low_agl_m: float, high_agl_m: float, 
     band = AglBand(low_agl_m, high_agl_m)
     view = scene.view
     here = shapely.Point(scene.frame.to_xy([at])[0])
-    reasons, ids = [], []
+    reasons: dict[str, Reason] = {}
     for i in sorted(scene.index.tree.query(here, predicate="intersects").tolist()):
-        shape = scene.index.shapes[i]
-        if not is_closed(shape.zone, view.authorised) or not applies_within(shape.zone, view.start_s, view.end_s):
+        zone, volume = scene.index.shapes[i].zone, scene.index.shapes[i].volume
+        if not is_closed(zone, view.authorised) or not applies_within(zone, view.start_s, view.end_s):
             continue
-        if outer_band(shape.volume, scene.terrain).overlaps(band):
-            text = f"{what} is inside {_label(shape.zone)}, closed ({shape.zone.restriction})"
-            reasons.append(Reason("inside_zone", text, _fix(shape.zone, scene.view, scene.terrain)))
-            ids.append(shape.zone.zone_id)
+        if outer_band(volume, scene.terrain).overlaps(band):
+            text = f"{what} is inside {_label(zone)}, closed ({zone.restriction})"
+            reasons[zone.zone_id] = Reason("inside_zone", text, _fix(zone, view, scene.terrain))
     if scene.keep_in is not None and not scene.keep_in.covers(here):
-        boundary = ", ".join(scene.keep_in_ids)
-        reasons.append(
-            Reason("outside", f"{what} is outside of the keep-in boundary {boundary}", "extend the boundary")
-        )
-        ids.extend(scene.keep_in_ids)
-    return Infeasible(tuple(reasons), tuple(ids)) if reasons else None
+        for zone_id in scene.keep_in_ids:
+            text = f"{what} is outside of the keep-in boundary {zone_id}"
+            reasons[zone_id] = Reason("outside", text, "extend the boundary")
+    return Infeasible(tuple(reasons.values()), tuple(reasons)) if reasons else None
 
 
 def _in_layer(request: RouteRequest, layer: float, frame: LocalFrame) -> Route | Infeasible:
