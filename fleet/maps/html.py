@@ -17,7 +17,8 @@ main{display:flex;flex-wrap:wrap;gap:24px;padding:20px;align-items:flex-start}
 section.map{flex:1 1 560px;max-width:820px}section.why{flex:1 1 320px;max-width:520px}
 svg{width:100%;height:auto;border:1px solid #c9c3b4;border-radius:6px;display:block;margin-bottom:10px}
 h1{font-size:20px;margin:0}p.sub{margin:2px 0 14px;color:#5b6770}h2{font-size:15px;margin:18px 0 6px}
-table{border-collapse:collapse}td{padding:2px 12px 2px 0;vertical-align:top}td:first-child{color:#5b6770;white-space:nowrap}
+table{border-collapse:collapse}td{padding:2px 12px 2px 0;vertical-align:top}
+td:first-child{color:#5b6770;white-space:nowrap}
 li{margin-bottom:7px}.fix{color:#5b6770}text{font-family:system-ui,sans-serif}
 .halo{paint-order:stroke;stroke:#fff;stroke-width:3px;stroke-linejoin:round}
 .key span{display:inline-block;margin-right:14px}.key i{display:inline-block;width:14px;height:10px;margin-right:5px}
