@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib
 import secrets
 from collections.abc import AsyncIterator, Coroutine
 from dataclasses import dataclass
@@ -63,6 +64,8 @@ async def running(config: FleetConfig, clock: Clock) -> AsyncIterator[Running]:
     """The whole controller, alive inside the `async with`. Raises ConfigError, LinkError, StoreOpenError
     or ListenError."""
     airspace = load_airspace(config)
+    # The solver takes a second to import: better now than in the middle of the first dispatch.
+    await asyncio.to_thread(importlib.import_module, "ortools.sat.python.cp_model")
     async with contextlib.AsyncExitStack() as stack:
         store = await stack.enter_async_context(Store.open(config.store_path))
         ledger = Ledger(store, clock, airspace)

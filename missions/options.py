@@ -146,16 +146,14 @@ def time_left_s(plan: Plan, here: Position) -> float:
     return plan.arrive_s - (start_s + min(1.0, max(0.0, share)) * (end_s - start_s))
 
 
-def candidates(s: Situation) -> tuple[Candidate, ...]:
-    """All feasible candidates, the present plan first. Routes that cannot be are left out: there is nothing to fly."""
-    state = s.state
-    if s.flight.plan is None or state.position is None or state.battery is None:
-        return ()
-    return tuple(_all(s, s.flight.plan))
+def candidates(s: Situation) -> Iterator[Candidate]:
+    """All feasible candidates, the present plan first. Routes that cannot be are left out: there is nothing to fly.
 
-
-def _all(s: Situation, plan: Plan) -> Iterator[Candidate]:
-    flight, sites = s.flight, s.world.sites
+    Each takes a few milliseconds of planning, so that a caller on an event loop can let others in between two.
+    """
+    flight, sites, plan = s.flight, s.world.sites, s.flight.plan
+    if plan is None or s.state.position is None or s.state.battery is None:
+        return
     yield _continue(s, plan)
     if s.reroute and (again := _reroute(s, plan)) is not None:
         yield again

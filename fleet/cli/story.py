@@ -140,10 +140,10 @@ def _line(kind: str, data: dict[str, Any]) -> str:
             return f"          an authority closes the air: {data['name']}"
         case "refused", _:
             return f"          refused: {data['why']}"
-        case "world", "fault":
+        case "world", "fault" if data.get("state") == "begun":
             return f"          fault: {data.get('kind')} on {data.get('on')}"
         case "world", "reiced":
-            return f"          the staff at {data.get('site_id')} have swapped the pack of {data.get('box')}"
+            return f"          the staff at {data.get('site')} have swapped the pack of {data.get('box')}"
         case "world", "released":
             return f"          {data.get('box')} is on the ground"
     return ""

@@ -7,7 +7,7 @@ before a command leaves. After a restart the same loop runs on the stored flight
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -62,8 +62,6 @@ log = structlog.get_logger()
 PX4_BY_ITSELF = frozenset({Mode.HOLD, Mode.RETURN, Mode.LAND})
 """modes that PX4's failsafes choose while nothing can be commanded: no sign of somebody else"""
 
-Offload = Callable[..., Awaitable[Any]]
-
 TICK_S = 0.5
 """how often a session looks when nothing wakes it"""
 PACE_S = 0.2
@@ -94,8 +92,6 @@ class Surroundings:
     """True, once, when launch spacing at the flight's site and the pad at its goal allow it to go"""
     notify: Callable[[str], None]
     """tells the live stream that this vehicle's view has changed"""
-    offload: Offload
-    """runs planning beside the loop"""
     auto_reice: bool
     """the pack swap is taken as done after the station's time for it: nobody confirms it"""
 
@@ -300,8 +296,8 @@ class Session:
                 flight = replace(flight, launched_s=now_s, was_airborne=True)
                 await self._set(flight, note, order_event=OrderEvent.DEPART if first else None)
             case FlightEvent.REACHED_DROP:
-                # The mission is complete and PX4 holds by itself: from here on HOLD is what is expected.
-                holding = replace(flight, expected=frozenset({Mode.HOLD}), expected_since_s=now_s)
+                # The mission is complete: PX4 holds here, in mission mode or in HOLD.
+                holding = replace(flight, expected=frozenset({Mode.HOLD, Mode.MISSION}), expected_since_s=now_s)
                 await self._set(holding, note, order_event=OrderEvent.ARRIVE)
             case FlightEvent.AT_STATION:
                 await self._set(replace(flight, intent=Intent.WAIT, expected=frozenset()), note)
@@ -468,10 +464,14 @@ class Session:
             )
 
     async def _refresh(self, situation: Situation) -> None:
+        # Not in a thread: PROJ's objects must stay in the one that made them, and a route takes milliseconds.
         try:
-            found = await self._around.offload(candidates, situation)
+            found = []
+            for candidate in candidates(situation):
+                found.append(candidate)
+                await asyncio.sleep(0)
             if situation.flight.plan is self.flight.plan:
-                self._watch.candidates = found
+                self._watch.candidates = tuple(found)
                 self._watch.candidates_at_s = situation.now_s
         except Exception:
             log.exception("candidates failed", vehicle=self.vehicle.vehicle_id)
@@ -766,6 +766,7 @@ class Session:
         made = self._plan_from_here(state, self._site(flight.goal_site), plan.ending, f"{plan.plan_id}b", now_s)
         if isinstance(made, Plan):
             self.flight = replace(flight, plan=made)
+            self._watch.step_plan_id = made.plan_id
 
     async def _command(self, step: Step) -> None:
         if step is Step.UPLOAD and in_air(self._port.state()):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import structlog
 
@@ -14,7 +15,7 @@ from fleet.mavlink.port import VehiclePort
 from fleet.records.codec import to_json
 from fleet.runtime.boxdesk import BoxDesk
 from fleet.runtime.ledger import Ledger, Note, OrderEntry, order_stream
-from fleet.runtime.session import Offload, Session, Surroundings
+from fleet.runtime.session import Session, Surroundings
 from fleet.store import StoreUnavailableError
 from geofences.geodesy import distance_m
 from missions.boxes import Box
@@ -30,6 +31,8 @@ from missions.snapshot import VehicleState, Wind
 from missions.vehicles import Vehicle
 
 log = structlog.get_logger()
+
+Offload = Callable[..., Awaitable[Any]]
 
 DISPATCH_EVERY_S = 2.0
 BEAT_EVERY_S = 0.5
@@ -63,7 +66,7 @@ class Supervisor:
         notify: Callable[[str], None],
         offload: Offload = asyncio.to_thread,
     ) -> None:
-        """`offload` runs planning beside the loop; on virtual time it must run in place."""
+        """`offload` runs the solver beside the loop; on virtual time it must run in place."""
         self._offload = offload
         self.fleet = fleet
         self.ports = ports
@@ -87,7 +90,6 @@ class Supervisor:
             take_launch_slot=self._take_launch_slot,
             notify=notify,
             auto_reice=fleet.handling.auto_reice,
-            offload=offload,
         )
 
     async def run(self) -> None:
@@ -181,7 +183,7 @@ class Supervisor:
         free = self._free_vehicles(now_s)
         boxes = self._free_boxes()
         others = [f.plan for f in self._ledger.flights.values() if f.plan is not None]
-        costs, blocked = await self._offload(self._costs, waiting, free, others, now_s)
+        costs, blocked = await self._costs(waiting, free, others, now_s)
         orders, vehicles = [e.order for e in waiting], [v for v, _ in free]
         result = await self._offload(dispatch, orders, vehicles, boxes, costs, self.fleet.products, now_s)
         for pair in result.pairs:
@@ -309,7 +311,7 @@ class Supervisor:
         away = self._boxes.away()
         return [b for b in self.fleet.boxes.values() if b.box_id not in busy and b.box_id not in away]
 
-    def _costs(
+    async def _costs(
         self,
         waiting: Sequence[OrderEntry],
         free: Sequence[tuple[Vehicle, VehicleState]],
@@ -326,6 +328,7 @@ class Supervisor:
                 if vehicle.home_site != entry.order.origin_site:
                     continue
                 battery = state.battery.value.remaining_pct if state.battery is not None else 0.0
+                await asyncio.sleep(0)  # a plan takes milliseconds, and there may be many
                 made = self._plan_for(entry.order, vehicle, numbers.layers_agl_m[0], battery, now_s)
                 if isinstance(made, Infeasible):
                     reasons = made.reasons
