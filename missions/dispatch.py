@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from missions.boxes import Box
 from missions.coldchain.product import Product
@@ -141,28 +142,45 @@ def _solve(
     costs: Mapping[tuple[str, str], Cost],
     now_s: float,
 ) -> dict[str, tuple[str, str]]:
-    """order id → (vehicle id, box id) of the best assignment."""
+    """order id → (vehicle id, box id) of the best assignment.
+
+    Vehicle and box are chosen by variables of their own, tied together per order: a variable for each triple would be
+    thousands where hundreds do.
+    """
     if not orders:
         return {}
-    # Here because importing the solver takes most of a second, which `fleet --help` need not wait for.
+    # Here because importing the solver takes a second or two, which `fleet --help` need not wait for.
     from ortools.sat.python import cp_model
 
     model = cp_model.CpModel()
-    taken: dict[str, list[object]] = {}
-    of_order: dict[str, list[object]] = {}
-    variables: list[tuple[str, str, str, object]] = []
+    flies: dict[tuple[str, str], Any] = {}
+    rides: dict[tuple[str, str], Any] = {}
     terms = []
     for order in orders:
+        pairs = set()
+        vehicles: dict[str, Vehicle] = {}
+        boxes: dict[str, Box] = {}
         for vehicle, box in options[order.order_id]:
-            x = model.new_bool_var(f"{order.order_id}/{vehicle.vehicle_id}/{box.box_id}")
-            variables.append((order.order_id, vehicle.vehicle_id, box.box_id, x))
-            of_order.setdefault(order.order_id, []).append(x)
-            taken.setdefault(f"vehicle/{vehicle.vehicle_id}", []).append(x)
-            taken.setdefault(f"box/{box.box_id}", []).append(x)
-            terms.append(_worth(order, costs[order.order_id, vehicle.vehicle_id], box, now_s) * x)
-    for group in (*of_order.values(), *taken.values()):
-        if len(group) > 1:
-            model.add_at_most_one(group)
+            pairs.add((vehicle.vehicle_id, box.box_id))
+            vehicles[vehicle.vehicle_id], boxes[box.box_id] = vehicle, box
+        for v in vehicles:
+            flies[order.order_id, v] = x = model.new_bool_var(f"{order.order_id}/{v}")
+            terms.append(_worth(order, costs[order.order_id, v], now_s) * x)
+        for b, box in boxes.items():
+            rides[order.order_id, b] = x = model.new_bool_var(f"{order.order_id}/{b}")
+            terms.append(-round(10.0 * (box.volume_l - order.volume_l)) * x)
+        served = model.new_bool_var(order.order_id)
+        model.add_exactly_one([*(flies[order.order_id, v] for v in vehicles), ~served])
+        model.add_exactly_one([*(rides[order.order_id, b] for b in boxes), ~served])
+        for v in vehicles:
+            for b in boxes:
+                if (v, b) not in pairs:
+                    model.add_at_most_one([flies[order.order_id, v], rides[order.order_id, b]])
+    for table in (flies, rides):
+        for taken in {thing: None for _, thing in table}:
+            model.add_at_most_one([x for (_, thing), x in table.items() if thing == taken])
+    for x in (*flies.values(), *rides.values()):
+        model.add_hint(x, 0)  # nobody flies: always allowed, so that there is an answer within any limit
     model.maximize(sum(terms))
     solver = cp_model.CpSolver()
     solver.parameters.num_workers = 1
@@ -171,12 +189,13 @@ def _solve(
     status = solver.solve(model)
     if status not in (cp_model.OPTIMAL, cp_model.FEASIBLE):
         raise RuntimeError(f"an assignment always exists, yet the solver says {solver.status_name(status)}")
-    return {o: (v, b) for o, v, b, x in variables if solver.value(x)}
+    by_order = {o: v for (o, v), x in flies.items() if solver.value(x)}
+    return {o: (by_order[o], b) for (o, b), x in rides.items() if solver.value(x)}
 
 
-def _worth(order: Order, cost: Cost, box: Box, now_s: float) -> int:
-    """Integer worth of one pair: serving by priority and nearness of the deadline, less what it takes."""
+def _worth(order: Order, cost: Cost, now_s: float) -> int:
+    """Integer worth of serving an order with a vehicle: priority and nearness of the deadline, less what it takes."""
     slack_s = order.deadline_s - cost.arrive_s
     urgency = 1.0 + max(0.0, 1.0 - slack_s / SOON_S)
-    spent = (cost.arrive_s - now_s) + cost.energy_wh + 10.0 * (box.volume_l - order.volume_l)
+    spent = (cost.arrive_s - now_s) + cost.energy_wh
     return round(SERVE[order.priority] * urgency * SERVE_SCALE - min(max(0.0, spent), 0.4 * SERVE_SCALE))
