@@ -3,7 +3,6 @@
 import { $, h, refill } from "./dom.js";
 import { clock, number, words } from "./format.js";
 import { faultLines, linkChip, verdictChip } from "./panels.js";
-import { tint } from "./map.js";
 import { state } from "./state.js";
 
 export const COMMANDS = {
@@ -63,13 +62,14 @@ export class Detail {
           h("button", { class: `command ${command}`, "data-command": command, onclick: () => this.onCommand(v.vehicle_id, command) }, name))
       : [h("span", { class: "muted small" }, "Commands need an operator's token.")]));
     this.plots.replaceChildren();
-    this.temperature = this.#plot("Box temperature", "°C", "#4cc9d8", tint(entry));
-    this.battery = this.#plot("Battery", "%", "#b7e36a", tint(entry), [0, 100]);
+    this.temperature = this.#plot("Box temperature", "°C", "#4cc9d8");
+    this.battery = this.#plot("Battery", "%", "#b7e36a", [0, 100]);
     this.#size();
   }
 
-  #plot(title, unit, stroke, _tint, range = null) {
-    const holder = h("figure", { class: "plot", "data-plot": title }, h("figcaption", {}, title, " ", h("b")));
+  #plot(title, unit, stroke, range = null) {
+    const holder = h("figure", { class: "plot", "data-plot": title }, h("figcaption", {}, title, " ", h("b")),
+      h("span", { class: "empty" }, "no readings since this page was opened"));
     this.plots.append(holder);
     const plot = new uPlot({
       width: 320, height: 150, legend: { show: false }, cursor: { drag: { x: false, y: false } },
@@ -82,9 +82,10 @@ export class Detail {
   }
 
   #data(entry) {
-    for (const [{ plot, now, unit }, values, digits] of [[this.temperature, entry.temps, 1], [this.battery, entry.batteries, 0]]) {
+    for (const [{ plot, holder, now, unit }, values, digits] of [[this.temperature, entry.temps, 1], [this.battery, entry.batteries, 0]]) {
       plot.setData([entry.times, values]);
       now.textContent = number(values.at(-1) ?? null, digits, unit);
+      holder.querySelector(".empty").hidden = values.some((value) => value !== null);
     }
   }
 

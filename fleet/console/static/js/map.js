@@ -92,7 +92,8 @@ export class FleetMap {
     if (!points.length) return;
     this.fitting = true;
     // Room for the names at the right and for the legend at the bottom.
-    this.map.fitBounds(points, { animate: false, paddingTopLeft: [40, 36], paddingBottomRight: [100, 76] });
+    const bottom = this.legend.offsetHeight + 24;
+    this.map.fitBounds(points, { animate: false, paddingTopLeft: [40, 30], paddingBottomRight: [100, bottom] });
     this.fitting = false;
     this.fitted = state.sites.length > 0;
     this.moved = false;
@@ -188,7 +189,7 @@ export class FleetMap {
 
   #fillLegend() {
     const rows = Object.entries(ZONE_KINDS).filter(([kind]) => this.#kinds.has(kind)).map(([, { color, dash, label }]) =>
-      h("li", {}, svg("svg", { viewBox: "0 0 34 10", width: 34, height: 10, "aria-hidden": "true" },
+      h("li", {}, svg("svg", { viewBox: "0 0 34 10", width: 28, height: 10, "aria-hidden": "true" },
         svg("line", { x1: 1, y1: 5, x2: 33, y2: 5, stroke: color, "stroke-width": 2.6, "stroke-dasharray": dash ?? "none" })),
       label));
     this.legend.querySelector("ul").replaceChildren(...rows);

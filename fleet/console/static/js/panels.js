@@ -79,9 +79,10 @@ export function orders(onSelect) {
       refill(card, [o.state, o.phase, eta, o.verdict, o.vehicle_id, o.decision, o.reasons], () => [
         h("span", { class: "row" },
           h("b", { class: "name" }, o.order_id),
-          h("span", { class: "grow" }, `${o.product_id} → ${o.destination_site}`),
+          h("span", { class: "grow" }),
           o.priority === "routine" ? null : h("span", { class: "chip warn" }, `▲ ${o.priority}`),
           h("span", { class: `chip ${stateTone(o.state)}` }, words(o.state))),
+        h("span", {}, `${o.product_id} → ${o.destination_site}`),
         h("span", { class: "facts" },
           fact("ETA", eta), fact("Due", clock(o.deadline)),
           fact("Vehicle", o.vehicle_id ? `${o.vehicle_id}${o.phase ? `, ${words(o.phase)}` : ""}` : "–"),
