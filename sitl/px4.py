@@ -14,7 +14,7 @@ import shutil
 import signal
 import socket
 import tempfile
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +28,7 @@ MODELS = ("sihsim_quadx", "sihsim_standard_vtol", "sihsim_airplane")
 READY_S = 60.0
 """wall clock; a single instance takes 5 to 8 s, four on two cores longer"""
 STOP_S = 3.0
+POLL_S = 0.05
 _WRAPPED = re.compile(rb"(/[^\s\"']+/bin/px4)\b")
 
 
@@ -64,7 +65,12 @@ class Px4Instance:
 
     @property
     def onboard_port(self) -> int:
-        return ONBOARD_PORT + self.index
+        return _onboard_port(self.index)
+
+
+def _onboard_port(index: int) -> int:
+    """PX4's px4-rc.mavlink: instances from 9 on share 14549."""
+    return ONBOARD_PORT + min(index, 9)
 
 
 def find_px4() -> Px4Binary | None:
@@ -131,19 +137,15 @@ async def start_px4(
     async with contextlib.AsyncExitStack() as stack:
         if folder is None:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="px4-", ignore_cleanup_errors=True)))
-        instances: list[Px4Instance] = []
-        waits = []
+        ports = sorted({_onboard_port(first_index + n) for n in range(len(homes))})
+        listeners = [stack.enter_context(_listen(port)) for port in ports]
+        processes: dict[Px4Instance, asyncio.subprocess.Process] = {}
         for offset, home in enumerate(homes):
-            index = first_index + offset
-            listener = stack.enter_context(_listen(ONBOARD_PORT + index))
-            instance, process = await _start(binary, index, home, speed, model, folder)
+            instance, process = await _start(binary, first_index + offset, home, speed, model, folder)
             stack.push_async_callback(_end, process)
-            instances.append(instance)
-            waits.append(_until_ready(instance, process, listener))
-        # One after the other would do: they boot side by side, and each keeps saying that it is ready.
-        for wait in waits:
-            await wait
-        yield instances
+            processes[instance] = process
+        await _until_ready(processes, listeners)
+        yield list(processes)
 
 
 async def _start(
@@ -188,30 +190,35 @@ def _listen(port: int) -> Iterator[socket.socket]:
         yield udp
 
 
-async def _until_ready(instance: Px4Instance, process: asyncio.subprocess.Process, udp: socket.socket) -> None:
-    """Waits for the prearm check on the onboard link, and only listens: PX4 keeps the first who speaks as its peer."""
-    loop = asyncio.get_running_loop()
+async def _until_ready(
+    processes: Mapping[Px4Instance, asyncio.subprocess.Process], listeners: Sequence[socket.socket]
+) -> None:
+    """Waits for each one's prearm check on the onboard links, and only listens: who speaks first is kept as peer."""
+    waiting = dict(processes)
     try:
         async with asyncio.timeout(READY_S):
-            while True:
-                data = await _receive(loop, udp)
-                if process.returncode is not None:
-                    raise Px4Error(f"PX4 {instance.index} ended by itself: {_last_words(instance.log)}")
-                for message in frames(data):
-                    if message.name == "SYS_STATUS" and message["onboard_control_sensors_health"] & PREARM_OK:
-                        return
+            while waiting:
+                for instance, process in waiting.items():
+                    if process.returncode is not None:
+                        raise Px4Error(f"PX4 {instance.index} ended by itself: {_last_words(instance.log)}")
+                ready = {system for udp in listeners for system in _ready_systems(udp)}
+                waiting = {i: process for i, process in waiting.items() if i.system_id not in ready}
+                await asyncio.sleep(POLL_S)
     except TimeoutError as error:
-        words = _last_words(instance.log)
-        raise Px4Error(f"PX4 {instance.index} was not ready within {READY_S:.0f} s: {words}") from error
+        slow = next(iter(waiting))
+        words = _last_words(slow.log)
+        raise Px4Error(f"PX4 {slow.index} was not ready within {READY_S:.0f} s: {words}") from error
 
 
-async def _receive(loop: asyncio.AbstractEventLoop, udp: socket.socket) -> bytes:
-    """One datagram, or nothing after a second: then the process deserves a look."""
-    try:
-        async with asyncio.timeout(1.0):
-            return await loop.sock_recv(udp, 65536)
-    except TimeoutError:
-        return b""
+def _ready_systems(udp: socket.socket) -> set[int]:
+    """The system ids that say so in what has arrived."""
+    ready: set[int] = set()
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            for message in frames(udp.recv(65536)):
+                if message.name == "SYS_STATUS" and message["onboard_control_sensors_health"] & PREARM_OK:
+                    ready.add(message.system)
+    return ready
 
 
 def _last_words(log: Path) -> str:

@@ -238,19 +238,23 @@ class Navigator:
         self.begin_item(now_s)
 
     def _tick_mission(self, now_s: float) -> Mode | None:
-        items = self.mission.items
-        if self.finished:
-            if items and items[-1].command == plans.RETURN:
-                self.out.reached(self.seq)
-                return Mode.RETURN
-            if not self.on_ground:
-                self._fly(self.target)
-            return None
-        if not self.started:
+        if not self.started and not self.finished:
             # Stored in flight and not judged yet: stop and wait.
             self._fly(self.target)
+        elif not self.finished:
+            self._tick_item(now_s)
+        if not self.finished:
             return None
-        item = items[self.seq]
+        items = self.mission.items
+        if items and items[-1].command == plans.RETURN:
+            self.out.reached(self.seq)
+            return Mode.RETURN
+        if not self.on_ground:
+            self._fly(self.target)
+        return None
+
+    def _tick_item(self, now_s: float) -> None:
+        item = self.mission.items[self.seq]
         if self.phase is Phase.CLIMB:
             self._fly(self.target, up=self.params["MPC_TKO_SPEED"])
             if self._high_enough():
@@ -277,7 +281,6 @@ class Navigator:
             self._fly(self.target, landing=True)
             if self.on_ground:
                 self._advance(now_s)
-        return None
 
     def _arrive(self, item: Item, now_s: float) -> None:
         if item.command == plans.LAND:
