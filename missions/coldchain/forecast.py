@@ -43,7 +43,8 @@ class _Bank:
     var_c2: Array
     pack_kj: Array
     r_k_w: Array
-    coupling_k_w: Array
+    pack_k_w: Array
+    inner_k_w: Array
 
 
 class Outlook:
@@ -128,7 +129,8 @@ def _likeliest(estimate: ThermalEstimate) -> _Bank:
         var_c2=estimate.var_c2.ravel()[order],
         pack_kj=estimate.pack_kj.ravel()[order],
         r_k_w=thermal.MULTIPLIERS[rows] * estimate.box.resistance_k_w,
-        coupling_k_w=estimate.coupling_k_w[columns],
+        pack_k_w=estimate.pack_k_w[columns],
+        inner_k_w=estimate.inner_k_w[columns],
     )
 
 
@@ -140,40 +142,34 @@ class _Course:
     """
 
     def __init__(self, box: Box, bank: _Bank, temp_c: Array, pack_kj: Array, ambient_c: float) -> None:
-        c, melt = 1000.0 * box.capacity_kj_k, box.pack_temp_c
-        sign = 1.0 if ambient_c > melt else -1.0
+        sign = 1.0 if ambient_c > box.pack_temp_c else -1.0
         store = 1000.0 * (pack_kj if sign > 0 else box.pack_latent_kj - pack_kj)
-        g = 1.0 / bank.r_k_w
-        gp = np.where(store > 0.0, 1.0 / bank.coupling_k_w, 0.0)
+        flow = thermal.balance(box, bank.r_k_w, bank.pack_k_w, bank.inner_k_w, ambient_c)
         self._ambient_c = ambient_c
-        self._settle, self._tau = (g * ambient_c + gp * melt) / (g + gp), c / (g + gp)
-        self._offset = temp_c - self._settle
-        self._tau_free = bank.r_k_w * c
-        self._spent_s = np.where(store > 0.0, self._when_spent(sign * gp, store, melt), 0.0)
+        self._settle, self._tau, self._tau_free = flow.settle_c, flow.tau_s, flow.tau_free_s
+        self._offset = temp_c - flow.settle_c
+        steady, bent = sign * flow.steady_w, sign * flow.bend_w_k * self._offset
+        self._spent_s = np.where(store > 0.0, self._when_spent(steady, bent, store), 0.0)
         self._at_spent = self._settle + self._offset * np.exp(-self._spent_s / self._tau)
 
-    def _when_spent(self, gp: Array, store: Array, melt: float) -> Array:
+    def _when_spent(self, steady_w: Array, bent_w: Array, store: Array) -> Array:
         """When the heat that has flowed into the pack (out of it, where it is cold) is all it can take."""
-        steady, bent = self._settle - melt, self._offset * self._tau
+        tau = self._tau
 
         def flowed(t_s: Array) -> Array:
-            return gp * (steady * t_s + bent * (1.0 - np.exp(-t_s / self._tau)))
+            return steady_w * t_s + bent_w * tau * (1.0 - np.exp(-t_s / tau))
 
         # Bracketed on a coarse grid, then by Newton's method: the flow bends within a few time constants.
-        over = (
-            gp[:, None]
-            * (steady[:, None] * BRACKETS_S + bent[:, None] * (1.0 - np.exp(-BRACKETS_S / self._tau[:, None])))
-            >= store[:, None]
-        )
+        curve = (bent_w * tau)[:, None] * (1.0 - np.exp(-BRACKETS_S / tau[:, None]))
+        over = steady_w[:, None] * BRACKETS_S + curve >= store[:, None]
         last = np.argmax(over, axis=1)
         never = ~over.any(axis=1)
         early, late = BRACKETS_S[np.maximum(last - 1, 0)], BRACKETS_S[last]
         a, b = flowed(early), flowed(late)
         t = early + np.clip((store - a) / np.where(b > a, b - a, 1.0), 0.0, 1.0) * (late - early)
         for _ in range(3):
-            slope = gp * (steady + self._offset * np.exp(-t / self._tau))
-            excess = flowed(t) - store
-            t = np.clip(t - excess / np.where(np.abs(slope) > 1e-9, slope, np.inf), early, late)
+            slope = steady_w + bent_w * np.exp(-t / tau)
+            t = np.clip(t - (flowed(t) - store) / np.where(np.abs(slope) > 1e-9, slope, np.inf), early, late)
         return np.where(never, np.inf, t)
 
     def temps(self, t_s: Array) -> Array:

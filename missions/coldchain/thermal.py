@@ -1,11 +1,12 @@
 """A lumped thermal model of box, payload and pack, with what is not known about them carried as a distribution.
 
-C·dT/dt = (T_amb − T)/R − (T − T_m)/R_p while the pack (latent heat E left, melting at T_m) melts or freezes, without
-the second term once it is spent. Neither R (a seal can fail), nor E (a pack loses its cold in the pharmacy), nor R_p
-(how well the pack touches the payload) can be read off a label in flight, so a bank of hypotheses is carried: rows
-are multipliers of the declared R between which a box may switch (interacting multiple models, Blom & Bar-Shalom
-1988), columns are fixed guesses of E at loading and of R_p. Each has its own temperature and pack, moved by the exact
-solution of its equation and corrected by each sample as a scalar Kalman filter.
+Heat flows from ambient through the wall (R) to the air inside, from there to the pack (R_p; latent heat E left at its
+melting point T_m) and to the payload (R_i, capacity C). The air holds next to nothing, so its temperature follows at
+once and one equation of first order remains: C·dT/dt = (T_air − T)/R_i. None of R (a seal can fail), E (a pack loses
+its cold in the pharmacy), R_p and R_i (how box and payload are packed) can be read off a label in flight, so a bank of
+hypotheses is carried: rows are multipliers of the declared R between which a box may switch (interacting multiple
+models, Blom & Bar-Shalom 1988), columns are fixed guesses of E at loading, R_p and R_i. Each has its own temperature
+and pack, moved by the exact solution of its equation and corrected by each sample as a scalar Kalman filter.
 """
 
 from __future__ import annotations
@@ -25,14 +26,30 @@ MULTIPLIERS = np.array([1.3, 1.0, 0.77, 0.59, 0.45, 0.34, 0.25, 0.18, 0.125, 0.0
 """of the declared resistance: an intact box scatters by a quarter about its label, an open lid leaves a fortieth"""
 INTACT = np.array([0.24, 0.5, 0.2, 0.03, 0.01, 0.005, 0.004, 0.003, 0.003, 0.002, 0.001, 0.001, 0.001])
 FAILED = np.array([0.0, 0.01, 0.03, 0.06, 0.09, 0.11, 0.13, 0.13, 0.13, 0.11, 0.09, 0.06, 0.05])
-COUPLINGS_K_W = np.array([0.0005, 0.003, 0.008, 0.018, 0.04])
-"""from a pack wrapped round the payload to one at the far end; steps fine enough that resistance need not make up"""
-COUPLING_WEIGHTS = np.array([0.25, 0.25, 0.2, 0.15, 0.15])
-PACK_LEVELS = 12
+COUPLINGS_K_W = np.array(
+    [
+        (0.0005, 0.0),
+        (0.003, 0.0),
+        (0.008, 0.0),
+        (0.018, 0.0),
+        (0.04, 0.0),
+        (0.01, 0.1),
+        (0.05, 0.1),
+        (0.02, 0.3),
+        (0.08, 0.3),
+    ]
+)
+"""(air to pack, air to payload), K/W: from a pack wrapped round the payload to loose vials in a carton with the pack at
+the far end; steps fine enough that the wall need not make up for them"""
+COUPLING_WEIGHTS = np.array([0.12, 0.12, 0.12, 0.12, 0.12, 0.1, 0.1, 0.1, 0.1])
+PACK_LEVELS = 8
 EMPTY_WEIGHT = 0.02
 """chance that the pack is spent whatever was declared: forgotten in the sun, or swapped for a warm one"""
 SWITCH_PER_S = 2e-4
 """rate at which resistance changes without a flag: about one unseen failure in 80 minutes keeps the filter awake"""
+CREEP_PER_S = 0.005
+"""rate at which the resistance of a box with a failed seal moves to a neighbouring multiplier: a gasket peels on, and
+the air takes a minute or two to warm, which looks like a leak that grows"""
 FLAG_BELIEVED = 0.95
 """share of the belief in an intact box that moves when lid or seal contact opens"""
 FLAG_CLEARED = 0.5
@@ -42,11 +59,17 @@ PROCESS_VAR_C2_S = 0.012**2
 """what the one-node model leaves out, as a random walk"""
 OUTLIER = 0.01
 """share of samples that fit no hypothesis, so that one of them does not empty the bank"""
+LEAST_WEIGHT = 1e-30
+"""nothing is impossible; and numbers below 1e-308 would be computed ten times slower"""
 LONGEST_STEP_S = 10.0
 LONGEST_GAP_S = 1800.0
 FRESH_SHARE = 0.9
 """of the latent heat in a pack taken from the station's freezer and tempered"""
 FRESH_SD_SHARE = 0.05
+
+
+_STEP = np.eye(len(MULTIPLIERS), k=1) + np.eye(len(MULTIPLIERS), k=-1)
+_NEIGHBOURS = _STEP / _STEP.sum(axis=1, keepdims=True)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,8 +82,10 @@ class ThermalEstimate:
     temp_c: Array
     var_c2: Array
     pack_kj: Array
-    coupling_k_w: Array
-    """(guess,)"""
+    pack_k_w: Array
+    """(guess,) R_p"""
+    inner_k_w: Array
+    """(guess,) R_i"""
     flagged: bool
     """lid open or seal broken, as last reported"""
 
@@ -114,7 +139,7 @@ def _bank(
     box: Box, temp_c: float, at_s: float, rows: Array, levels: Array, level_weights: Array, flagged: bool
 ) -> ThermalEstimate:
     pack = np.repeat(levels, len(COUPLINGS_K_W))
-    coupling = np.tile(COUPLINGS_K_W, len(levels))
+    couplings = np.tile(COUPLINGS_K_W, (len(levels), 1))
     columns = np.repeat(level_weights, len(COUPLINGS_K_W)) * np.tile(COUPLING_WEIGHTS, len(levels))
     shape = (len(MULTIPLIERS), len(pack))
     return ThermalEstimate(
@@ -124,7 +149,8 @@ def _bank(
         temp_c=np.full(shape, temp_c),
         var_c2=np.full(shape, SENSOR_VAR_C2),
         pack_kj=np.broadcast_to(pack, shape).copy(),
-        coupling_k_w=coupling,
+        pack_k_w=couplings[:, 0],
+        inner_k_w=couplings[:, 1],
         flagged=flagged,
     )
 
@@ -159,7 +185,7 @@ def update(
     spread = new.var_c2 + SENSOR_VAR_C2
     error = temp_c - new.temp_c
     fit = np.exp(-0.5 * error * error / spread) / np.sqrt(spread)
-    weight = new.weight * (fit + OUTLIER)
+    weight = np.maximum(new.weight * (fit + OUTLIER), LEAST_WEIGHT)
     gain = new.var_c2 / spread
     return replace(
         new,
@@ -177,7 +203,7 @@ def _switch(estimate: ThermalEstimate, dt: float, lid_open: bool | None, seal_ok
     move = _transition(round(min(dt, 60.0), 1), estimate.flagged, flagged)
     w = estimate.weight
     mixed = move.T @ w
-    safe = np.maximum(mixed, 1e-300)
+    safe = np.maximum(mixed, LEAST_WEIGHT)
     temp = (move.T @ (w * estimate.temp_c)) / safe
     pack = (move.T @ (w * estimate.pack_kj)) / safe
     var = (move.T @ (w * (estimate.var_c2 + estimate.temp_c**2))) / safe - temp**2
@@ -191,6 +217,9 @@ def _transition(dt: float, was: bool, flagged: bool) -> Array:
     stray = 0.7 * failed + 0.3 * (failed if flagged else intact)
     p = min(0.5, SWITCH_PER_S * dt)
     move = (1.0 - p) * np.eye(n) + p * np.tile(stray, (n, 1))
+    if flagged:
+        creep = min(0.25, CREEP_PER_S * dt)
+        move = move @ ((1.0 - creep) * np.eye(n) + creep * _NEIGHBOURS)
     sound = MULTIPLIERS >= 0.7
     if flagged and not was:
         move[sound] = (1.0 - FLAG_BELIEVED) * move[sound] + FLAG_BELIEVED * failed
@@ -206,23 +235,53 @@ def _drift(estimate: ThermalEstimate, dt: float, ambient_c: float) -> ThermalEst
     temp, pack = estimate.temp_c, estimate.pack_kj
     r = (MULTIPLIERS * estimate.box.resistance_k_w)[:, None]
     for _ in range(steps):
-        temp, pack = _advance(estimate.box, r, estimate.coupling_k_w[None, :], temp, pack, ambient_c, dt / steps)
+        temp, pack = _advance(
+            estimate.box, r, estimate.pack_k_w[None, :], estimate.inner_k_w[None, :], temp, pack, ambient_c, dt / steps
+        )
     return replace(estimate, temp_c=temp, pack_kj=pack, var_c2=estimate.var_c2 + PROCESS_VAR_C2_S * dt)
 
 
 def _advance(
-    box: Box, r: Array, coupling: Array, temp: Array, pack: Array, ambient_c: float, dt: float
+    box: Box, r: Array, r_pack: Array, r_inner: Array, temp: Array, pack: Array, ambient_c: float, dt: float
 ) -> tuple[Array, Array]:
     """Temperature and pack after dt at constant ambient: the exact solution within a regime."""
-    c, melt, full = 1000.0 * box.capacity_kj_k, box.pack_temp_c, box.pack_latent_kj
+    melt, full = box.pack_temp_c, box.pack_latent_kj
+    flow = balance(box, r, r_pack, r_inner, ambient_c)
     active = np.where(temp >= melt, pack > 0.0, pack < full) | ((pack > 0.0) & (ambient_c > melt))
-    g, gp = 1.0 / r, np.where(active, 1.0 / coupling, 0.0)
-    settle, tau = (g * ambient_c + gp * melt) / (g + gp), c / (g + gp)
-    decay = np.exp(-dt / tau)
-    with_pack = settle + (temp - settle) * decay
-    taken_kj = gp * ((settle - melt) * dt + (temp - settle) * tau * (1.0 - decay)) / 1000.0
+    decay = np.exp(-dt / flow.tau_s)
+    with_pack = flow.settle_c + (temp - flow.settle_c) * decay
+    taken_kj = (flow.steady_w * dt + flow.bend_w_k * (temp - flow.settle_c) * flow.tau_s * (1.0 - decay)) / 1000.0
+    taken_kj = np.where(active, taken_kj, 0.0)
     over = taken_kj > pack
-    share = np.where(over & active, pack / np.where(taken_kj > 0.0, taken_kj, 1.0), 1.0)
+    share = np.where(active, np.where(over, pack / np.where(over, taken_kj, 1.0), 1.0), 0.0)
     at_end = temp + (with_pack - temp) * share
-    free = ambient_c + (at_end - ambient_c) * np.exp(-(1.0 - share) * dt / (r * c))
+    free = ambient_c + (at_end - ambient_c) * np.exp(-(1.0 - share) * dt / flow.tau_free_s)
     return free, np.clip(pack - taken_kj, 0.0, full)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Balance:
+    """The solution's constants. With a working pack the payload tends to `settle_c` with `tau_s`, and the pack takes
+    steady + bend · (T − settle) watts; without one it tends to ambient with `tau_free_s`."""
+
+    settle_c: Array
+    tau_s: Array
+    steady_w: Array
+    bend_w_k: Array
+    tau_free_s: Array
+
+
+def balance(box: Box, r: Array, r_pack: Array, r_inner: Array, ambient_c: float) -> Balance:
+    """From the air's heat balance: (T_amb − T_a)/R = (T_a − T_m)/R_p + (T_a − T)/R_i."""
+    c, melt = 1000.0 * box.capacity_kj_k, box.pack_temp_c
+    g, gp = 1.0 / r, 1.0 / r_pack
+    settle = (g * ambient_c + gp * melt) / (g + gp)
+    # Off the balance the air moves with the payload by the share 1 / (1 + R_i (g + gp)).
+    with_payload = 1.0 / (1.0 + r_inner * (g + gp))
+    return Balance(
+        settle_c=settle,
+        tau_s=c * (1.0 / (g + gp) + r_inner),
+        steady_w=gp * (settle - melt),
+        bend_w_k=gp * with_payload,
+        tau_free_s=c * (r + r_inner),
+    )

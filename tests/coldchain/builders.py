@@ -57,6 +57,7 @@ def simulate(
     start_c: float = 4.6,
     ambient_c: float = 38.0,
     coupling_k_w: float = 0.01,
+    inner_k_w: float = 0.0,
     failed_share: float = 1 / 8,
 ) -> list[tuple[int, float, float]]:
     """(second, temperature, pack left in kJ) by Euler steps of 20 ms: nothing of the product's model is used."""
@@ -66,7 +67,10 @@ def simulate(
         if k % round(1 / dt) == 0:
             out.append((round(t), temp, pack_j / 1000.0))
         r = 1.2 * failed_share if seal_fails_s is not None and t >= seal_fails_s else 1.2
-        to_pack = (temp - 4.0) / coupling_k_w if pack_j > 0.0 else 0.0
-        temp += ((ambient_c - temp) / r - to_pack) * dt / 7000.0
+        # Air without capacity between wall, pack and payload; with inner_k_w 0 it has the payload's temperature.
+        g, gp, gi = 1.0 / r, 1.0 / coupling_k_w if pack_j > 0.0 else 0.0, 1.0 / max(inner_k_w, 1e-9)
+        air = (g * ambient_c + gp * 4.0 + gi * temp) / (g + gp + gi)
+        to_pack = (air - 4.0) * gp
+        temp += ((ambient_c - air) * g - to_pack) * dt / 7000.0
         pack_j = max(0.0, pack_j - to_pack * dt)
     return out

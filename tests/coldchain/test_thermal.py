@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -128,7 +129,7 @@ def test_the_budget_already_spent_counts_against_the_forecast() -> None:
     fresh = start(by)
     spent = step(step(step(fresh, by, 0.0, 9.0), by, 100.0, 9.0), by, 200.0, 9.0)
     arrive = 500.0
-    assert outlook_at(estimate, fresh, by, AMBIENT_C, 200.0, arrive)[1] > 0.9
+    assert outlook_at(estimate, fresh, by, AMBIENT_C, 200.0, arrive)[1] > 0.8
     assert outlook_at(estimate, spent, by, AMBIENT_C, 200.0, arrive)[1] < 0.1
 
 
@@ -150,26 +151,20 @@ def test_the_belief_never_loses_its_weight_nor_its_mind() -> None:
 @given(
     start_c=st.floats(4.0, 12.0),
     pack=st.floats(0.0, 60.0),
-    share=st.sampled_from([1.0, 0.34, 0.125, 0.06]),
-    coupling=st.sampled_from([0.003, 0.008, 0.018, 0.04]),
+    row=st.integers(0, len(thermal.MULTIPLIERS) - 1),
+    column=st.integers(0, len(thermal.COUPLINGS_K_W) - 1),
 )
-def test_every_hypothesis_follows_the_differential_equation(
-    start_c: float, pack: float, share: float, coupling: float
-) -> None:
+def test_every_hypothesis_follows_the_differential_equation(start_c: float, pack: float, row: int, column: int) -> None:
     """One hypothesis of the bank, set to the truth, must give the simulated temperature a few minutes ahead."""
-    row, column = (
-        int(np.argmin(abs(thermal.MULTIPLIERS - share))),
-        int(np.argmin(abs(thermal.COUPLINGS_K_W - coupling))),
-    )
     bank = thermal.initial(BOX, start_c, 0.0, pack_left_kj=pack)
     weight = np.zeros_like(bank.weight)
     weight[row, column] = 1.0
-    certain = thermal.ThermalEstimate(
-        BOX, 0.0, weight, bank.temp_c, bank.var_c2 * 0.0, np.full_like(bank.pack_kj, pack), bank.coupling_k_w, False
-    )
+    packs = np.full_like(bank.pack_kj, pack)
+    certain = replace(bank, weight=weight, var_c2=bank.var_c2 * 0.0, pack_kj=packs)
+    to_pack, to_payload = (float(x) for x in thermal.COUPLINGS_K_W[column])
     truth = simulate(
         361, seal_fails_s=0.0, failed_share=float(thermal.MULTIPLIERS[row]), pack_kj=pack, start_c=start_c,
-        ambient_c=AMBIENT_C, coupling_k_w=float(thermal.COUPLINGS_K_W[column]),
+        ambient_c=AMBIENT_C, coupling_k_w=to_pack, inner_k_w=to_payload,
     )  # fmt: skip
     outlook = Outlook(certain, None, rules(), AMBIENT_C, 0.0)
     for t in (60, 180, 360):
