@@ -36,6 +36,7 @@ def test_the_same_items_give_the_same_checksum_and_other_items_another() -> None
 def test_a_new_mission_counts_as_none_until_it_is_judged() -> None:
     gcs = station()
     gcs.upload(takeoff_and(item(16, 100)))
+    gcs.run(0.1)
     assert gcs.mission_state() == 1
     assert gcs.command(300) == [2], "MISSION_START is denied: no valid mission yet"
     gcs.run(0.5)
@@ -50,6 +51,7 @@ def test_hold_race_mission_mode_right_after_the_ack_is_accepted_and_does_not_com
     gcs.run(2.0)
     hold = gcs.mode()
     gcs.upload([item(16, 100)])
+    gcs.run(0.1)
     assert gcs.set_mode(4, 4) == [0]
     assert gcs.mode() == hold
     gcs.run(0.5)
