@@ -1,4 +1,4 @@
-"""The vehicle's side of the mission protocol on one link: a transcription of PX4's MavlinkMissionManager."""
+"""The vehicle's side of the mission protocol on one link: the states and answers of PX4's MavlinkMissionManager."""
 
 from __future__ import annotations
 
