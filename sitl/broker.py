@@ -23,6 +23,8 @@ from dataclasses import dataclass
 PASSWORD_VARIABLE = "COLDWING_BROKER_PASSWORD"
 STOP_S = 0.8
 """amqtt's own shutdown may take this long; then the process ends all the same"""
+ORPHAN_S = 1.0
+"""between looks at who our parent is"""
 READY_S = 20.0
 """amqtt imports and binds in about a second; a loaded machine takes longer"""
 
@@ -52,6 +54,7 @@ async def start_broker(
     password = password or secrets.token_urlsafe(16)
     chosen = port or _free_port(host)
     command = ["-m", "sitl.broker", "--host", host, "--port", str(chosen), "--user", username]
+    command += ["--parent", str(os.getpid())]
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         *command,
@@ -98,7 +101,16 @@ def _free_port(host: str) -> int:
         return int(probe.getsockname()[1])
 
 
-async def _serve(host: str, port: int, username: str, password: str) -> None:
+async def _until_stopped(stop: asyncio.Event, parent: int | None) -> None:
+    """Or orphaned: a starter that is killed cannot end its broker, so the broker looks after itself."""
+    while parent is None or os.getppid() == parent:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(ORPHAN_S):
+                await stop.wait()
+                return
+
+
+async def _serve(host: str, port: int, username: str, password: str, parent: int | None) -> None:
     from amqtt.broker import Broker
 
     config = {
@@ -112,7 +124,7 @@ async def _serve(host: str, port: int, username: str, password: str) -> None:
         loop.add_signal_handler(number, stop.set)
     await broker.start()
     print(json.dumps({"event": "ready", "host": host, "port": port}), flush=True)
-    await stop.wait()
+    await _until_stopped(stop, parent)
     loop.call_later(STOP_S, os._exit, 0)
     await broker.shutdown()
 
@@ -123,6 +135,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--user", required=True)
     parser.add_argument("--password", help=f"better given as {PASSWORD_VARIABLE}")
+    parser.add_argument("--parent", type=int, help="end when the process with this id, which started us, is gone")
     options = parser.parse_args(arguments)
     password = options.password or os.environ.get(PASSWORD_VARIABLE)
     if not password:
@@ -130,7 +143,7 @@ def main(arguments: list[str] | None = None) -> int:
     logging.disable(logging.CRITICAL)
     warnings.simplefilter("ignore")
     try:
-        asyncio.run(_serve(options.host, options.port, options.user, password))
+        asyncio.run(_serve(options.host, options.port, options.user, password, options.parent))
     except Exception as error:  # whatever amqtt raises: the parent needs the words, not the stack
         print(f"{type(error).__name__}: {error}", flush=True)
         return 1

@@ -196,6 +196,33 @@ async def test_the_broker_lets_nobody_in_without_the_password_and_stops_within_a
     assert broker.process.returncode is not None
 
 
+async def test_a_broker_whose_starter_was_killed_ends_by_itself() -> None:
+    starter = """
+import asyncio
+from sitl.broker import start_broker
+async def main():
+    async with start_broker() as broker:
+        print(broker.port, flush=True)
+        await asyncio.sleep(60)
+asyncio.run(main())
+"""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", starter, stdout=asyncio.subprocess.PIPE, cwd=Path(__file__).parents[2]
+    )
+    assert process.stdout is not None
+    port = int(await process.stdout.readline())
+    process.kill()
+    await process.wait()
+    async with asyncio.timeout(10.0):
+        while True:
+            try:
+                _, writer = await asyncio.open_connection("127.0.0.1", port)
+            except OSError:
+                return
+            writer.close()
+            await asyncio.sleep(0.2)
+
+
 async def test_a_broker_whose_port_is_taken_says_so() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
