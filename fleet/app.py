@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import importlib
 import secrets
 from collections.abc import AsyncIterator, Coroutine
 from dataclasses import dataclass
@@ -46,16 +45,16 @@ class Running:
 
 
 def load_airspace(config: FleetConfig) -> Airspace:
-    """All airspace files as one. Features that could not be used are logged; a file without a usable one is refused."""
+    """All airspace files as one. A feature that cannot be used is refused: a zone left out is a zone flown through."""
     zones = []
+    problems = []
     for path in config.airspace_files:
         parsed = load_airspace_text(path.read_text(encoding="utf-8"), str(path))
-        for problem in parsed.problems:
-            log.warning("airspace feature not used", problem=str(problem))
-        if not parsed.zones:
-            fix = "Run `fleet airspace check` on it and mend what it names"
-            raise ConfigError([Problem(str(path), None, "", "holds no usable zone", fix)])
+        fix = "Run `fleet airspace check` on it and mend what it names"
+        problems += [Problem(str(path), None, "", str(problem), fix) for problem in parsed.problems]
         zones += list(parsed.zones)
+    if problems:
+        raise ConfigError(problems)
     return Airspace(1, tuple(zones))
 
 
@@ -64,8 +63,6 @@ async def running(config: FleetConfig, clock: Clock) -> AsyncIterator[Running]:
     """The whole controller, alive inside the `async with`. Raises ConfigError, LinkError, StoreOpenError
     or ListenError."""
     airspace = load_airspace(config)
-    # The solver takes a second to import: better now than in the middle of the first dispatch.
-    await asyncio.to_thread(importlib.import_module, "ortools.sat.python.cp_model")
     async with contextlib.AsyncExitStack() as stack:
         store = await stack.enter_async_context(Store.open(config.store_path))
         ledger = Ledger(store, clock, airspace)

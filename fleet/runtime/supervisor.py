@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -160,6 +161,8 @@ class Supervisor:
     # dispatch
 
     async def _dispatch_for_ever(self, tasks: asyncio.TaskGroup) -> None:
+        # The solver takes a second to import: beside the loop, while the vehicles in the air are re-adopted.
+        await self._offload(importlib.import_module, "ortools.sat.python.cp_model")
         while True:
             try:
                 async with asyncio.timeout(self._clock.wall_s(DISPATCH_EVERY_S)):
