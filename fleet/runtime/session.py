@@ -68,6 +68,8 @@ PACE_S = 0.2
 """telemetry wakes a session no more often than this: nothing in it changes what is right within a fifth of a second"""
 CANDIDATES_EVERY_S = 5.0
 """half of the age at which policy stops believing a candidate's route"""
+ADOPT_WAIT_S = 4.0
+"""the slowest stream that a decision needs comes every 2 s; after twice that its absence is a fault"""
 RETRY_S = 2.0
 START_TOLERANCE_M = 15.0
 RELEASE_TRIES = 2
@@ -114,6 +116,7 @@ class _Watch:
     off_route: bool = False
     silent: bool = False
     adopted: bool = False
+    first_heard_s: float = 0.0
     throttle: list[float] = field(default_factory=list)
 
 
@@ -219,6 +222,8 @@ class Session:
             return
         if not self._watch.adopted:
             await self._adopt_vehicle(state, now_s)
+        if not self._watch.adopted:
+            return
         await self._observe(state, now_s)
         if not self.flight.is_open:
             return
@@ -255,8 +260,10 @@ class Session:
     async def _adopt_vehicle(self, state: VehicleState, now_s: float) -> None:
         """First sight of the vehicle after a start of the controller: say what was found, change nothing."""
         flight = self.flight
-        if self._was_flying and (state.mission is None or state.position is None):
-            return
+        self._watch.first_heard_s = self._watch.first_heard_s or now_s
+        whole = None not in (state.mission, state.position, state.landed, state.battery)
+        if self._was_flying and not whole and now_s - self._watch.first_heard_s < ADOPT_WAIT_S:
+            return  # slow streams have not all come yet: that is no reason to stop a vehicle that flies well
         self._watch.adopted = True
         if not self._was_flying:
             return
