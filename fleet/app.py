@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import secrets
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +27,7 @@ from fleet.runtime.supervisor import Fleet, Supervisor
 from fleet.store import Put, Store
 from geofences.airspace import Airspace
 from geofences.formats import load_airspace_text
+from missions.coldchain.product import Product
 from missions.options import World
 
 log = structlog.get_logger()
@@ -40,6 +41,7 @@ class Running:
     url: str
     links: tuple[MavlinkLink, ...]
     tokens: tuple[ApiToken, ...]
+    products: Mapping[str, Product]
     gcs_port: int
     """UDP port of the first link, where a simulator sends to"""
 
@@ -129,7 +131,7 @@ async def running(config: FleetConfig, clock: Clock) -> AsyncIterator[Running]:
         await stack.enter_async_context(_background(("cold boxes", feed.run()), ("supervisor", supervisor.run())))
         url = await stack.enter_async_context(serve(app, config.api.host, config.api.port))
         first = parse_url(next(iter(links)))
-        yield Running(service, url, tuple(links.values()), config.api.tokens, first.port)
+        yield Running(service, url, tuple(links.values()), config.api.tokens, config.products, first.port)
 
 
 async def _open_links(stack: contextlib.AsyncExitStack, config: FleetConfig, clock: Clock) -> dict[str, MavlinkLink]:

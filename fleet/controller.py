@@ -230,7 +230,7 @@ class Controller:
                 session = self._supervisor.sessions.get(entry.vehicle_id or "")
                 if flight is None or session is None or flight.phase is not FlightPhase.REICING:
                     return self._not_now(entry, "its vehicle is not on the ground at a re-icing station")
-                self._boxes.reiced(flight.box.box_id, self._clock.now_s())
+                self._boxes.reiced(flight.box.box_id, self._clock.now_s(), detail)
                 await session.reiced(note)
                 return self._order_view(self._ledger.orders[order_id])
             case CustodyStep.BOX_BACK:

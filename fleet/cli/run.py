@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import signal
 import tempfile
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -18,7 +18,13 @@ from fleet.cli.output import ExitCode, JsonFlag, Output
 Headless = Annotated[bool, typer.Option("--headless", help="Lines instead of a live table; for CI.")]
 Speed = Annotated[float | None, typer.Option("--speed", min=0.1, max=50.0, help="Times as fast as the wall clock.")]
 Stay = Annotated[bool, typer.Option("--stay", help="Keep serving the console afterwards, until Ctrl-C.")]
-Port = Annotated[int, typer.Option("--port", min=0, max=65535, help="Of the API and console; 0 takes a free one.")]
+Port = Annotated[
+    int | None,
+    typer.Option(
+        "--port", min=0, max=65535, help="Of the API and console; default: 8080, or a free one if it is taken."
+    ),
+]
+Picture = Annotated[Path | None, typer.Option("--picture", help="Write a PNG of the flights and box temperatures.")]
 Keep = Annotated[Path | None, typer.Option("--keep", help="Folder for the store and logs; default: a temporary one.")]
 
 
@@ -36,30 +42,39 @@ def demo(
     headless: Headless = False,
     speed: Speed = None,
     stay: Stay = False,
-    port: Port = 8080,
+    port: Port = None,
     keep: Keep = None,
+    picture: Picture = None,
     json: JsonFlag = False,
 ) -> None:
     """Fly the demonstration: three orders in an invented valley, with everything embedded and nothing to install."""
     from fleet.config import data_dir
 
-    _run_scenario(data_dir() / "scenarios" / "demo", headless, speed, stay, port, keep, json)
+    _run_scenario(data_dir() / "scenarios" / "demo", headless, speed, stay, port, keep, picture, json)
 
 
 def scenario_run(
     file: Annotated[Path, typer.Argument(help="A scenario file, or the folder that holds scenario.yaml.")],
     headless: Headless = True,
     speed: Speed = None,
-    port: Port = 0,
+    port: Port = None,
     keep: Keep = None,
+    picture: Picture = None,
     json: JsonFlag = False,
 ) -> None:
     """Run a scenario on the bundled simulator, with a verdict per expectation; exit code 0 only if all were met."""
-    _run_scenario(file, headless, speed, False, port, keep, json)
+    _run_scenario(file, headless, speed, False, port, keep, picture, json)
 
 
 def _run_scenario(
-    file: Path, headless: bool, speed: float | None, stay: bool, port: int, keep: Path | None, json: bool
+    file: Path,
+    headless: bool,
+    speed: float | None,
+    stay: bool,
+    port: int | None,
+    keep: Path | None,
+    picture: Path | None,
+    json: bool,
 ) -> None:
     from fleet.cli.story import show
     from fleet.config import ConfigError
@@ -73,7 +88,9 @@ def _run_scenario(
     with tempfile.TemporaryDirectory(prefix="coldwing-") as temporary:
         # Each run has a folder of its own: on an old store it would resume the flights of that run.
         folder = keep / f"{datetime.now(UTC):%Y%m%d-%H%M%S}" if keep is not None else Path(temporary)
-        code = _until_signal(show(scenario, out, headless, speed or scenario.file.speed, stay, port, folder), out)
+        code = _until_signal(
+            show(scenario, out, headless, speed or scenario.file.speed, stay, port, folder, picture), out
+        )
     raise typer.Exit(code)
 
 
@@ -160,6 +177,3 @@ def _reason(problem: Any) -> Any:
     place = problem.file if problem.line is None else f"{problem.file}:{problem.line}"
     field = f"{problem.field} " if problem.field else ""
     return Reason("config", f"{place}: {field}{problem.text}", problem.fix)
-
-
-Say = Callable[[str, dict[str, Any]], None]

@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from fleet.cli.output import ExitCode, Output, console
+from fleet.simulate.picture import draw
 from fleet.simulate.run import Run, fly, scenario_run
 from fleet.simulate.scenario import Scenario
 from missions.orders import OrderState
@@ -24,7 +25,14 @@ _GOOD = frozenset({OrderState.RECEIVED})
 
 
 async def show(
-    scenario: Scenario, out: Output, headless: bool, speed: float, stay: bool, port: int, folder: Path
+    scenario: Scenario,
+    out: Output,
+    headless: bool,
+    speed: float,
+    stay: bool,
+    port: int | None,
+    folder: Path,
+    picture: Path | None,
 ) -> int:
     """Runs the scenario and shows it. Gives the exit code: done only if every expectation was met."""
     live_table = not headless and not out.json
@@ -47,6 +55,9 @@ async def show(
         async with _events(run, out, live_table, lines, url):
             await fly(run)
         _summary(run, out)
+        if picture is not None:
+            draw(run, picture)
+            out.say(f"picture: {picture}")
         if stay:
             out.say(f"still serving {url}; Ctrl-C ends it")
             await asyncio.Event().wait()

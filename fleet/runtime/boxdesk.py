@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import structlog
 
@@ -72,7 +73,7 @@ class BoxDesk:
                     case "custody", "seal":
                         self.sealed(entry.box_id, event.body.get("detail", {}).get("pack_left_kj"), event.at_s)
                     case "custody", "reiced":
-                        self.reiced(entry.box_id, event.at_s)
+                        self.reiced(entry.box_id, event.at_s, event.body.get("detail", {}))
 
     # what people do
 
@@ -93,11 +94,12 @@ class BoxDesk:
                 estimate=None,
             )
 
-    def reiced(self, box_id: str, now_s: float) -> None:
-        """A fresh pack; what the product went through before stays in the record."""
+    def reiced(self, box_id: str, now_s: float, detail: dict[str, Any]) -> None:
+        """A fresh pack; `detail` may say `seal: mended`. What the product went through before stays in the record."""
         watched = self._watched.get(box_id)
         if watched is not None and watched.estimate is not None:
-            self._watched[box_id] = replace(watched, estimate=thermal.reiced(watched.estimate, now_s))
+            estimate = thermal.reiced(watched.estimate, now_s, mended=detail.get("seal") == "mended")
+            self._watched[box_id] = replace(watched, estimate=estimate)
 
     def free(self, box_id: str) -> None:
         """Its order is over for this box."""

@@ -235,7 +235,7 @@ class Session:
         elif self.flight.phase is FlightPhase.REICING and self._around.auto_reice:
             station = self._around.world().sites.get(self.flight.goal_site)
             if station is not None and now_s - (self.flight.arrived_s or now_s) >= station.reice_s:
-                self._around.boxes.reiced(self.flight.box.box_id, now_s)
+                self._around.boxes.reiced(self.flight.box.box_id, now_s, {})
                 await self.reiced(self._note("custody", step="reiced", actor="automatic"))
         self._steer(state, now_s)
 

@@ -36,6 +36,7 @@ log = structlog.get_logger()
 Offload = Callable[..., Awaitable[Any]]
 
 DISPATCH_EVERY_S = 2.0
+ADOPTION_FIRST_S = 5.0
 BEAT_EVERY_S = 0.5
 """the link's own heartbeats stop when this loop has not run for 2 s: a hung controller must not look alive"""
 
@@ -161,7 +162,9 @@ class Supervisor:
     # dispatch
 
     async def _dispatch_for_ever(self, tasks: asyncio.TaskGroup) -> None:
-        # The solver takes a second to import: beside the loop, while the vehicles in the air are re-adopted.
+        # The solver takes a second to import: beside the loop, and not before the vehicles in the air are re-adopted.
+        if self._ledger.flights:
+            await self._clock.sleep(ADOPTION_FIRST_S)
         await self._offload(importlib.import_module, "ortools.sat.python.cp_model")
         while True:
             try:

@@ -128,6 +128,17 @@ def sim_spec(
     }
 
 
+def _usual_or_free(port: int) -> int:
+    """The usual port, so that the console is where people expect it; 0 if something else listens there."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return 0
+    return port
+
+
 def _free_udp_port() -> int:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         probe.bind(("127.0.0.1", 0))
@@ -136,7 +147,7 @@ def _free_udp_port() -> int:
 
 @contextlib.asynccontextmanager
 async def embedded(
-    scenario: Scenario, *, speed: float, folder: Path, api_port: int
+    scenario: Scenario, *, speed: float, folder: Path, api_port: int | None
 ) -> AsyncIterator[tuple[Running, Simulator, ScaledClock]]:
     """Broker, simulator and controller, ended in the other order whatever happens."""
     await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
@@ -149,7 +160,7 @@ async def embedded(
             config,
             mqtt=MqttConfig(broker.host, broker.port, broker.username, broker.password),
             store_path=folder / "fleet.sqlite3",
-            api=replace(config.api, port=api_port),
+            api=replace(config.api, port=_usual_or_free(config.api.port) if api_port is None else api_port),
             handling=Handling(),
             # A port of its own, so that a ground station on this computer is not in the way.
             links=dict.fromkeys(config.links, f"udpin://127.0.0.1:{_free_udp_port()}"),
@@ -162,7 +173,7 @@ async def embedded(
 
 @contextlib.asynccontextmanager
 async def scenario_run(
-    scenario: Scenario, *, speed: float, folder: Path, api_port: int, say: Say
+    scenario: Scenario, *, speed: float, folder: Path, api_port: int | None, say: Say
 ) -> AsyncIterator[Run]:
     """The parts are up and the people wait; `fly` lets the run begin."""
     closures = load_closures(scenario)

@@ -54,6 +54,8 @@ FLAG_BELIEVED = 0.95
 """share of the belief in an intact box that moves when lid or seal contact opens"""
 FLAG_CLEARED = 0.5
 """and back when it closes: staff may have pressed the lid on, the gasket may still be torn"""
+MENDED_BELIEVED = 0.9
+"""of what the staff of a station say who have pressed the seal home and looked at it"""
 SENSOR_VAR_C2 = 0.1**2
 PROCESS_VAR_C2_S = 0.012**2
 """what the one-node model leaves out, as a random walk"""
@@ -155,8 +157,11 @@ def _bank(
     )
 
 
-def reiced(estimate: ThermalEstimate, at_s: float, pack_kj: float | None = None) -> ThermalEstimate:
-    """The pack was swapped: what is known of the resistance stays, the pack is a fresh one (or as declared)."""
+def reiced(
+    estimate: ThermalEstimate, at_s: float, pack_kj: float | None = None, *, mended: bool = False
+) -> ThermalEstimate:
+    """The pack was swapped for a fresh one (or as declared). What is known of the resistance stays, unless the staff
+    say that they have mended the seal."""
     box = estimate.box
     if pack_kj is None:
         levels, weights = _levels(
@@ -165,6 +170,8 @@ def reiced(estimate: ThermalEstimate, at_s: float, pack_kj: float | None = None)
     else:
         levels, weights = _pack_prior(box, pack_kj)
     rows = estimate.weight.sum(axis=1)
+    if mended:
+        rows = (1.0 - MENDED_BELIEVED) * rows + MENDED_BELIEVED * INTACT / INTACT.sum()
     return _bank(box, estimate.mean_c, at_s, rows, levels, weights, estimate.flagged)
 
 

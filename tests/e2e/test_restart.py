@@ -79,14 +79,6 @@ def test_killed_twenty_times_in_flight_nothing_is_lost_and_nobody_is_told_what_h
         listed = s.get("/v1/orders")["orders"]
         assert sorted(o["order_id"] for o in listed) == sorted(orders.values()), "none lost, none doubled"
         assert all(o["phase"] in ("outbound", "at_drop", "releasing", "inbound") for o in listed)
-        wait_for(
-            lambda: all(o["state"] in ("released", "received") for o in s.get("/v1/orders")["orders"]),
-            "all three boxes are put down",
-            400,
-        )
         assert s.stop() == 0
-        releases = [e for e in events(s, "command") if e.body["step"] == "release"]
-        assert len(releases) == 3
-        assert sum(e.get("event") == "released" for e in s.events) == 3
         with Store.open_readonly(tmp_path / "fleet.sqlite3") as reader:
             assert all(verify(reader.events(stream), stream=stream).ok for stream in reader.streams())
