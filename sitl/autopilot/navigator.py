@@ -107,10 +107,14 @@ class Navigator:
 
     def enter(self, mode: Mode, now_s: float) -> None:
         """The mode has become this one; on the ground nothing moves until armed."""
-        self.mode = mode
+        before, self.mode = self.mode, mode
         if mode is Mode.MISSION:
             if self.fleet.armed[self.i]:
+                # A finished mission taken up again in the air flies to its last item once more.
+                self.finished = False
                 self.begin_item(now_s)
+        elif mode is Mode.HOLD and before is Mode.MISSION and self.finished:
+            self.phase = Phase.STAY  # at the place where the mission ended
         elif mode is Mode.RETURN:
             self._begin_return()
         elif mode is Mode.TAKEOFF:
@@ -249,9 +253,10 @@ class Navigator:
         if items and items[-1].command == plans.RETURN:
             self.out.reached(self.seq)
             return Mode.RETURN
-        if not self.on_ground:
-            self._fly(self.target)
-        return None
+        if self.on_ground:
+            return None
+        self._fly(self.target)
+        return Mode.HOLD  # Commander.cpp: "Transition to loiter when the mission is finished"
 
     def _tick_item(self, now_s: float) -> None:
         item = self.mission.items[self.seq]

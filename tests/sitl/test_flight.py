@@ -74,6 +74,21 @@ def test_a_mission_without_an_end_holds_at_its_last_waypoint() -> None:
     assert "Mission finished, loitering\t" in gcs.texts()
 
 
+def test_a_finished_mission_leaves_mission_mode_for_hold_and_stays_complete() -> None:
+    gcs = station()
+    gcs.start(takeoff_and(item(16, 200)))
+    gcs.until(lambda: gcs.mission_state() == 5)
+    gcs.run(1.5)
+    assert gcs.mode() == HOLD
+    assert gcs.of("HEARTBEAT")[-1]["custom_mode"] == HOLD
+    gcs.run(5.0)
+    assert gcs.of("MISSION_CURRENT")[-1]["mission_state"] == 5
+    assert gcs.away(200) < 1.0, "it holds at the last waypoint, not where it entered the acceptance radius"
+    gcs.set_mode(4, 4)
+    gcs.until(lambda: gcs.mode() == HOLD, limit_s=10.0)
+    assert gcs.mission_state() == 5
+
+
 def test_a_mission_is_replaced_in_flight_from_hold() -> None:
     gcs = flying()
     gcs.set_mode(4, 3)
