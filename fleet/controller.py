@@ -313,8 +313,15 @@ class Controller:
             verdict=verdict,
             verdict_why=why,
             confirmation_code=self._code(entry.order.order_id),
-            decision=entry.decision,
+            decision=self._sentence(entry),
         )
+
+    def _sentence(self, entry: OrderEntry) -> str | None:
+        """The newest decision with the numbers of this moment while it flies, else as it was last recorded."""
+        session = self._supervisor.sessions.get(entry.vehicle_id or "")
+        if session is not None and session.flight.order_id == entry.order.order_id and session.decision is not None:
+            return session.decision.sentence
+        return entry.decision
 
     def _flight(self, entry: OrderEntry) -> Flight | None:
         return self._ledger.flights.get(entry.flight_id) if entry.flight_id is not None else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -87,23 +88,28 @@ async def _follow(run: Run, out: Output, lines: list[str], live_table: bool) -> 
                 names[delivery.order_id] = delivery.wanted.name
         for view in run.app.service.orders():
             order_id = view.order.order_id
-            now = (view.state.value, view.phase, view.decision)
+            now = (view.state.value, view.phase, _gist(view.decision))
             if seen.get(order_id) == now:
                 continue
             before, seen[order_id] = seen.get(order_id), now
             name = names.get(order_id, order_id)
-            data = {"order_id": order_id, "name": name, "state": now[0], "phase": now[1], "decision": now[2]}
+            data = {"order_id": order_id, "name": name, "state": now[0], "phase": now[1], "decision": view.decision}
             if out.json:
                 out.line({"kind": "order", "at_s": run.clock.now_s(), **data}, "")
                 continue
             text = f"{_clock(run)}  {name:<12} {now[0]}" + (f" · {now[1]}" if now[1] else "")
             if now[2] and (before is None or before[2] != now[2]):
-                text += f"  — {now[2]}"
+                text += f"  — {view.decision}"
             if live_table:
                 lines.append(text)
             else:
                 out.say(text)
         await asyncio.sleep(0.05)
+
+
+def _gist(sentence: str | None) -> str | None:
+    """A decision without its numbers, which move with every sample."""
+    return None if sentence is None else re.sub(r"[-\d.]+", "#", sentence.partition(",")[0])
 
 
 async def _draw(run: Run, lines: list[str], url: str) -> None:

@@ -28,6 +28,7 @@ from missions.decision.types import (
     Conflict,
     Decision,
     FlightPhase,
+    Memory,
     Policy,
     Snapshot,
 )
@@ -178,7 +179,10 @@ class Session:
     async def reiced(self, custody: Note) -> None:
         """The station's staff have swapped the pack: plan the rest of the way."""
         flight = replace(self.flight, phase=next_phase(self.flight.phase, FlightEvent.REICED), intent=Intent.WAIT)
-        flight = replace(flight, plan=None, held=None, directive=CandidateKind.CONTINUE, expected=frozenset())
+        # What was chosen before has been done: the rest of the way is decided afresh.
+        flight = replace(
+            flight, plan=None, held=None, directive=CandidateKind.CONTINUE, expected=frozenset(), memory=Memory()
+        )
         await self._set(flight, custody, self._note("phase", phase=flight.phase.value, event="reiced"))
         self.wake()
 
