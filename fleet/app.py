@@ -16,7 +16,7 @@ from fleet.api.auth import Principal, TokenTable
 from fleet.api.server import serve
 from fleet.clock import Clock
 from fleet.coldbox import ColdBoxFeed
-from fleet.config import ApiToken, ConfigError, FleetConfig, Problem, data_dir
+from fleet.config import ApiToken, FleetConfig, data_dir, load_airspace
 from fleet.controller import Controller
 from fleet.mavlink.link import MavlinkLink, open_link
 from fleet.mavlink.native import NativeVehicle
@@ -25,8 +25,6 @@ from fleet.runtime.boxdesk import BoxDesk
 from fleet.runtime.ledger import Ledger
 from fleet.runtime.supervisor import Fleet, Supervisor
 from fleet.store import Put, Store
-from geofences.airspace import Airspace
-from geofences.formats import load_airspace_text
 from missions.coldchain.product import Product
 from missions.options import World
 
@@ -44,20 +42,6 @@ class Running:
     products: Mapping[str, Product]
     gcs_port: int
     """UDP port of the first link, where a simulator sends to"""
-
-
-def load_airspace(config: FleetConfig) -> Airspace:
-    """All airspace files as one. A feature that cannot be used is refused: a zone left out is a zone flown through."""
-    zones = []
-    problems = []
-    for path in config.airspace_files:
-        parsed = load_airspace_text(path.read_text(encoding="utf-8"), str(path))
-        fix = "Run `fleet airspace check` on it and mend what it names"
-        problems += [Problem(str(path), None, "", str(problem), fix) for problem in parsed.problems]
-        zones += list(parsed.zones)
-    if problems:
-        raise ConfigError(problems)
-    return Airspace(1, tuple(zones))
 
 
 @contextlib.asynccontextmanager

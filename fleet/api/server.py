@@ -80,7 +80,8 @@ def _listen(host: str, port: int) -> socket.socket:
 def _why(error: OSError, host: str, port: int) -> str:
     at = f"{host}:{port}"
     if error.errno == errno.EADDRINUSE:
-        return f"api: port in use: something else listens on {at}; stop it, or choose another port (0 takes a free one)"
+        fix = "stop it, or choose another port under `api:` (a demo: --port); 0 takes a free one"
+        return f"api: port in use: something else listens on {at}; {fix}"
     if error.errno == errno.EACCES:
         return f"api: not allowed to listen on {at}; choose a port above 1023"
     if error.errno == errno.EADDRNOTAVAIL:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import itertools
 import os
 import sys
 import traceback
@@ -16,7 +17,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_group
 
-from fleet.cli.output import ExitCode, fail
+from fleet.cli.output import ExitCode, fail, print_failure
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,9 +117,22 @@ def _root(
 def run() -> None:
     """Runs the command line; what nobody expected becomes one line, and its trace goes to the log."""
     try:
-        app(prog_name="fleet")
+        sys.exit(app(prog_name="fleet", standalone_mode=False))
+    except typer.TyperException as error:
+        sys.exit(_usage(error))
+    except typer.Abort:
+        sys.exit(ExitCode.FAILED)
     except Exception as error:
         sys.exit(_unexpected(error))
+
+
+def _usage(error: Any) -> int:
+    """What typer found wrong with the command line: as it says it, and as JSON where that was asked for."""
+    error.show()
+    if "--json" in sys.argv:
+        words = itertools.takewhile(lambda word: not word.startswith("-"), sys.argv[1:3])
+        print_failure(ExitCode.USAGE, error.format_message(), f"see `{' '.join(['fleet', *words])} --help`")
+    return int(error.exit_code)
 
 
 def _unexpected(error: Exception) -> int:
@@ -126,7 +140,8 @@ def _unexpected(error: Exception) -> int:
         traceback.print_exception(error)
     text = f"something went wrong inside fleet: {type(error).__name__}: {_one_line(error)}"
     try:
-        fail(ExitCode.FAILED, text, f"the trace is in {_log(error)}; `fleet --debug …` shows it here")
+        fix = f"the trace is in {_log(error)}; `fleet --debug …` shows it here"
+        fail(ExitCode.FAILED, text, fix, json="--json" in sys.argv)
     except typer.Exit as done:
         return done.exit_code
 

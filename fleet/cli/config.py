@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
 from fleet.cli.output import ExitCode, JsonFlag, Output
+
+if TYPE_CHECKING:
+    from fleet.config import ConfigError
 
 app = typer.Typer(no_args_is_help=True, help="Check configuration files.")
 
@@ -19,20 +22,29 @@ def _group() -> None:
 
 @app.command()
 def check(file: Annotated[Path, typer.Argument(metavar="FILE", help="a fleet.yaml")], json: JsonFlag = False) -> None:
-    """Check a configuration: every problem with its file, line, field and fix."""
-    from fleet.cli.client import ApiReason
-    from fleet.config import ConfigError, load_config
+    """Check a configuration and the files it names: every problem with its file, line, field and fix."""
+    from fleet.config import ConfigError, load_airspace, load_config
 
     out = Output(json)
     try:
         config = load_config(file)
+        zones = load_airspace(config).zones
     except ConfigError as error:
-        reasons = [ApiReason("config_invalid", _place(p.file, p.line, p.field, p.text), p.fix) for p in error.problems]
-        count = f"{len(reasons)} problem{'s' if len(reasons) != 1 else ''}"
-        out.fail(ExitCode.REFUSED, f"{file} cannot be used: {count}", reasons=reasons)
-    found = {"file": str(file), "ok": True, "sites": len(config.sites), "vehicles": len(config.vehicles)}
-    out.data(found, f"{file} is good: {found['sites']} sites, {found['vehicles']} vehicles.")
+        refuse(out, error)
+    counts = {
+        "sites": len(config.sites), "vehicles": len(config.vehicles), "boxes": len(config.boxes), "zones": len(zones),
+    }  # fmt: skip
+    counted = ", ".join(f"{n} {what}" for what, n in counts.items())
+    out.data({"file": str(file), "ok": True, **counts}, f"{file} is good: {counted}.")
 
 
-def _place(file: str, line: int | None, field: str, text: str) -> str:
-    return f"{file}{f':{line}' if line else ''}: {field} {text}".replace(":  ", ": ")
+def refuse(out: Output, error: ConfigError) -> NoReturn:
+    """Ends a command whose configuration was refused: the same words and exit code in every command."""
+    from missions.plan import Reason
+
+    reasons = []
+    for p in error.problems:
+        place = p.file if p.line is None else f"{p.file}:{p.line}"
+        reasons.append(Reason("config_invalid", f"{place}: {p.field} {p.text}".replace(":  ", ": "), p.fix))
+    count = f"{len(reasons)} problem{'s' if len(reasons) != 1 else ''}"
+    out.fail(ExitCode.REFUSED, f"the configuration cannot be used: {count}", reasons=reasons)

@@ -40,7 +40,7 @@ class ReasonLike(Protocol):
     def fix(self) -> str: ...
 
 
-JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON value on stdout instead of text.")]
+JsonFlag = Annotated[bool, typer.Option("--json", help="print JSON on stdout instead of text")]
 """The type of every command's `json` parameter: `json: JsonFlag = False`."""
 
 
@@ -70,9 +70,14 @@ def fail(
     if fix:
         err.print(Text.assemble(("  fix: ", "bold"), fix))
     if json:
-        listed = [{"code": r.code, "text": r.text, "fix": r.fix} for r in reasons]
-        _print_json({"error": {"exit_code": int(exit_code), "text": sentence, "fix": fix, "reasons": listed}})
+        print_failure(exit_code, sentence, fix, reasons)
     raise typer.Exit(int(exit_code))
+
+
+def print_failure(exit_code: ExitCode | int, text: str, fix: str = "", reasons: Sequence[ReasonLike] = ()) -> None:
+    """A failure as one JSON object on stdout."""
+    listed = [{"code": r.code, "text": r.text, "fix": r.fix} for r in reasons]
+    _print_json({"error": {"exit_code": int(exit_code), "text": text, "fix": fix, "reasons": listed}})
 
 
 @dataclass(frozen=True, slots=True)

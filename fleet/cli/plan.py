@@ -97,14 +97,13 @@ def _world(out: Output, path: Path | None) -> _World:
     if path is None:
         courier = VehicleType("courier-x8", Airframe.MULTIROTOR, 20.0, 3.0, 2.0, 900.0, 700.0, 9.0, 3.0, 710.0, 12.0)
         return _World({}, courier, FlatTerrain(0.0), (), frozenset(), 80.0, 120.0, 30.0, 20.0, None)
+    from fleet.cli.config import refuse
     from fleet.config import ConfigError, load_config
-    from missions.plan import Reason
 
     try:
         loaded = load_config(path)
     except ConfigError as error:
-        listed = [Reason("config_invalid", f"{p.file}: {p.field} {p.text}", p.fix) for p in error.problems]
-        out.fail(ExitCode.REFUSED, f"{path} cannot be used", reasons=listed)
+        refuse(out, error)
     numbers = loaded.planning
     base = path.parent / "airspace" / "valley-base.geojson"
     return _World(

@@ -73,7 +73,7 @@ def _read(order_id: str, store: Path | None, url: str, token: str, out: Output) 
         with Store.open_readonly(store) as reader:
             events = [{**to_json(e), "at": when(e.at_s)} for e in reader.events(stream)]
     except StoreOpenError as error:
-        out.fail(ExitCode.FAILED, str(error))
+        out.fail(ExitCode.UNREACHABLE, str(error))
     if not events:
         out.fail(ExitCode.REFUSED, f"the store {store} has no order {order_id!r}", "check the order's id")
     return stream, events

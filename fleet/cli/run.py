@@ -15,17 +15,25 @@ import typer
 
 from fleet.cli.output import ExitCode, JsonFlag, Output
 
-Headless = Annotated[bool, typer.Option("--headless", help="Lines instead of a live table; for CI.")]
-Speed = Annotated[float | None, typer.Option("--speed", min=0.1, max=50.0, help="Times as fast as the wall clock.")]
-Stay = Annotated[bool, typer.Option("--stay", help="Keep serving the console afterwards, until Ctrl-C.")]
+Headless = Annotated[bool, typer.Option("--headless", help="lines instead of a live table; for CI")]
+Speed = Annotated[
+    float | None,
+    typer.Option("--speed", min=0.1, max=50.0, help="times as fast as the wall clock; default: the scenario's"),
+]
+Stay = Annotated[bool, typer.Option("--stay", help="keep serving the console afterwards, until Ctrl-C")]
 Port = Annotated[
     int | None,
     typer.Option(
-        "--port", min=0, max=65535, help="Of the API and console; default: 8080, or a free one if it is taken."
+        "--port", min=0, max=65535, help="of the API and console; default: 8080, or a free one if it is taken"
     ),
 ]
-Picture = Annotated[Path | None, typer.Option("--picture", help="Write a PNG of the flights and box temperatures.")]
-Keep = Annotated[Path | None, typer.Option("--keep", help="Folder for the store and logs; default: a temporary one.")]
+Picture = Annotated[
+    Path | None, typer.Option("--picture", metavar="OUT", help="write a PNG of the flights and box temperatures")
+]
+Keep = Annotated[
+    Path | None,
+    typer.Option("--keep", metavar="FOLDER", help="keep the store and logs there; default: thrown away at the end"),
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -54,8 +62,11 @@ def demo(
 
 
 def scenario_run(
-    file: Annotated[Path, typer.Argument(help="A scenario file, or the folder that holds scenario.yaml.")],
-    headless: Headless = True,
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="a scenario file, or the folder that holds scenario.yaml")
+    ],
+    table: Annotated[bool, typer.Option("--table", help="a live table instead of lines")] = False,
+    _headless: Annotated[bool, typer.Option("--headless", hidden=True)] = True,
     speed: Speed = None,
     port: Port = None,
     keep: Keep = None,
@@ -63,7 +74,7 @@ def scenario_run(
     json: JsonFlag = False,
 ) -> None:
     """Run a scenario on the bundled simulator, with a verdict per expectation; exit code 0 only if all were met."""
-    _run_scenario(file, headless, speed, False, port, keep, picture, json)
+    _run_scenario(file, not table, speed, False, port, keep, picture, json)
 
 
 def _run_scenario(
@@ -76,18 +87,26 @@ def _run_scenario(
     picture: Path | None,
     json: bool,
 ) -> None:
+    from fleet.cli.config import refuse
     from fleet.cli.story import show
     from fleet.config import ConfigError
+    from fleet.logs import configure_logs
     from fleet.simulate.scenario import load_scenario
 
     out = Output(json)
     try:
         scenario = load_scenario(file)
     except ConfigError as e:
-        out.fail(ExitCode.USAGE, f"{file} cannot be run", reasons=[_reason(p) for p in e.problems])
-    with tempfile.TemporaryDirectory(prefix="coldwing-") as temporary:
+        refuse(out, e)
+    with tempfile.TemporaryDirectory(prefix="coldwing-") as temporary, contextlib.ExitStack() as stack:
         # Each run has a folder of its own: on an old store it would resume the flights of that run.
         folder = keep / f"{datetime.now(UTC):%Y%m%d-%H%M%S}" if keep is not None else Path(temporary)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            log = stack.enter_context((folder / "controller.log").open("w", encoding="utf-8"))
+        except OSError as e:
+            out.fail(ExitCode.FAILED, f"--keep {keep}: {folder} cannot be written: {e.strerror}", "name another folder")
+        configure_logs(json=True, stream=log)  # the terminal shows the story, not the log
         code = _until_signal(
             show(scenario, out, headless, speed or scenario.file.speed, stay, port, folder, picture), out
         )
@@ -95,11 +114,17 @@ def _run_scenario(
 
 
 def serve(
-    config: Annotated[Path, typer.Option("--config", help="The fleet's configuration file.")],
+    config: Annotated[Path, typer.Option("--config", metavar="FILE", help="the fleet's fleet.yaml")],
     json: JsonFlag = False,
 ) -> None:
-    """Run the controller until Ctrl-C. Vehicles in the air are re-adopted without a word to them."""
+    """Run the controller until Ctrl-C. Vehicles in the air are re-adopted without a word to them.
+
+    The log goes to stderr: lines on a terminal, else (and with --json) one JSON value per line.
+    """
+    from fleet.logs import configure_logs
+
     out = Output(json)
+    configure_logs(json=json)
 
     async def run() -> int:
         from fleet.app import running
@@ -115,19 +140,29 @@ def serve(
 
 
 def sim(
-    config: Annotated[Path | None, typer.Option("--config", help="The fleet to simulate; default: the demo's.")] = None,
-    speed: Annotated[float, typer.Option("--speed", min=0.1, max=50.0)] = 1.0,
-    px4: Annotated[int, typer.Option("--px4", min=0, help="Start this many real PX4 SITL instances instead.")] = 0,
+    config: Annotated[
+        Path | None, typer.Option("--config", metavar="FILE", help="the fleet to simulate; default: the demo's")
+    ] = None,
+    speed: Annotated[
+        float, typer.Option("--speed", min=0.1, max=50.0, help="times as fast as the wall clock; `serve` runs at 1")
+    ] = 1.0,
+    px4: Annotated[
+        int, typer.Option("--px4", metavar="N", min=0, help="start this many real PX4 SITL instances instead")
+    ] = 0,
     json: JsonFlag = False,
 ) -> None:
     """Run simulated vehicles and their boxes for a controller started apart, until Ctrl-C.
 
+    Starts a broker too where none answers at the configuration's mqtt.url.
+
     Each line on stdin is a command of the people on the ground as JSON, such as
     {"do": "load", "box": "box-1", "vehicle": "cw-1", "payload_kg": 0.5, "payload_c": 5}.
     """
+    from fleet.logs import configure_logs
     from fleet.simulate.standalone import run_px4, run_sim
 
     out = Output(json)
+    configure_logs(json=json)
     work = run_px4(px4, config, speed, out) if px4 else run_sim(config, speed, out)
     raise typer.Exit(_until_signal(work, out))
 
@@ -135,6 +170,7 @@ def sim(
 def _until_signal(work: Coroutine[Any, Any, int], out: Output) -> int:
     """Runs it; Ctrl-C and SIGTERM end it in order. Mistakes of the user become a sentence and an exit code."""
     from fleet.api.server import ListenError
+    from fleet.cli.config import refuse
     from fleet.config import ConfigError
     from fleet.mavlink.urls import LinkError
     from fleet.simulate.processes import SimulatorError
@@ -154,7 +190,7 @@ def _until_signal(work: Coroutine[Any, Any, int], out: Output) -> int:
         with _flat_groups():
             return asyncio.run(main())
     except ConfigError as e:
-        out.fail(ExitCode.USAGE, "the configuration cannot be used", reasons=[_reason(p) for p in e.problems])
+        refuse(out, e)
     except (ListenError, LinkError, StoreOpenError, SimulatorError) as e:
         out.fail(ExitCode.UNREACHABLE, str(e))
 
@@ -169,11 +205,3 @@ def _flat_groups() -> Any:
         while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
             error = error.exceptions[0]
         raise error from None
-
-
-def _reason(problem: Any) -> Any:
-    from missions.plan import Reason
-
-    place = problem.file if problem.line is None else f"{problem.file}:{problem.line}"
-    field = f"{problem.field} " if problem.field else ""
-    return Reason("config", f"{place}: {field}{problem.text}", problem.fix)

@@ -1,5 +1,6 @@
 """Configuration: one `fleet.yaml`, read into the domain's values or refused with every problem in it at once."""
 
+from fleet.config.airspace import load_airspace
 from fleet.config.load import load_config
 from fleet.config.paths import data_dir
 from fleet.config.problems import ConfigError, Problem
@@ -15,5 +16,6 @@ __all__ = [
     "Problem",
     "Weather",
     "data_dir",
+    "load_airspace",
     "load_config",
 ]

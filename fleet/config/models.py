@@ -15,6 +15,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 from pydantic_core import PydanticCustomError
 
 from fleet.api.auth import Role
+from fleet.mavlink.urls import LinkError, parse_url
 from missions.decision.types import Policy
 from missions.options import PlanningNumbers
 from missions.sites import SiteKind
@@ -24,17 +25,13 @@ Id = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,31}
 Positive = Annotated[float, Gt(0)]
 NotNegative = Annotated[float, Ge(0)]
 
-_LINK = re.compile(
-    r"(udpin|udpout|tcpin|tcpout)://([A-Za-z0-9_.-]+|\[[0-9A-Fa-f:]+\]):([0-9]{1,5})|serial:///[^:\s]+:[0-9]+"
-)
-
 
 def _link(url: str) -> str:
-    match = _LINK.fullmatch(url)
-    if match is None or (match[3] is not None and not 0 < int(match[3]) < 65536):
-        raise PydanticCustomError(
-            "link_url", "a link such as udpin://127.0.0.1:14550, udpout://, tcpin://, tcpout:// or serial:///dev/X:baud"
-        )
+    try:
+        parse_url(url)
+    except LinkError:
+        text = "a link: udpin://127.0.0.1:14550 waits for vehicles there, udpout://host:port calls one"
+        raise PydanticCustomError("link_url", text) from None
     return url
 
 
@@ -103,7 +100,7 @@ class VehicleModel(Strict):
     system_id: Annotated[int, Ge(1), Le(254)]
     """MAVLink system id (MAV_SYS_ID), its own on its link"""
     link: Annotated[str, AfterValidator(_link)]
-    """udpin://host:port, udpout://, tcpin://, tcpout:// or serial:///dev/X:baud; vehicles may share one"""
+    """udpin://host:port waits for vehicles there, udpout://host:port calls one; vehicles may share a link"""
 
 
 class BoxModel(Strict):

@@ -16,12 +16,12 @@ from fleet.clock import ScaledClock
 from fleet.config import ConfigError, FleetConfig, Handling, MqttConfig, Problem, load_config
 from fleet.simulate.judge import Finding, Tracks, judge
 from fleet.simulate.people import People
-from fleet.simulate.processes import Simulator, simulator
+from fleet.simulate.processes import Simulator, SimulatorError, simulator
 from fleet.simulate.scenario import Scenario, World
 from geofences.formats import load_airspace_text
 from geofences.volumes import Zone
 from missions.sites import SiteKind
-from sitl.broker import start_broker
+from sitl.broker import BrokerError, start_broker
 
 Say = Callable[[str, dict[str, Any]], None]
 
@@ -154,7 +154,10 @@ async def embedded(
     clock = ScaledClock(speed, epoch_s=scenario.start_s, monotonic_s=time.monotonic())
     config = load_config(scenario.fleet_path)
     async with contextlib.AsyncExitStack() as stack:
-        broker = await stack.enter_async_context(start_broker())
+        try:
+            broker = await stack.enter_async_context(start_broker())
+        except BrokerError as error:
+            raise SimulatorError(str(error)) from None
         at = {"host": broker.host, "port": broker.port, "username": broker.username, "password": broker.password}
         config = replace(
             config,

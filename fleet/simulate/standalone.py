@@ -6,9 +6,10 @@ import asyncio
 import contextlib
 import json
 import socket
-import sys
+import tempfile
+import threading
 import time
-from datetime import UTC, datetime
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,11 @@ from fleet.cli.output import Output
 from fleet.clock import ScaledClock
 from fleet.config import FleetConfig, data_dir, load_config
 from fleet.mavlink.urls import parse_url
-from fleet.simulate.processes import simulator
+from fleet.simulate.processes import SimulatorError, simulator
 from fleet.simulate.run import sim_spec
 from fleet.simulate.scenario import World
-from sitl.broker import start_broker
-from sitl.px4 import start_px4
+from sitl.broker import BrokerError, start_broker
+from sitl.px4 import Px4Error, start_px4
 
 
 def configured(path: Path | None) -> FleetConfig:
@@ -53,21 +54,44 @@ async def run_sim(path: Path | None, speed: float, out: Output) -> int:
             "password": config.mqtt.password,
         }
         if not _answers(config.mqtt.host, config.mqtt.port):
-            await stack.enter_async_context(start_broker(**mqtt))
+            await stack.enter_async_context(_broker(mqtt))
             out.say(f"no broker answered at {config.mqtt.host}:{config.mqtt.port}: started the bundled one there")
         spec = sim_spec(config, weather, 1, clock, mqtt, (host, port), carrying=True)
-        log = Path(f"simulator-{datetime.now(UTC):%H%M%S}.log")
-        sim = await stack.enter_async_context(simulator(spec, log))
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="coldwing-sim-")))
+        sim = await stack.enter_async_context(simulator(spec, folder / "simulator.log"))
         sim.listeners.append(lambda event: out.line(event, json.dumps(event)))
         out.say(f"{len(config.vehicles)} vehicles send to {host}:{port} at {speed:g} times real time; Ctrl-C ends them")
-        reader = asyncio.StreamReader()
-        with contextlib.suppress(ValueError, OSError):  # stdin may be closed or a plain file
-            protocol = asyncio.StreamReaderProtocol(reader)
-            await asyncio.get_running_loop().connect_read_pipe(lambda: protocol, sys.stdin)
-            async for line in reader:
-                _tell(sim, line, out)
+        loop = asyncio.get_running_loop()
+        threading.Thread(target=_read_stdin, args=(loop, lambda line: _tell(sim, line, out)), daemon=True).start()
         await asyncio.Event().wait()
     return 0
+
+
+def _read_stdin(loop: asyncio.AbstractEventLoop, tell: Callable[[bytes], None]) -> None:
+    """In a thread, because stdin may be a terminal, a pipe, a plain file or /dev/null, and a loop can't poll them all.
+
+    Unbuffered: a daemon thread that held the lock of `sys.stdin` would break the interpreter's end.
+    """
+    with contextlib.suppress(OSError, ValueError, RuntimeError), open(0, "rb", buffering=0, closefd=False) as stdin:
+        for line in stdin:
+            loop.call_soon_threadsafe(tell, line)
+
+
+@contextlib.asynccontextmanager
+async def _broker(mqtt: dict[str, Any]) -> AsyncIterator[None]:
+    """The bundled broker where the configuration expects one. Raises SimulatorError with the fix."""
+    if not mqtt["username"] or not mqtt["password"]:
+        at = f"{mqtt['host']}:{mqtt['port']}"
+        raise SimulatorError(
+            f"no broker answers at {at}, and the bundled one lets nobody in without a name and password: "
+            f"start a broker there, or write `url: mqtt://NAME:PASSWORD@{at}` under `mqtt:`"
+        )
+    async with contextlib.AsyncExitStack() as stack:
+        try:
+            await stack.enter_async_context(start_broker(**mqtt))
+        except (BrokerError, OSError) as error:
+            raise SimulatorError(f"{error}; start a broker there yourself, or mend `mqtt.url`") from None
+        yield
 
 
 def _tell(sim: Any, line: bytes, out: Output) -> None:
@@ -94,9 +118,12 @@ async def run_px4(count: int, path: Path | None, speed: float, out: Output) -> i
     config = configured(path)
     homes = [config.sites[v.home_site] for v in list(config.vehicles.values())[:count]]
     out.say(f"starting {count} PX4 …")
-    async with start_px4(
-        [(h.position.lat_deg, h.position.lon_deg, h.elevation_amsl_m) for h in homes], speed=speed
-    ) as instances:
+    places = [(h.position.lat_deg, h.position.lon_deg, h.elevation_amsl_m) for h in homes]
+    async with contextlib.AsyncExitStack() as stack:
+        try:
+            instances = await stack.enter_async_context(start_px4(places, speed=speed))
+        except Px4Error as error:
+            raise SimulatorError(str(error)) from None
         for i in instances:
             out.line({"event": "ready", "system_id": i.system_id}, f"PX4 {i.system_id} is ready, log {i.log}")
         await asyncio.Event().wait()

@@ -59,6 +59,8 @@ def _require_directory(path: Path) -> None:
                 f"the store's directory {directory} does not exist and cannot be made ({error.strerror}): "
                 f"run `mkdir -p {directory}` or change `store.path`"
             ) from error
+    if not directory.is_dir():
+        raise StoreOpenError(f"{directory} is a file, not a directory: change `store.path`")
     if not os.access(directory, os.W_OK | os.X_OK) or (path.exists() and not os.access(path, os.W_OK)):
         raise StoreOpenError(f"{path} cannot be written by this user: change its owner or `store.path`")
 

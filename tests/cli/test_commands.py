@@ -80,7 +80,7 @@ def test_a_tampered_or_cut_record_fails_and_names_the_event(server: Served, flee
 
 def test_a_store_that_is_not_there_is_named(fleet_command: Run, tmp_path: Path) -> None:
     ended = fleet_command("record", "show", "ord-1", "--store", str(tmp_path / "none.sqlite3"))
-    assert ended.code == ExitCode.FAILED
+    assert ended.code == ExitCode.UNREACHABLE
     assert "there is no store at" in ended.err
 
 

@@ -101,7 +101,7 @@ def test_every_number_of_the_domain_can_be_configured_with_the_domain_s_default(
 
 
 def test_secrets_are_not_shown_when_a_configuration_is_printed(sandbox):
-    sandbox.replace("mqtt://127.0.0.1:1883", "mqtt://fleet:hush-hush@127.0.0.1:1883")
+    sandbox.replace("mqtt://coldwing:demo-broker-password@127.0.0.1:1883", "mqtt://fleet:hush-hush@127.0.0.1:1883")
     config = sandbox.load(COLDWING_BOX_KEY_BOX_1="a key of box number one", COLDWING_SECRET="deep")
     assert config.mqtt.password == "hush-hush"
     assert config.box_keys == {"box-1": b"a key of box number one"}

@@ -67,7 +67,7 @@ def test_a_token_without_a_value_says_which_variable_to_set(sandbox):
 
 
 def test_the_broker_s_password_may_stand_in_the_url_on_loopback_only(sandbox):
-    sandbox.replace("mqtt://127.0.0.1:1883", "mqtts://fleet:p%40ss@broker.example.org")
+    sandbox.replace("mqtt://coldwing:demo-broker-password@127.0.0.1:1883", "mqtts://fleet:p%40ss@broker.example.org")
     problem = sandbox.problem()
     assert problem.field == "mqtt.url"
     assert "COLDWING_MQTT_PASSWORD" in problem.fix
@@ -77,7 +77,7 @@ def test_the_broker_s_password_may_stand_in_the_url_on_loopback_only(sandbox):
 
 
 def test_a_password_in_the_url_is_percent_decoded(sandbox):
-    sandbox.replace("mqtt://127.0.0.1:1883", "mqtt://fleet:p%40ss@127.0.0.1")
+    sandbox.replace("mqtt://coldwing:demo-broker-password@127.0.0.1:1883", "mqtt://fleet:p%40ss@127.0.0.1")
     mqtt = sandbox.load().mqtt
     assert (mqtt.port, mqtt.tls, mqtt.password) == (1883, False, "p@ss")
 
