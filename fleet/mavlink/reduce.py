@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from fleet.mavlink import px4
+from fleet.mavlink.completion import Completion
 from fleet.mavlink.messages import (
     Attitude,
     AutopilotVersion,
@@ -23,6 +24,7 @@ from fleet.mavlink.messages import (
     HomePosition,
     Message,
     MissionCurrent,
+    MissionItemReached,
     StatusText,
     SysStatus,
     SystemTime,
@@ -80,6 +82,7 @@ class Track:
         self._dirty: set[type[Any]] = set()
         self._newest_boot_ms = -1
         self._status_texts = StatusTexts()
+        self._completion = Completion()
 
     def reduce(self, message: Message, now_s: float) -> bool:
         """Takes a message in. True when it shows that the vehicle has booted anew: all before it is void."""
@@ -97,7 +100,14 @@ class Track:
         elif kind is Event:
             sentence = event_text(message)  # type: ignore[arg-type]
             self._say([] if sentence is None else [sentence], now_s)
+        elif kind is MissionItemReached:
+            if self._completion.reached(message.seq, now_s):  # type: ignore[union-attr]
+                self._mission_complete()
         else:
+            if kind is Heartbeat:
+                self._completion.mode(px4.mode_of(message.custom_mode))  # type: ignore[union-attr]
+            elif kind is MissionCurrent:
+                message = self._completion.current(message)  # type: ignore[arg-type]
             self._raw[kind] = (message, now_s)
             self._dirty.add(kind)
         return rebooted
@@ -136,6 +146,14 @@ class Track:
             if line:
                 self._texts.append(Timed(line, now_s))
                 self._dirty.add(StatusText)
+                if self._completion.said(line):
+                    self._mission_complete()
+
+    def _mission_complete(self) -> None:
+        completed = self._completion.completed()
+        if completed is not None:
+            self._raw[MissionCurrent] = (completed, self._raw[MissionCurrent][1])
+            self._dirty.add(MissionCurrent)
 
     def state(self) -> VehicleState:
         """The newest picture; only what changed is built anew."""
@@ -179,6 +197,7 @@ _CHECKS: dict[type[Any], Callable[[Any], bool]] = {
     HomePosition: lambda m: _place(m.latitude, m.longitude),
     ExtendedSysState: _yes,
     MissionCurrent: _yes,
+    MissionItemReached: _yes,
     VfrHud: lambda m: m.throttle <= 100,
     BatteryStatus: lambda m: m.id == 0 and 0 <= m.battery_remaining <= 100,
     WindCov: lambda m: abs(m.wind_x) < MAX_WIND_M_S and abs(m.wind_y) < MAX_WIND_M_S,
