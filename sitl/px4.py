@@ -104,12 +104,15 @@ def _etc_of(path: Path) -> Path | None:
 
 
 def command_for(binary: Px4Binary, index: int) -> list[str]:
-    """As root PX4 would take real-time scheduling and starve its neighbours: it starts without that right."""
+    """As root PX4 would take real-time scheduling and starve its neighbours: it starts without that right.
+
+    It goes a little before them instead: a PX4 that has to wait for the processor counts its sensors as lost and lands.
+    """
     command = [str(binary.path), "-i", str(index), "-d"]
     if binary.etc is not None:
         command.append(str(binary.etc))
     if os.geteuid() == 0 and shutil.which("setpriv"):
-        command = ["setpriv", "--bounding-set", "-sys_nice", "--inh-caps", "-sys_nice", *command]
+        command = ["nice", "-n", "-10", "setpriv", "--bounding-set", "-sys_nice", "--inh-caps", "-sys_nice", *command]
     return ["sh", "-c", 'ulimit -r 0 2>/dev/null; exec "$@"', "px4", *command]
 
 

@@ -69,7 +69,7 @@ async def test_a_px4_that_dies_is_reported_with_its_last_words(tmp_path: Path, m
 @pytest.mark.px4
 async def test_two_real_instances_start_get_ready_and_are_gone_afterwards(tmp_path: Path) -> None:
     if find_px4() is None:
-        pytest.skip("no PX4: set PX4_SITL_BIN or put `px4` on PATH")
+        pytest.skip("needs a real PX4: set PX4_SITL_BIN, or put `px4` on PATH")
     homes = [(7.5, 38.2, 420.0), (7.5, 38.2001, 420.0)]
     async with start_px4(homes, speed=2.0, first_index=8, folder=tmp_path) as instances:
         assert [i.system_id for i in instances] == [9, 10]
