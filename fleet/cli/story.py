@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import re
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from fleet.cli.output import ExitCode, Output, console
+from fleet.service import RecordedEvent
 from fleet.simulate.picture import draw
 from fleet.simulate.run import Run, fly, scenario_run
 from fleet.simulate.scenario import Scenario
@@ -79,37 +79,44 @@ async def _events(run: Run, out: Output, live_table: bool, lines: list[str], url
 
 
 async def _follow(run: Run, out: Output, lines: list[str], live_table: bool) -> None:
-    """Order states and decisions as they come."""
-    seen: dict[str, tuple[str, str | None, str | None]] = {}
-    names: dict[str, str] = {}
+    """Order states, phases and decisions as they are recorded."""
+    read: dict[str, int] = {}
     while True:
         for delivery in run.people.deliveries:
-            if delivery.order_id is not None:
-                names[delivery.order_id] = delivery.wanted.name
-        for view in run.app.service.orders():
-            order_id = view.order.order_id
-            now = (view.state.value, view.phase, _gist(view.decision))
-            if seen.get(order_id) == now:
+            if delivery.order_id is None:
                 continue
-            before, seen[order_id] = seen.get(order_id), now
-            name = names.get(order_id, order_id)
-            data = {"order_id": order_id, "name": name, "state": now[0], "phase": now[1], "decision": view.decision}
-            if out.json:
-                out.line({"kind": "order", "at_s": run.clock.now_s(), **data}, "")
-                continue
-            text = f"{_clock(run)}  {name:<12} {now[0]}" + (f" · {now[1]}" if now[1] else "")
-            if now[2] and (before is None or before[2] != now[2]):
-                text += f"  — {view.decision}"
-            if live_table:
-                lines.append(text)
-            else:
-                out.say(text)
-        await asyncio.sleep(0.05)
+            for event in run.app.service.record(f"order/{delivery.order_id}", after_seq=read.get(delivery.order_id, 0)):
+                read[delivery.order_id] = event.seq
+                text = _event_text(event)
+                if not text:
+                    continue
+                if out.json:
+                    at = {"at_s": event.at_s, "order_id": delivery.order_id, "name": delivery.wanted.name}
+                    out.line({"kind": event.kind, **at, "text": text}, "")
+                    continue
+                line = f"{_clock(event.at_s)}  {delivery.wanted.name:<12} {text}"
+                if live_table:
+                    lines.append(line)
+                else:
+                    out.say(line)
+        await asyncio.sleep(0.1)
 
 
-def _gist(sentence: str | None) -> str | None:
-    """A decision without its numbers, which move with every sample."""
-    return None if sentence is None else re.sub(r"[-\d.]+", "#", sentence.partition(",")[0])
+def _event_text(event: RecordedEvent) -> str:
+    """What a person who watches wants to read of an event; empty for the rest."""
+    body = event.body
+    match event.kind:
+        case "order_state":
+            return str(body["state"])
+        case "phase":
+            return f"· {body['phase']}"
+        case "decision" if body["decision"]["faults"] or body["decision"]["candidate"] is not None:
+            return f"— {body['decision']['sentence']}"
+        case "alarm":
+            return f"! {body['text']}"
+        case "infeasible" | "abandoned":
+            return f"! {body.get('why') or '; '.join(r['text'] for r in body['reasons'])}"
+    return ""
 
 
 async def _draw(run: Run, lines: list[str], url: str) -> None:
@@ -120,7 +127,9 @@ async def _draw(run: Run, lines: list[str], url: str) -> None:
 
 
 def _table(run: Run, lines: list[str], url: str) -> Group:
-    table = Table(title=f"{run.scenario.file.title}   {_clock(run)} UTC", title_justify="left", expand=True)
+    table = Table(
+        title=f"{run.scenario.file.title}   {_clock(run.clock.now_s())} UTC", title_justify="left", expand=True
+    )
     for column in ("order", "to", "state", "vehicle", "phase", "ETA", "battery", "box", "cold verdict"):
         table.add_column(column, no_wrap=True)
     now_s = run.clock.now_s()
@@ -147,8 +156,8 @@ def _table(run: Run, lines: list[str], url: str) -> Group:
     return Group(table, recent, Text(f"console: {url}"))
 
 
-def _clock(run: Run) -> str:
-    return datetime.fromtimestamp(run.clock.now_s(), UTC).strftime("%H:%M:%S")
+def _clock(at_s: float) -> str:
+    return datetime.fromtimestamp(at_s, UTC).strftime("%H:%M:%S")
 
 
 def _line(kind: str, data: dict[str, Any]) -> str:
