@@ -229,6 +229,22 @@ def may_be_in(flight: Flight, state: VehicleState, mode: Mode) -> bool:
     return not in_air(state) and mode in (Mode.HOLD, Mode.LAND, Mode.MISSION, Mode.RETURN)
 
 
+def may_have_ended(flight: Flight, state: VehicleState, mode: Mode) -> bool:
+    """True while a HOLD at the mission's last item cannot be told from its end: until MISSION_CURRENT is newer than it.
+
+    PX4 leaves mission mode as soon as the mission is complete, and says that it is so within the next second.
+    """
+    mission, seen = state.mission, state.mode
+    if mode is not Mode.HOLD or Mode.MISSION not in flight.expected or mission is None or seen is None:
+        return False
+    behind_s = seen.at_s - mission.at_s
+    return mission.value.total == mission.value.seq + 1 and 0 < behind_s <= MISSION_SAID_S and holds(flight, state)
+
+
+MISSION_SAID_S = 3.0
+"""MISSION_CURRENT comes once a second: with this many lost the vehicle is taken at its mode's word"""
+
+
 def next_step(flight: Flight, state: VehicleState) -> Step | None:
     """The one command that brings the vehicle nearer to the intent; None when there is nothing to command."""
     mode = state.mode.value if state.mode is not None else None

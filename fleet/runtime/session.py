@@ -45,6 +45,7 @@ from missions.delivery import (
     holds,
     in_air,
     may_be_in,
+    may_have_ended,
     next_phase,
     next_step,
     observe,
@@ -495,7 +496,7 @@ class Session:
         if flight.plan is None:
             return None
         expected = None
-        if flight.expected and state.mode is not None:
+        if flight.expected and state.mode is not None and not may_have_ended(flight, state, state.mode.value):
             settled = may_be_in(flight, state, state.mode.value)
             expected = state.mode.value.value if settled else sorted(flight.expected)[0].value
         here = state.position.value if state.position is not None else None

@@ -21,6 +21,7 @@ from missions.delivery import (
     Step,
     at_drop,
     may_be_in,
+    may_have_ended,
     next_phase,
     next_step,
     observe,
@@ -28,7 +29,7 @@ from missions.delivery import (
 )
 from missions.orders import IllegalTransitionError
 from missions.plan import Ending
-from missions.snapshot import Landed, MissionState, Mode, VehicleState
+from missions.snapshot import Landed, MissionState, Mode, Timed, VehicleState
 from tests.missions.builders import DROP, GROUND_M, HOME, flight, plan, state
 
 
@@ -127,6 +128,22 @@ def test_touchdown_needs_ground_and_disarmed():
     f = flight(FlightPhase.INBOUND, plan=plan(ending=Ending.LAND, goal=HOME))
     assert observe(f, state(landed=Landed.ON_GROUND, armed=True), 0.0) is None
     assert observe(f, state(landed=Landed.ON_GROUND, armed=False), 0.0) is FlightEvent.TOUCHED_DOWN
+
+
+def test_a_hold_at_the_last_item_is_judged_when_the_mission_has_had_its_say():
+    flying = flight(expected=frozenset({Mode.MISSION}))
+    held = state(100.0, mode=Mode.HOLD)
+    assert held.mission is not None
+
+    def said(seq: int, at_s: float) -> VehicleState:
+        return replace(held, mission=Timed(replace(held.mission.value, seq=seq), at_s))
+
+    assert may_have_ended(flying, said(2, 99.2), Mode.HOLD), "no word from the mission since it holds"
+    assert not may_have_ended(flying, said(2, 100.2), Mode.HOLD), "it said since that it is not complete"
+    assert not may_have_ended(flying, said(1, 99.2), Mode.HOLD), "not yet at the last item"
+    assert not may_have_ended(flying, said(2, 90.0), Mode.HOLD), "the mission has been silent for too long"
+    assert not may_have_ended(flying, said(2, 99.2), Mode.MANUAL), "a pilot"
+    assert not may_have_ended(replace(flying, held=None), said(2, 99.2), Mode.HOLD), "another plan"
 
 
 def test_modes_that_follow_from_a_command_are_no_takeover():
