@@ -1,38 +1,38 @@
-"""`fleet airspace`: check airspace files."""
+"""`fleet airspace`: check airspace files, and change the zones that a running controller keeps."""
 
 from __future__ import annotations
 
+from json import dumps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from fleet.cli.client import DEFAULT_URL, Api, Token, Url, segment
 from fleet.cli.output import ExitCode, JsonFlag, Output
 
 if TYPE_CHECKING:
     from geofences.formats import ParsedAirspace, Problem
 
-app = typer.Typer(no_args_is_help=True, help="Check airspace files.")
-
-
-@app.callback()
-def _group() -> None:
-    """Keeps `check` a subcommand while it is the only one."""
+COLUMNS = ("id", "name", "restriction", "role", "heights", "times")
+app = typer.Typer(no_args_is_help=True, help="Check airspace files; list, add and withdraw the controller's zones.")
+zones = typer.Typer(no_args_is_help=True, help="List, add and withdraw the zones that the controller keeps.")
+app.add_typer(zones, name="zones")
 
 
 @app.command()
 def check(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="ED-318, ED-269 or GeoJSON")], json: JsonFlag = False
 ) -> None:
-    """Check an airspace file: every feature that cannot be used, with its field and a fix."""
+    """Check an airspace file without a controller: every feature that cannot be used, with its field and a fix."""
     out = Output(json)
     parsed = read_airspace(out, file)
-    zones = [_zone(z) for z in parsed.zones]
+    listed = [_zone(z) for z in parsed.zones]
     found = {
         "file": str(file),
         "format": parsed.format,
         "ok": parsed.ok,
-        "zones": zones,
+        "zones": listed,
         "problems": [_problem(p) for p in parsed.problems],
         "notes": [_problem(p) for p in parsed.notes],
     }
@@ -45,9 +45,59 @@ def check(
         # With --json the problems are on stdout already.
         Output().fail(ExitCode.REFUSED, f"{file}: {count}, {len(parsed.zones)} usable zones", reasons=reasons(parsed))
     if not json:
-        rows = [(z["id"], z["name"], z["restriction"], z["role"], z["heights"], z["times"]) for z in zones]
-        out.table(found, ("ID", "NAME", "RESTRICTION", "ROLE", "HEIGHTS", "TIMES"), rows)
+        out.table(found, COLUMNS, _rows(listed))
         out.say(f"{file} is good: {parsed.format}, {len(parsed.zones)} zones.")
+
+
+@zones.command("list")
+def list_zones(url: Url = DEFAULT_URL, token: Token = "", json: JsonFlag = False) -> None:
+    """List the zones as they are now; with --json as GeoJSON."""
+    from geofences.formats import geojson
+
+    out = Output(json)
+    with Api(url, token, out) as api:
+        answer = api.get("/v1/airspace/zones")
+    listed = [_zone(z) for z in geojson.parse(dumps(answer), url).zones]
+    out.table(answer, COLUMNS, _rows(listed), empty="No zones.")
+    out.say(f"airspace version {answer['airspace_version']}")
+
+
+@zones.command()
+def add(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="ED-318, ED-269 or GeoJSON with one zone")],
+    url: Url = DEFAULT_URL,
+    token: Token = "",
+    json: JsonFlag = False,
+) -> None:
+    """Close (or open) a zone from now on: flights in the air are re-checked at once."""
+    from geofences.formats import geojson
+
+    out = Output(json)
+    parsed = read_airspace(out, file)
+    if not parsed.ok:
+        out.fail(ExitCode.REFUSED, f"{file} cannot be used; nothing was changed", reasons=reasons(parsed))
+    if len(parsed.zones) != 1:
+        text = f"{file} holds {len(parsed.zones)} zones; nothing was changed"
+        out.fail(ExitCode.REFUSED, text, "give one zone per file, so that it is all or nothing")
+    again = "look at `fleet airspace zones list` before giving the command again"
+    with Api(url, token, out) as api:
+        changed = api.post("/v1/airspace/zones", geojson.dump(parsed.zones), again=again)
+    out.data(changed, f"{changed['zone_id']}  added; airspace version {changed['airspace_version']}")
+
+
+@zones.command()
+def withdraw(
+    zone_id: Annotated[str, typer.Argument(metavar="ZONE", help="the zone's id")],
+    url: Url = DEFAULT_URL,
+    token: Token = "",
+    json: JsonFlag = False,
+) -> None:
+    """Withdraw a zone, those of the airspace files too; flights in the air are re-checked at once."""
+    out = Output(json)
+    again = "look at `fleet airspace zones list` before giving the command again"
+    with Api(url, token, out) as api:
+        changed = api.delete(f"/v1/airspace/zones/{segment(zone_id)}", again=again)
+    out.data(changed, f"{changed['zone_id']}  withdrawn; airspace version {changed['airspace_version']}")
 
 
 def read_airspace(out: Output, file: Path) -> ParsedAirspace:
@@ -71,6 +121,10 @@ def reasons(parsed: ParsedAirspace) -> list[Any]:
         Reason("airspace_invalid", ": ".join(x for x in (p.feature_id, p.field, p.text) if x), p.fix)
         for p in parsed.problems
     ]
+
+
+def _rows(listed: list[dict[str, str]]) -> list[tuple[str, ...]]:
+    return [tuple(z[column] for column in COLUMNS) for z in listed]
 
 
 def _problem(p: Problem) -> dict[str, str]:

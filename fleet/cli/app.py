@@ -35,8 +35,10 @@ COMMANDS: dict[str, Lazy] = {
     "sim": Lazy("fleet.cli.run", "register", "Run simulated vehicles and boxes."),
     "scenario": Lazy("fleet.cli.run", "register", "Run a scenario and check how it ends."),
     "plan": Lazy("fleet.cli.plan", "plan", "Plan a route through the airspace, with its reasons."),
-    "airspace": Lazy("fleet.cli.airspace", "app", "Check airspace files."),
-    "order": Lazy("fleet.cli.orders", "app", "Place, list, show, cancel, watch and receive orders."),
+    "airspace": Lazy(
+        "fleet.cli.airspace", "app", "Check airspace files; list, add and withdraw the controller's zones."
+    ),
+    "order": Lazy("fleet.cli.orders", "app", "Place, follow, cancel and receive orders; record custody steps."),
     "vehicle": Lazy("fleet.cli.vehicles", "app", "List, show and command vehicles."),
     "record": Lazy("fleet.cli.record", "app", "Show and verify an order's hash-chained record."),
     "config": Lazy("fleet.cli.config", "app", "Check configuration files."),
@@ -129,8 +131,9 @@ def run() -> None:
 def _usage(error: Any) -> int:
     """What typer found wrong with the command line: as it says it, and as JSON where that was asked for."""
     error.show()
+    known = sys.argv[1] in COMMANDS
     if "--json" in sys.argv:
-        words = itertools.takewhile(lambda word: not word.startswith("-"), sys.argv[1:3])
+        words = itertools.takewhile(lambda word: not word.startswith("-"), sys.argv[1 : 3 if known else 1])
         print_failure(ExitCode.USAGE, error.format_message(), f"see `{' '.join(['fleet', *words])} --help`")
     return int(error.exit_code)
 

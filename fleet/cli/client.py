@@ -21,6 +21,7 @@ Url = Annotated[str, typer.Option("--url", envvar="COLDWING_URL", help="The cont
 Token = Annotated[
     str, typer.Option("--token", envvar="COLDWING_TOKEN", help="Your token.", show_default=False, show_envvar=True)
 ]
+OrderId = Annotated[str, typer.Argument(metavar="ORDER", help="the order's id")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,9 @@ class Api:
 
     def get(self, path: str, **query: Any) -> Any:
         return self._json(self._send("GET", path, params=query or None))
+
+    def delete(self, path: str, *, again: str = "") -> Any:
+        return self._json(self._send("DELETE", path, again=again))
 
     def post(self, path: str, body: Any = None, headers: Mapping[str, str] | None = None, *, again: str = "") -> Any:
         """`again` is the fix to give when no answer came and it is not known whether it happened."""

@@ -1,4 +1,4 @@
-"""`fleet order`: place, list, show, cancel, watch and receive."""
+"""`fleet order`: place, list, show, cancel, watch and receive; the custody steps are in `fleet.cli.custody`."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from typing import Annotated, Any
 import httpx
 import typer
 
-from fleet.cli.client import DEFAULT_URL, Api, ApiReason, Token, Url, segment
+from fleet.cli import custody
+from fleet.cli.client import DEFAULT_URL, Api, ApiReason, OrderId, Token, Url, segment
 from fleet.cli.output import ExitCode, JsonFlag, Output
 
-app = typer.Typer(no_args_is_help=True, help="Place, list, show, cancel, watch and receive orders.")
-
-OrderId = Annotated[str, typer.Argument(metavar="ORDER", help="the order's id")]
+app = typer.Typer(no_args_is_help=True, help="Place, follow, cancel and receive orders; record custody steps.")
+custody.register(app)
 
 
 class Priority(StrEnum):
@@ -31,17 +31,30 @@ class Priority(StrEnum):
 
 @app.command()
 def place(
-    product: Annotated[str, typer.Option("--product", help="product id of the configuration")],
-    to: Annotated[str, typer.Option("--to", help="destination site")],
-    recipient: Annotated[str, typer.Option("--recipient", help="your opaque reference; never patient data")],
-    mass_kg: Annotated[float, typer.Option("--mass-kg", help="of the medicine, without the box")],
-    volume_l: Annotated[float, typer.Option("--volume-l")],
-    deadline: Annotated[str, typer.Option("--deadline", help="latest arrival: RFC 3339, or from now: +45m, +2h")],
-    priority: Annotated[Priority, typer.Option("--priority")] = Priority.ROUTINE,
-    origin: Annotated[str | None, typer.Option("--from", help="origin site; default: the nearest hub")] = None,
-    lot: Annotated[str, typer.Option("--lot")] = "",
-    budget: Annotated[list[str] | None, typer.Option("--budget", help="stability budget left, BAND=MINUTES")] = None,
-    single_patient: Annotated[bool, typer.Option("--single-patient", help="cannot be replaced")] = False,
+    product: Annotated[str, typer.Option("--product", metavar="ID", help="a product id of the configuration")],
+    to: Annotated[str, typer.Option("--to", metavar="SITE", help="destination, a site id of the configuration")],
+    recipient: Annotated[
+        str, typer.Option("--recipient", metavar="REF", help="your opaque reference; never patient data")
+    ],
+    mass_kg: Annotated[float, typer.Option("--mass-kg", metavar="KG", help="of the medicine, without the box")],
+    volume_l: Annotated[float, typer.Option("--volume-l", metavar="L", help="of the medicine; the box must hold it")],
+    deadline: Annotated[
+        str, typer.Option("--deadline", metavar="TIME", help="latest arrival: RFC 3339, or from now: +45m, +2h")
+    ],
+    priority: Annotated[
+        Priority, typer.Option("--priority", help="who goes first when vehicles are scarce")
+    ] = Priority.ROUTINE,
+    origin: Annotated[
+        str | None, typer.Option("--from", metavar="SITE", help="origin; default: the hub nearest to the destination")
+    ] = None,
+    lot: Annotated[str, typer.Option("--lot", help="the manufacturer's lot number, for the record")] = "",
+    budget: Annotated[
+        list[str] | None,
+        typer.Option("--budget", metavar="BAND=MINUTES", help="stability budget left; may be repeated"),
+    ] = None,
+    single_patient: Annotated[
+        bool, typer.Option("--single-patient", help="made for one patient, cannot be replaced")
+    ] = False,
     key: Annotated[str | None, typer.Option("--key", help="idempotency key; the same key never orders twice")] = None,
     url: Url = DEFAULT_URL,
     token: Token = "",
@@ -76,7 +89,7 @@ def place(
 @app.command("list")
 def list_orders(
     state: Annotated[list[str] | None, typer.Option("--state", help="only this state; may be repeated")] = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, max=10_000)] = 50,
+    limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, max=10_000, help="at most so many")] = 50,
     url: Url = DEFAULT_URL,
     token: Token = "",
     json: JsonFlag = False,

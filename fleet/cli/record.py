@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fleet.cli.client import DEFAULT_URL, Api, Token, Url, segment
+from fleet.cli.client import DEFAULT_URL, Api, OrderId, Token, Url, segment
 from fleet.cli.orders import describe_body
 from fleet.cli.output import ExitCode, JsonFlag, Output, to_json
 
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, help="Show and verify an order's hash-chained record.")
 
-OrderId = Annotated[str, typer.Argument(metavar="ORDER", help="the order's id")]
 StorePath = Annotated[Path | None, typer.Option("--store", help="read the store's file instead of asking the API")]
 
 

@@ -23,12 +23,11 @@ from geofences.volumes import (
     Volume,
     Zone,
 )
+from tests.support.shared import SHARED_DATA, needs_shared
 
 ROOT = Path(__file__).parents[2]
-SAMPLES = ROOT.parent / "shared" / "data" / "airspace"
-needs_samples = pytest.mark.skipif(
-    not SAMPLES.exists(), reason="needs the shared data folder (../shared/data/airspace)"
-)
+SAMPLES = SHARED_DATA / "airspace"
+needs_samples = needs_shared("airspace")
 
 
 def load(path):
@@ -99,7 +98,8 @@ def test_the_invalid_example_is_refused_for_its_date_and_its_type():
 
 @needs_samples
 def test_our_dump_fits_the_schema_of_ed318():
-    jsonschema = pytest.importorskip("jsonschema")
+    import jsonschema
+
     properties = json.loads((SAMPLES / "ed318-schema" / "Schema_GeoZoneProperties.json").read_text())
     for zone in load(ROOT / "configs" / "airspace" / "valley.ed318.json").zones:
         dumped = ed318.dump([zone])["features"][0]["properties"]

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-FOLDER = Path(__file__).parents[3] / "shared" / "data" / "px4-recordings"
+from tests.support.shared import SHARED_DATA
+
+FOLDER = SHARED_DATA / "px4-recordings"
 
 
 def recorded_files() -> list[Path]:

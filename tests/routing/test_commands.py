@@ -10,14 +10,15 @@ from typer.testing import CliRunner
 
 from fleet.cli.airspace import app as airspace_app
 from fleet.cli.plan import plan
+from tests.support.shared import SHARED_DATA, needs_shared
 
 ROOT = Path(__file__).parents[2]
-SWISS = ROOT.parent / "shared" / "data" / "airspace" / "cis_source_sample_ed318.json"
+SWISS = SHARED_DATA / "airspace" / "cis_source_sample_ed318.json"
 SWISS_OLD = SWISS.with_name("cis_source_sample_ed269.json")
 FLEET = ROOT / "configs" / "fleet.yaml"
 VALLEY = ROOT / "configs" / "airspace" / "valley.ed318.json"
 SUNDAY = "2026-03-01T00:00:00Z"
-needs_samples = pytest.mark.skipif(not SWISS.exists(), reason="needs the shared data folder (../shared/data/airspace)")
+needs_samples = needs_shared("airspace")
 
 plan_app = typer.Typer()
 plan_app.command()(plan)

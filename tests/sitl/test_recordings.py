@@ -3,7 +3,6 @@
 import gzip
 from collections import Counter
 from functools import lru_cache
-from pathlib import Path
 
 import pytest
 
@@ -11,9 +10,10 @@ from sitl.autopilot.events import event_id
 from sitl.autopilot.plans import opaque_id
 from sitl.wire.dialect import Message, frames
 from sitl.wire.streams import CAPABILITIES, FLIGHT_SW_VERSION, GCS_RATES, HEALTH, ONBOARD_RATES, PREARM_OK
+from tests.support.shared import SHARED_DATA, needs_shared
 
-FOLDER = Path(__file__).parents[3] / "shared" / "data" / "px4-recordings"
-pytestmark = pytest.mark.skipif(not FOLDER.is_dir(), reason=f"no PX4 recordings at {FOLDER}")
+FOLDER = SHARED_DATA / "px4-recordings"
+pytestmark = needs_shared("px4-recordings")
 
 OURS = {"WIND_COV"}
 """streamed here for lack of a wind estimate in SIH; a vehicle with an airspeed sensor has it"""
