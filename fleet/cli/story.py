@@ -132,7 +132,6 @@ def _table(run: Run, lines: list[str], url: str) -> Group:
     )
     for column in ("order", "to", "state", "vehicle", "phase", "ETA", "battery", "box", "cold verdict"):
         table.add_column(column, no_wrap=True)
-    now_s = run.clock.now_s()
     for delivery in run.people.deliveries:
         view = run.app.service.order(delivery.order_id) if delivery.order_id is not None else None
         if view is None:

@@ -66,7 +66,7 @@ def _trace(
     product = run.app.products[product_id]
     with_box = [p for p in points if p.box_temp_c is not None]
     return TemperatureTrace(
-        f"{name}: {product.name}",
+        f"{name}: {product.lower_c:g} to {product.upper_c:g} °C",
         tuple((p.at_s - start_s) / 60.0 for p in with_box),
         tuple(p.box_temp_c for p in with_box),
         (product.lower_c, product.upper_c),

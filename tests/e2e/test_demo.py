@@ -26,11 +26,9 @@ def test_the_demo_ends_as_told():
     missed = [f for f in summary["findings"] if not f["met"]]
     assert not missed, (missed, run.stderr[-2000:])
     assert run.returncode == 0
-    assert {o["name"]: o["state"] for o in summary["orders"]} == {
-        "antibiotics": "received",
-        "vaccine": "received",
-        "blood": "received",
-    }
+    states = {o["name"]: o["state"] for o in summary["orders"]}
+    assert states["antibiotics"] == states["blood"] == "received"
+    assert states["vaccine"] in ("received", "returned"), "saved by a new pack or by turning back, never spoiled"
     kinds = {line["kind"] for line in lines}
     assert {"order_state", "decision", "phase", "closure", "world"} <= kinds
     assert "Traceback" not in run.stderr
