@@ -55,6 +55,8 @@ def mission_items(plan: Plan, cruise_m_s: float | None = None) -> tuple[MissionI
         last = waypoint is rest[-1]
         command = NAV_LAND if last and plan.ending is Ending.LAND else NAV_WAYPOINT
         items.append(_place(command, waypoint.position, waypoint.alt_amsl_m))
+    # Without a current item PX4 goes on at the number it had reached in the mission before: at its end, as a rule.
+    items[0] = items[0]._replace(current=1)
     return tuple(items)
 
 

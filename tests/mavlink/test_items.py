@@ -32,6 +32,7 @@ def test_a_landing_is_the_last_item_at_ground_elevation() -> None:
 def test_a_plan_in_the_air_has_no_take_off_and_does_not_fly_back_to_where_it_was_made() -> None:
     mission = plan_items(plan(Ending.LAND, take_off=False), cruise_m_s=20.0).mission
     assert [item.command for item in mission] == [178, 16, 21]
+    assert [item.current for item in mission] == [1, 0, 0], "else PX4 would go on where the old mission had got to"
 
 
 def test_every_fence_vertex_carries_its_rings_count_and_holes_become_keep_outs() -> None:
