@@ -163,8 +163,9 @@ class Navigator:
     # --- mission
 
     def load(self, plan: Plan, seq: int) -> None:
-        """A new mission is stored."""
-        self.mission, self.seq, self.finished, self.started = plan, max(0, seq), False, False
+        """A new mission is stored. `seq` −1: no item was marked as current, and PX4 stays at the number it was at."""
+        kept = min(self.seq, max(0, len(plan.items) - 1))
+        self.mission, self.seq, self.finished, self.started = plan, seq if seq >= 0 else kept, False, False
         self._jumps = {}
         self.phase, self.target = Phase.STAY, self.stopping_point()
 

@@ -191,7 +191,7 @@ class MissionServer:
         if self.seq < self.count:
             self._request(now_s)
             return
-        self._last_id = self.keeper.store(self.kind, self._items, self._raw, max(0, self._current), now_s)
+        self._last_id = self.keeper.store(self.kind, self._items, self._raw, self._current, now_s)
         self._idle(release=True)
         self._ack(self.peer, Ack.ACCEPTED, self._last_id)
 

@@ -101,6 +101,24 @@ def test_a_mission_is_replaced_in_flight_from_hold() -> None:
     assert gcs.away(100, 400) < 1.0
 
 
+def test_a_replaced_mission_without_a_current_item_goes_on_at_the_number_of_the_old_one() -> None:
+    def replaced(**first: int) -> Station:
+        gcs = flying()
+        gcs.set_mode(4, 3)
+        gcs.run(5.0)
+        gcs.upload([item(16, 100, 400, **first), item(16, 100, 800)])
+        gcs.run(1.5)
+        return gcs
+
+    assert replaced(current=1).of("MISSION_CURRENT")[-1]["seq"] == 0
+    gcs = replaced()
+    assert gcs.of("MISSION_CURRENT")[-1]["seq"] == 1
+    gcs.heard.clear()
+    gcs.set_mode(4, 4)
+    gcs.until(lambda: gcs.mission_state() == 5)
+    assert {m["seq"] for m in gcs.of("MISSION_ITEM_REACHED")} == {1}, "the first item is never flown to"
+
+
 def test_clearing_the_mission_in_flight_means_hold() -> None:
     gcs = flying()
     gcs.send(gcs.mav.mission_clear_all_encode(1, 1, 0))
