@@ -127,6 +127,7 @@ async def _draw(run: Run, lines: list[str], url: str) -> None:
 
 
 def _table(run: Run, lines: list[str], url: str) -> Group:
+    now_s = run.clock.now_s()
     table = Table(
         title=f"{run.scenario.file.title}   {_clock(run.clock.now_s())} UTC", title_justify="left", expand=True
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 from geofences.geodesy import LatLon, destination, distance_m
@@ -34,7 +35,7 @@ def plan(
     last_m = GROUND_M + (8.0 if ending is Ending.HOLD_AT_DROP else 0.0)
     points = [(HOME, cruise), (goal, cruise), (goal, last_m)]
     ways = [Waypoint(p, alt, depart_s + 300.0 * i) for i, (p, alt) in enumerate(points)]
-    legs = tuple(Leg(a, b, distance_m(a.position, b.position), 50.0, ()) for a, b in zip(ways, ways[1:], strict=False))
+    legs = tuple(Leg(a, b, distance_m(a.position, b.position), 50.0, ()) for a, b in pairwise(ways))
     return Plan(
         plan_id=plan_id,
         goal_site="clinic" if ending is Ending.HOLD_AT_DROP else "hub",

@@ -1,4 +1,4 @@
-"""A controller without sockets, threads or real time: the demo valley, fake vehicles, boxes that say what a test says."""
+"""A controller without sockets, threads or real time: the demo valley, fake vehicles, boxes that obey the test."""
 
 from __future__ import annotations
 
