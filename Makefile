@@ -7,8 +7,10 @@ BIN := .venv/bin
 demo: .venv/ready
 	$(BIN)/fleet demo $(ARGS)
 
+# The end-to-end tests run whole programs and then by themselves: others' load must not decide how they end.
 test: .venv/ready lint
-	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not px4 and not soak" $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not px4 and not soak and not e2e" $(ARGS)
+	$(BIN)/python -m pytest -m "e2e and not px4 and not soak" $(ARGS)
 
 test-px4: .venv/ready            ## the px4 tests against a real PX4 (PX4_SITL_BIN, or `px4` on PATH)
 	$(BIN)/python -m pytest -m px4 $(ARGS)
