@@ -1,0 +1,1 @@
+"""How fast it is, side by side with a peer where there is one: `python -m benchmarks.NAME`."""

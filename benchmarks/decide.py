@@ -1,0 +1,74 @@
+"""One decision with 8 candidates, and the cold-chain forecasts of 8 candidates."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+from benchmarks.report import percentile, report, say
+from missions.boxes import Box
+from missions.coldchain import thermal
+from missions.coldchain.assess import rules_for, start
+from missions.coldchain.forecast import Outlook
+from missions.decision.engine import decide
+from missions.decision.types import CandidateKind, Memory, Policy
+from tests.coldchain.builders import profile
+from tests.decision.situations import CALM, NOW, candidate, excursion_forecast
+
+RUNS = 5000
+FORECASTS = 200
+BOX = Box("box-1", 6.0, 1.2, frozenset({"vaccine_freeze_sensitive"}), 4.0, 150.0, 1.2, 7.0)
+
+
+def decisions_us() -> list[float]:
+    """The comparison is open, so that every candidate is weighed."""
+    calm = excursion_forecast(CALM)
+    more = tuple(
+        candidate(CandidateKind.ALTERNATE, f"field-{n}", after_s=100.0 + n) for n in range(8 - len(calm.candidates))
+    )
+    snapshot = replace(calm, candidates=(*calm.candidates, *more))
+    assert len(snapshot.candidates) == 8
+    memory, policy, times = Memory(), Policy(), []
+    for _ in range(RUNS):
+        start_s = time.thread_time()
+        memory, decision = decide(memory, snapshot, policy, NOW)
+        times.append(1e6 * (time.thread_time() - start_s))
+    assert len(decision.considered) == 8
+    return times
+
+
+def forecasts_ms() -> list[float]:
+    """A new outlook, as after each sample, asked for 8 arrivals, two of them with a new pack on the way."""
+    rules = rules_for(profile("vaccine_freeze_sensitive"))
+    estimate = thermal.initial(BOX, 5.0, 0.0, pack_left_kj=40.0)
+    for n in range(1, 60):
+        estimate = thermal.update(estimate, 5.0 + 0.002 * n, 38.0, 2.0 * n, False, True)
+    times = []
+    for n in range(FORECASTS):
+        start_s = time.thread_time()
+        outlook = Outlook(estimate, start(rules), rules, 38.0, 120.0 + n * 1e-3)
+        for k in range(8):
+            arrive_s = 300.0 + 60.0 * k
+            outlook(arrive_s, arrive_s - 150.0 if k >= 6 else None)
+        times.append(1e3 * (time.thread_time() - start_s))
+    return times
+
+
+def main() -> None:
+    say(f"{RUNS} decisions")
+    decided = decisions_us()
+    say(f"{FORECASTS} times 8 forecasts")
+    forecast = forecasts_ms()
+    figures = {
+        "candidates": 8,
+        "decide_median_us": round(percentile(decided, 0.5), 1),
+        "decide_p99_us": round(percentile(decided, 0.99), 1),
+        "forecasts_8_median_ms": round(percentile(forecast, 0.5), 2),
+        "forecasts_8_p99_ms": round(percentile(forecast, 0.99), 2),
+    }
+    how = f"{RUNS} calls of decide on one snapshot, {FORECASTS} outlooks of 8 ways each, CPU time; no peer exists"
+    report("decide", figures, how, ("numpy",))
+
+
+if __name__ == "__main__":
+    main()
