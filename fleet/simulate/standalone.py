@@ -113,15 +113,19 @@ def _answers(host: str, port: int) -> bool:
         return False
 
 
+PX4_FOLDER = Path("var/px4")
+"""state belongs where the simulation runs: parameters set on an instance are there the next time"""
+
+
 async def run_px4(count: int, path: Path | None, speed: float, out: Output) -> int:
     """Real PX4 instances at the first vehicles' homes, until cancelled."""
     config = configured(path)
     homes = [config.sites[v.home_site] for v in list(config.vehicles.values())[:count]]
-    out.say(f"starting {count} PX4 …")
+    out.say(f"starting {len(homes)} PX4 …")
     places = [(h.position.lat_deg, h.position.lon_deg, h.elevation_amsl_m) for h in homes]
     async with contextlib.AsyncExitStack() as stack:
         try:
-            instances = await stack.enter_async_context(start_px4(places, speed=speed))
+            instances = await stack.enter_async_context(start_px4(places, speed=speed, folder=PX4_FOLDER.resolve()))
         except Px4Error as error:
             raise SimulatorError(str(error)) from None
         for i in instances:
