@@ -113,8 +113,9 @@ def _answers(host: str, port: int) -> bool:
         return False
 
 
-PX4_FOLDER = Path("var/px4")
-"""state belongs where the simulation runs: parameters set on an instance are there the next time"""
+def px4_folder() -> Path:
+    """State belongs where the simulation runs: parameters set on an instance are there the next time."""
+    return Path("var/px4").resolve()
 
 
 async def run_px4(count: int, path: Path | None, speed: float, out: Output) -> int:
@@ -125,7 +126,7 @@ async def run_px4(count: int, path: Path | None, speed: float, out: Output) -> i
     places = [(h.position.lat_deg, h.position.lon_deg, h.elevation_amsl_m) for h in homes]
     async with contextlib.AsyncExitStack() as stack:
         try:
-            instances = await stack.enter_async_context(start_px4(places, speed=speed, folder=PX4_FOLDER.resolve()))
+            instances = await stack.enter_async_context(start_px4(places, speed=speed, folder=px4_folder()))
         except Px4Error as error:
             raise SimulatorError(str(error)) from None
         for i in instances:
