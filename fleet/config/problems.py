@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -94,7 +95,15 @@ def _explain(model: type[BaseModel], details: ErrorDetails) -> tuple[str, str]:
         case "model_type" | "model_attributes_type" | "dict_type":
             return f"is {given!r:.40}", "Give a mapping of keys here"
     message = details["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
-    return f"is {given!r:.60}", f"It must be {message}"
+    return f"is {_shown(name, given)}", f"It must be {message}"
+
+
+def _shown(name: object, given: object) -> str:
+    """The value as the message repeats it, without a secret: messages end up in logs and tickets."""
+    if name in ("token", "key"):
+        return "not shown here"
+    hidden = re.sub("//.*@", "//…@", given) if isinstance(given, str) else given
+    return f"{hidden!r:.60}"
 
 
 def _model_at(model: type[BaseModel], loc: Loc) -> type[BaseModel] | None:

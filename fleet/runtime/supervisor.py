@@ -196,10 +196,19 @@ class Supervisor:
             await self._assign(tasks, pair.order_id, pair.vehicle_id, self.fleet.boxes[pair.box_id], costs)
         for order_id, reasons in result.unassigned.items():
             entry = self._ledger.orders[order_id]
-            why = blocked.get(order_id) or reasons
+            why = blocked.get(order_id) or self._naming_vehicles(reasons, now_s)
             if entry.state is OrderState.ACCEPTED and entry.reasons != why:
                 note = Note(order_stream(order_id), "not_assigned", {"reasons": [to_json(r) for r in why]})
                 await self._ledger.write(note, order_id=order_id, order_changes={"reasons": why})
+
+    def _naming_vehicles(self, reasons: tuple[Reason, ...], now_s: float) -> tuple[Reason, ...]:
+        """Where no vehicle is free, the reason says of each why not: a dead link must not look like a busy day."""
+        whys = [
+            f"{v.vehicle_id} {self.why_not_free(v, self.ports[v.vehicle_id].state(), now_s) or 'free again'}"
+            for v in self.fleet.vehicles.values()
+        ]
+        text = f"no vehicle is free: {', '.join(whys)}"
+        return tuple(Reason(r.code, text, r.fix) if r.code == "no_free_vehicle" else r for r in reasons)
 
     async def judge(self, order_id: str, now_s: float) -> None:
         """Accepts an order that some vehicle of the fleet could fly with a full battery; refuses it with reasons."""

@@ -92,3 +92,13 @@ def test_a_box_s_key_may_come_from_its_line_a_file_or_the_environment(sandbox):
         "box-2": b"sixteen letters or more",
         "box-3": b"from a file",
     }
+
+
+def test_a_message_about_a_wrong_value_does_not_repeat_its_secret(sandbox):
+    sandbox.replace("demo-broker-password@127.0.0.1:1883", "hush hush@127.0.0.1:1883")
+    sandbox.replace("token: demo-operator-token", "token: 48151623421234567")
+    token, url = sandbox.problems()
+    assert (token.field, url.field) == ("api.tokens[0].token", "mqtt.url")
+    assert "48151623421234567" not in str(token)
+    assert "hush" not in str(url)
+    assert "@127.0.0.1:1883" in str(url)

@@ -51,11 +51,14 @@ def wait_for(condition: Callable[[], Any], what: str, limit_s: float = 60.0) -> 
 
 
 class BrokerThread:
-    """The embedded broker's child process, looked after by a loop of its own."""
+    """The embedded broker's child process, looked after by a loop of its own; `at` is `start_broker`'s."""
+
+    def __init__(self, **at: Any) -> None:
+        self._at = at
 
     def __enter__(self) -> Any:
         self._loop = asyncio.new_event_loop()
-        self._context = start_broker()
+        self._context = start_broker(**self._at)
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
         return asyncio.run_coroutine_threadsafe(self._context.__aenter__(), self._loop).result(30)
