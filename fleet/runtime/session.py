@@ -610,8 +610,11 @@ class Session:
             return replace(flight, phase=next_phase(flight.phase, FlightEvent.KEPT))
         return flight
 
-    async def _turn_home(self, *notes: Note) -> None:
-        """Home from here by a planned route, or by PX4's own return if there is none."""
+    async def _turn_home(self, *notes: Note, order_event: OrderEvent | None = None, **order: Any) -> None:
+        """Home from here by a planned route, or by PX4's own return if there is none.
+
+        What led to it is written together with it: a restart must not find a flight that is inbound without a way home.
+        """
         flight, state, now_s = self._turned_back(), self._port.state(), self._clock.now_s()
         plan_id = f"{flight.flight_id}-home-{now_s:.1f}"
         made = self._plan_from_here(state, self._site(flight.home_site), Ending.LAND, plan_id, now_s)
@@ -630,7 +633,7 @@ class Session:
             flight = replace(flight, intent=Intent.RETURN, goal_site=flight.home_site, directive=CandidateKind.RETURN)
             notes = (*notes, self._note("return_by_px4", why=why))
         self._watch.candidates, self._watch.candidates_at_s = (), None
-        await self._set(replace(flight, operator_hold=False), *notes)
+        await self._set(replace(flight, operator_hold=False), *notes, order_event=order_event, **order)
 
     def _plan_from_here(
         self, state: VehicleState, goal: Site, ending: Ending, plan_id: str, now_s: float
@@ -679,12 +682,8 @@ class Session:
             case ReleaseState.FAILED:
                 kept = replace(flight, phase=next_phase(flight.phase, FlightEvent.KEPT), release=sign)
                 self.flight = kept
-                await self._set(
-                    kept,
-                    self._note("alarm", text="the gripper did not let the box go; it is carried home, not tried again"),
-                    order_event=OrderEvent.LEAVE_DROP,
-                )
-                await self._turn_home()
+                text = "the gripper did not let the box go; it is carried home, not tried again"
+                await self._turn_home(self._note("alarm", text=text), order_event=OrderEvent.LEAVE_DROP)
             case ReleaseState.UNKNOWN:
                 if flight.release is not sign:
                     text = "no sign whether the box was released: an operator must look; it is not repeated blindly"
@@ -697,11 +696,10 @@ class Session:
         if view is not None:
             verdict = {"verdict": view.verdict.value, "verdict_why": view.why}
         note = self._note("custody", step="release", confirmed=sign.value, state=_brief(state), **verdict)
-        flight = replace(
+        self.flight = replace(
             flight, phase=next_phase(flight.phase, FlightEvent.RELEASED), release=sign, payload_on_board=False
         )
-        await self._set(flight, note, order_event=OrderEvent.RELEASE, box_away=True, **verdict)
-        await self._turn_home()
+        await self._turn_home(note, order_event=OrderEvent.RELEASE, box_away=True, **verdict)
 
     async def _begin_release(self, state: VehicleState, now_s: float) -> None:
         """At the drop, still and in authority: the release is recorded, then commanded once."""
@@ -709,8 +707,7 @@ class Session:
         view = self._around.boxes.view(flight.box.box_id, now_s)
         if view is not None and view.verdict in (BoxVerdict.SPOILED, BoxVerdict.QUARANTINE):
             text = f"not released at the drop: {view.why}"
-            await self._set(flight, self._note("alarm", text=text), order_event=OrderEvent.LEAVE_DROP)
-            await self._turn_home()
+            await self._turn_home(self._note("alarm", text=text), order_event=OrderEvent.LEAVE_DROP)
             return
         throttles = self._watch.throttle
         flight = replace(
