@@ -150,7 +150,8 @@ def main() -> None:
         return
     how = (
         "the same frames in one process, best of 3; ours scans, checks, decodes and folds into vehicle state, "
-        "pymavlink only parses; the socket is real UDP on loopback, the sender a process of its own, CPU with all of the link"
+        "pymavlink only parses; the socket is real UDP on loopback, the sender a process of its own, "
+        "CPU with all of the link"
     )
     figures: dict[str, Any] = {f"vehicles_{n}": cost(n) for n in (20, 100)}
     figures["socket_100_vehicles"] = asyncio.run(ingest())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -117,7 +118,7 @@ class Flying:
             self.closures.append(appeared)
             self.tell(f"{zone_id} of {radius_m:.0f} m appears {way_m:.0f} m ahead of {vehicle.vehicle_id}")
             await self.rig.service.add_zone(zone, actor="authority")
-            self.later(lasts_s, lambda: self.closures.remove(appeared))
+            self.later(lasts_s, functools.partial(self.closures.remove, appeared))
 
     async def warm(self) -> None:
         box_id, rate_c_s = self.rng.choice(sorted(self.rig.config.boxes)), self.rng.uniform(0.01, 0.2)

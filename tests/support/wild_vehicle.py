@@ -35,7 +35,7 @@ class WildVehicle(FakeVehicle):
     may_command: Callable[[str], str] = lambda name: ""
     """the test's own view of whether this command is right: what is wrong with it, or nothing"""
     breaches: list[str] = field(default_factory=list)
-    home: LatLon = LatLon(0.0, 0.0)
+    home: LatLon = field(init=False)
     _frozen: VehicleState | None = None
     _sent: set[asyncio.Task[Any]] = field(default_factory=set)
 
