@@ -15,8 +15,9 @@ from fleet.config import Handling
 from fleet.mavlink.port import VehiclePort
 from fleet.records.codec import to_json
 from fleet.runtime.boxdesk import BoxDesk
+from fleet.runtime.cockpit import Surroundings
 from fleet.runtime.ledger import Ledger, Note, OrderEntry, order_stream
-from fleet.runtime.session import Session, Surroundings
+from fleet.runtime.session import Session
 from fleet.store import StoreUnavailableError
 from geofences.geodesy import distance_m
 from missions.boxes import Box

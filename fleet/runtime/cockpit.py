@@ -1,0 +1,188 @@
+"""What the parts of a session share: the flight, its vehicle, and the ways to change the flight."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from fleet.clock import Clock
+from fleet.mavlink.port import VehiclePort
+from fleet.records.codec import to_json
+from fleet.runtime.boxdesk import BoxDesk
+from fleet.runtime.ledger import Ledger, Note, order_stream
+from geofences.geodesy import distance_m
+from missions.decision.types import Candidate, CandidateKind, Conflict, Decision, FlightPhase, Policy
+from missions.delivery import NEAR_SITE_M, Flight, FlightEvent, Intent, Step, next_phase
+from missions.options import World, gross_payload_kg, plan_to
+from missions.orders import OrderEvent, OrderState
+from missions.plan import Ending, Infeasible, Plan
+from missions.sites import Site
+from missions.snapshot import VehicleState, Wind
+from missions.vehicles import Vehicle
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a session needs of the rest of the controller."""
+
+    clock: Clock
+    ledger: Ledger
+    boxes: BoxDesk
+    world: Callable[[], World]
+    policy: Policy
+    policy_hash: str
+    free_sites: Callable[[str], frozenset[str]]
+    take_launch_slot: Callable[[Flight], bool]
+    """True, once, when launch spacing at the flight's site and the pad at its goal allow it to go"""
+    notify: Callable[[str], None]
+    """tells the live stream that this vehicle's view has changed"""
+    auto_reice: bool
+    """the pack swap is taken as done after the station's time for it: nobody confirms it"""
+
+
+@dataclass(slots=True)
+class Watch:
+    """What a session may forget at a restart."""
+
+    candidates: tuple[Candidate, ...] = ()
+    candidates_at_s: float | None = None
+    refreshing: asyncio.Task[None] | None = None
+    step: asyncio.Task[None] | None = None
+    step_kind: Step | None = None
+    step_plan_id: str = ""
+    retry_at_s: float = 0.0
+    failures: int = 0
+    decision: Decision | None = None
+    decision_key: tuple[Any, ...] = ()
+    conflict: Conflict | None = None
+    off_route: bool = False
+    silent: bool = False
+    adopted: bool = False
+    first_heard_s: float = 0.0
+    throttle: list[float] = field(default_factory=list)
+
+
+class Cockpit:
+    """One open flight. `flight` is replaced, never written to, and every replacement goes through `set`."""
+
+    def __init__(
+        self, flight: Flight, vehicle: Vehicle, port: VehiclePort, around: Surroundings, wake: Callable[[], None]
+    ) -> None:
+        self.flight = flight
+        self.vehicle = vehicle
+        self.port = port
+        self.around = around
+        self.ledger = around.ledger
+        self.clock = around.clock
+        self.watch = Watch()
+        self.wake = wake
+
+    async def set(self, flight: Flight, *notes: Note, order_event: OrderEvent | None = None, **order: Any) -> None:
+        """The flight is changed at once; the call returns when the record of it is durable."""
+        self.flight = flight
+        events = (order_event,) if order_event is not None else ()
+        order_id = flight.order_id if events or order else None
+        await self.ledger.write(*notes, flight=flight, order_id=order_id, order_events=events, order_changes=order)
+
+    def note(self, kind: str, **body: Any) -> Note:
+        return Note(order_stream(self.flight.order_id), kind, {"vehicle_id": self.vehicle.vehicle_id, **body})
+
+    def site(self, site_id: str) -> Site:
+        return self.around.world().sites[site_id]
+
+    def battery_pct(self, state: VehicleState) -> float:
+        return state.battery.value.remaining_pct if state.battery is not None else 0.0
+
+    def where(self, state: VehicleState) -> str:
+        """The site it stands at, or its coordinates."""
+        if state.position is None:
+            return "unknown"
+        here = state.position.value.point
+        for site in self.around.world().sites.values():
+            if distance_m(here, site.position) <= NEAR_SITE_M:
+                return site.site_id
+        return f"{here.lat_deg:.6f},{here.lon_deg:.6f}"
+
+    def turned_back(self, flight: Flight | None = None) -> Flight:
+        flight = flight or self.flight
+        if flight.phase in (FlightPhase.OUTBOUND, FlightPhase.AT_DROP):
+            return replace(flight, phase=next_phase(flight.phase, FlightEvent.TURN_BACK))
+        if flight.phase is FlightPhase.RELEASING:
+            return replace(flight, phase=next_phase(flight.phase, FlightEvent.KEPT))
+        return flight
+
+    async def turn_home(self, *notes: Note, order_event: OrderEvent | None = None, **order: Any) -> None:
+        """Home from here by a planned route, or by PX4's own return if there is none.
+
+        What led to it is written together with it: a restart must not find a flight that is inbound without a way home.
+        """
+        flight, state, now_s = self.turned_back(), self.port.state(), self.clock.now_s()
+        plan_id = f"{flight.flight_id}-home-{now_s:.1f}"
+        made = self.plan_from_here(state, self.site(flight.home_site), Ending.LAND, plan_id, now_s)
+        if isinstance(made, Plan):
+            flight = replace(
+                flight,
+                plan=made,
+                held=None,
+                intent=Intent.FLY,
+                goal_site=flight.home_site,
+                directive=CandidateKind.RETURN,
+            )
+            notes = (*notes, self.note("planned", plan=to_json(made)))
+        else:
+            why = str(made) if made is not None else "no position"
+            flight = replace(flight, intent=Intent.RETURN, goal_site=flight.home_site, directive=CandidateKind.RETURN)
+            notes = (*notes, self.note("return_by_px4", why=why))
+        self.watch.candidates, self.watch.candidates_at_s = (), None
+        await self.set(replace(flight, operator_hold=False), *notes, order_event=order_event, **order)
+
+    def plan_from_here(
+        self, state: VehicleState, goal: Site, ending: Ending, plan_id: str, now_s: float
+    ) -> Plan | Infeasible | None:
+        """A plan in the air from the present position; None without one."""
+        if state.position is None:
+            return None
+        return plan_to(
+            self.around.world(),
+            self.vehicle,
+            plan_id=plan_id,
+            start=state.position.value.point,
+            start_amsl_m=state.position.value.alt_amsl_m,
+            take_off=False,
+            goal=goal,
+            ending=ending,
+            home=self.site(self.flight.home_site),
+            payload_kg=gross_payload_kg(self.flight),
+            battery_pct=self.battery_pct(state),
+            wind=state.wind.value if state.wind is not None else Wind(0.0, 0.0),
+            layer_agl_m=self.flight.layer_agl_m,
+            depart_s=now_s,
+        )
+
+    async def abandon(self, why: str, *, unassign: bool) -> None:
+        """Given up on the ground. An order that has not flown yet goes back to dispatch."""
+        phase = self.flight.phase
+        if phase is FlightPhase.LAUNCHING or (phase in (FlightPhase.PREPARING, FlightPhase.READY)):
+            flight = replace(self.flight, phase=next_phase(phase, FlightEvent.ABANDON), intent=Intent.WAIT)
+            note = self.note("abandoned", why=why)
+            entry = self.ledger.orders[flight.order_id]
+            back = unassign and entry.state in (OrderState.ASSIGNED, OrderState.LOADING, OrderState.READY)
+            if back:
+                changes: dict[str, Any] = {"flight_id": None, "vehicle_id": None, "box_id": None}
+                await self.set(flight, note, order_event=OrderEvent.UNASSIGN, **changes)
+            else:
+                await self.set(flight, note)
+
+
+def brief(state: VehicleState) -> Mapping[str, Any]:
+    """Where the vehicle was, for the record."""
+    position = state.position.value if state.position is not None else None
+    return {
+        "lat_deg": position.point.lat_deg if position else None,
+        "lon_deg": position.point.lon_deg if position else None,
+        "alt_amsl_m": position.alt_amsl_m if position else None,
+        "mode": state.mode.value.value if state.mode is not None else None,
+        "battery_pct": state.battery.value.remaining_pct if state.battery is not None else None,
+    }

@@ -1,0 +1,208 @@
+"""What a session sees and decides: warm candidates, the snapshot, the decision, and what it makes of the flight."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import Any
+
+import structlog
+
+from fleet.records.codec import to_json
+from fleet.runtime.cockpit import Cockpit
+from missions.decision.engine import decide
+from missions.decision.types import Action, Candidate, CandidateKind, Decision, FlightPhase, Snapshot
+from missions.delivery import Flight, FlightEvent, Intent, holds, may_be_in, may_have_ended, next_phase
+from missions.options import Situation, candidates, energy_end
+from missions.routing.conflict import first_conflict, progress
+from missions.snapshot import Mode, VehicleState
+
+log = structlog.get_logger()
+
+PX4_BY_ITSELF = frozenset({Mode.HOLD, Mode.RETURN, Mode.LAND})
+"""modes that PX4's failsafes choose while nothing can be commanded: no sign of somebody else"""
+CANDIDATES_EVERY_S = 5.0
+"""half of the age at which policy stops believing a candidate's route"""
+
+
+class Decider:
+    """Asks `missions.decision` with everything that is known, records the answer, and turns it into intents."""
+
+    def __init__(self, cockpit: Cockpit) -> None:
+        self._cockpit = cockpit
+
+    def keep_candidates_warm(self, state: VehicleState, now_s: float) -> None:
+        watch = self._cockpit.watch
+        plan = self._cockpit.flight.plan
+        if plan is None or state.position is None:
+            return
+        world = self._cockpit.around.world()
+        before = watch.conflict
+        watch.conflict = first_conflict(
+            plan,
+            state.position.value.point,
+            state.position.value.alt_amsl_m,
+            world.airspace,
+            world.authorised,
+            world.terrain,
+            now_s,
+        )
+        due = watch.candidates_at_s is None or now_s - watch.candidates_at_s >= CANDIDATES_EVERY_S
+        here = state.position.value
+        off_m = progress(plan, here.point, here.alt_amsl_m).cross_track_m if holds(self._cockpit.flight, state) else 0.0
+        watch.off_route = off_m > self._cockpit.around.policy.conformance_m
+        if (due or (watch.conflict is not None and before is None)) and watch.refreshing is None:
+            situation = Situation(
+                flight=self._cockpit.flight,
+                order=self._cockpit.ledger.orders[self._cockpit.flight.order_id].order,
+                vehicle=self._cockpit.vehicle,
+                state=state,
+                world=world,
+                free_sites=self._cockpit.around.free_sites(self._cockpit.vehicle.vehicle_id),
+                reroute=watch.conflict is not None or off_m > 0.5 * self._cockpit.around.policy.conformance_m,
+                outlook=self._cockpit.around.boxes.outlook(self._cockpit.flight.box.box_id, now_s),
+                now_s=now_s,
+            )
+            watch.refreshing = asyncio.create_task(
+                self._refresh(situation), name=f"candidates {situation.flight.flight_id}"
+            )
+
+    async def _refresh(self, situation: Situation) -> None:
+        # Not in a thread: PROJ's objects must stay in the one that made them, and a route takes milliseconds.
+        try:
+            found = []
+            for candidate in candidates(situation):
+                found.append(candidate)
+                await asyncio.sleep(0)
+            if situation.flight.plan is self._cockpit.flight.plan:
+                self._cockpit.watch.candidates = tuple(found)
+                self._cockpit.watch.candidates_at_s = situation.now_s
+        except Exception:
+            log.exception("candidates failed", vehicle=self._cockpit.vehicle.vehicle_id)
+        finally:
+            self._cockpit.watch.refreshing = None
+            self._cockpit.wake()
+
+    def _snapshot(self, state: VehicleState, now_s: float) -> Snapshot | None:
+        flight, watch = self._cockpit.flight, self._cockpit.watch
+        if flight.plan is None:
+            return None
+        expected = None
+        if flight.expected and state.mode is not None and not may_have_ended(flight, state, state.mode.value):
+            settled = may_be_in(flight, state, state.mode.value)
+            expected = state.mode.value.value if settled else sorted(flight.expected)[0].value
+        here = state.position.value if state.position is not None else None
+        held = flight.held is not None and holds(flight, state)
+        at = progress(flight.plan, here.point, here.alt_amsl_m) if here is not None and held else None
+        home = next((c.energy_end_pct for c in watch.candidates if c.site_id == flight.home_site), None)
+        if home is None and flight.goal_site == flight.home_site:
+            home = energy_end(flight.plan, state, self._cockpit.vehicle.type.battery_wh)
+        return Snapshot(
+            phase=flight.phase,
+            order=self._cockpit.ledger.orders[flight.order_id].order,
+            plan=flight.plan,
+            vehicle=state,
+            box=self._cockpit.around.boxes.view(flight.box.box_id, now_s) if flight.payload_on_board else None,
+            candidates=watch.candidates,
+            candidates_at_s=watch.candidates_at_s,
+            conflict=watch.conflict,
+            cross_track_m=at.cross_track_m if at is not None else None,
+            home_end_pct=home,
+            expected_mode=expected,
+            authority=flight.authority,
+            dispatched_at_s=flight.expected_since_s,
+            airspace_version=self._cockpit.around.world().airspace.version,
+            payload_aboard=flight.payload_on_board,
+            held_boot=flight.held.boot if flight.held is not None else None,
+            plan_held=holds(flight, state) if flight.held is not None else None,
+        )
+
+    async def decide(self, state: VehicleState, now_s: float) -> None:
+        snapshot = self._snapshot(state, now_s)
+        if snapshot is None:
+            return
+        before = self._cockpit.flight.memory
+        memory, decision = decide(before, snapshot, self._cockpit.around.policy, now_s)
+        self._cockpit.watch.silent = decision.link_silent
+        key = _decision_key(decision)
+        changed = key != self._cockpit.watch.decision_key
+        self._cockpit.watch.decision, self._cockpit.watch.decision_key = decision, key
+        flight = replace(self._cockpit.flight, memory=memory)
+        if decision.link_silent and flight.expected and not flight.expected >= PX4_BY_ITSELF:
+            flight = replace(flight, expected=flight.expected | PX4_BY_ITSELF)
+        if not changed:
+            self._cockpit.flight = flight
+            return
+        note = self._cockpit.note(
+            "decision",
+            decision=to_json(decision),
+            memory=to_json(before),
+            snapshot=to_json(snapshot),
+            policy_hash=self._cockpit.around.policy_hash,
+        )
+        flight = self._adopt(flight, decision)
+        box = snapshot.box
+        verdict: dict[str, Any] = {}
+        if box is not None:
+            verdict = {"verdict": box.verdict.value, "verdict_why": box.why}
+        await self._cockpit.set(flight, note, decision=decision.sentence, **verdict)
+
+    def _adopt(self, flight: Flight, decision: Decision) -> Flight:
+        """The flight as the decision wants it."""
+        candidate = decision.candidate
+        if decision.stand_down:
+            if flight.phase is FlightPhase.STOOD_DOWN:
+                return flight
+            phase = next_phase(flight.phase, FlightEvent.TAKEOVER)
+            return replace(flight, phase=phase, resume_phase=flight.phase, authority=False, intent=Intent.WATCH)
+        if decision.link_silent or flight.phase is FlightPhase.LAUNCHING:
+            return flight
+        if candidate is not None and self._is_new(flight, candidate):
+            return self._fly_candidate(flight, candidate)
+        match decision.action:
+            case Action.HOLD:
+                return replace(flight, intent=Intent.HOLD)
+            case Action.LAND_NOW if flight.intent is not Intent.LAND:
+                return replace(self._cockpit.turned_back(flight), intent=Intent.LAND)
+            case Action.RETURN if candidate is None and flight.goal_site != flight.home_site:
+                return replace(self._cockpit.turned_back(flight), intent=Intent.RETURN)
+            case Action.CONTINUE if flight.intent is Intent.HOLD and not flight.operator_hold:
+                return replace(flight, intent=Intent.FLY)
+        return flight
+
+    def _is_new(self, flight: Flight, candidate: Candidate) -> bool:
+        match candidate.kind:
+            case CandidateKind.CONTINUE:
+                return False
+            case CandidateKind.REROUTE:
+                return self._cockpit.watch.conflict is not None or self._cockpit.watch.off_route
+            case _:
+                return (flight.directive, flight.goal_site) != (candidate.kind, candidate.site_id)
+
+    def _fly_candidate(self, flight: Flight, candidate: Candidate) -> Flight:
+        if candidate.kind in (CandidateKind.RETURN, CandidateKind.ALTERNATE):
+            flight = self._cockpit.turned_back(flight)
+        directive = flight.directive if candidate.kind is CandidateKind.REROUTE else candidate.kind
+        self._cockpit.watch.candidates, self._cockpit.watch.candidates_at_s = (), None
+        return replace(
+            flight,
+            plan=candidate.plan,
+            goal_site=candidate.plan.goal_site,
+            directive=directive,
+            held=None,
+            intent=Intent.FLY,
+            operator_hold=False,
+        )
+
+
+def _decision_key(decision: Decision) -> tuple[Any, ...]:
+    """What makes a decision another one: not its numbers, which move with every sample."""
+    candidate = decision.candidate
+    return (
+        decision.action,
+        decision.cause,
+        (candidate.kind, candidate.site_id) if candidate is not None else None,
+        tuple(f.name for f in decision.faults),
+        decision.stand_down,
+        decision.link_silent,
+    )

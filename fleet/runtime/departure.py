@@ -1,0 +1,104 @@
+"""Before take-off: the plan of the departure, its proof, and the launch."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from fleet.records.codec import to_json
+from fleet.runtime.cockpit import Cockpit
+from missions.decision.types import FlightPhase
+from missions.delivery import FlightEvent, Intent, next_phase
+from missions.options import World, gross_payload_kg, plan_to
+from missions.orders import OrderState
+from missions.plan import Ending, Infeasible
+from missions.snapshot import VehicleState, Wind
+
+LAUNCH_TRIES = 6
+"""uploads or starts that may fail on the ground before the order goes back to dispatch"""
+PLAN_MAX_AGE_S = 90.0
+"""a plan waiting on the ground longer than this is made anew before take-off: wind, times and zones have moved"""
+
+
+class Departure:
+    """From loading to launch, also after a pack swap on the way."""
+
+    def __init__(self, cockpit: Cockpit) -> None:
+        self._cockpit = cockpit
+
+    async def prepare(self, state: VehicleState, now_s: float) -> None:
+        flight = self._cockpit.flight
+        entry = self._cockpit.ledger.orders[flight.order_id]
+        if entry.state is OrderState.CANCELLED or entry.is_final:
+            await self._cockpit.abandon("the order is over", unassign=False)
+            return
+        if self._cockpit.watch.failures >= LAUNCH_TRIES:
+            await self._cockpit.abandon(
+                "the vehicle did not take the plan or would not start", unassign=not flight.was_airborne
+            )
+            return
+        if entry.state not in (OrderState.READY, OrderState.IN_FLIGHT):
+            return  # still being loaded
+        plan = flight.plan
+        world = self._cockpit.around.world()
+        stale = (
+            plan is None or plan.airspace_version != world.airspace.version or now_s - plan.depart_s > PLAN_MAX_AGE_S
+        )
+        if stale and self._cockpit.watch.step is None:
+            await self._plan_departure(state, now_s, world)
+            return
+        if plan is not None and flight.held is not None and flight.held.plan_id == plan.plan_id:
+            if flight.phase is FlightPhase.PREPARING:
+                verified = replace(flight, phase=next_phase(flight.phase, FlightEvent.VERIFIED))
+                await self._cockpit.set(
+                    verified, self._cockpit.note("phase", phase=verified.phase.value, held=to_json(flight.held))
+                )
+            elif self._cockpit.around.take_launch_slot(flight) and (state.health_ok is None or state.health_ok.value):
+                launched = replace(flight, phase=next_phase(flight.phase, FlightEvent.LAUNCH), intent=Intent.FLY)
+                await self._cockpit.set(
+                    replace(launched, launched_s=now_s),
+                    self._cockpit.note("phase", phase=launched.phase.value, event="launch"),
+                )
+
+    async def _plan_departure(self, state: VehicleState, now_s: float, world: World) -> None:
+        flight = self._cockpit.flight
+        order = self._cockpit.ledger.orders[flight.order_id].order
+        if state.position is None or state.battery is None:
+            return
+        here = state.position.value
+        start_site = self._cockpit.where(state)
+        ground = self._cockpit.site(start_site).elevation_amsl_m if start_site in world.sites else here.alt_amsl_m
+        made = plan_to(
+            world,
+            self._cockpit.vehicle,
+            plan_id=f"{flight.flight_id}-out-{now_s:.1f}",
+            start=here.point,
+            start_amsl_m=ground,
+            take_off=True,
+            goal=self._cockpit.site(order.destination_site),
+            ending=Ending.HOLD_AT_DROP,
+            home=self._cockpit.site(flight.home_site),
+            payload_kg=gross_payload_kg(flight),
+            battery_pct=self._cockpit.battery_pct(state),
+            wind=state.wind.value if state.wind is not None else Wind(0.0, 0.0),
+            layer_agl_m=flight.layer_agl_m,
+            depart_s=now_s,
+        )
+        if isinstance(made, Infeasible):
+            self._cockpit.watch.failures += 1
+            await self._cockpit.set(
+                flight, self._cockpit.note("infeasible", reasons=[to_json(r) for r in made.reasons])
+            )
+            if not flight.was_airborne:
+                await self._cockpit.abandon(str(made), unassign=True)
+            return
+        await self._cockpit.set(
+            replace(
+                flight,
+                plan=made,
+                goal_site=made.goal_site,
+                held=None,
+                intent=Intent.PREPARE,
+                phase=FlightPhase.PREPARING,
+            ),
+            self._cockpit.note("planned", plan=to_json(made)),
+        )

@@ -1,0 +1,173 @@
+"""The helm: the one command that is missing is recorded, sent, and its answer recorded."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+import structlog
+
+from fleet.mavlink.port import Outcome, UploadOutcome, Verdict
+from fleet.records.codec import to_json
+from fleet.runtime.cockpit import Cockpit
+from fleet.runtime.departure import LAUNCH_TRIES
+from fleet.runtime.drop import Drop
+from fleet.store import StoreUnavailableError
+from geofences.geodesy import distance_m
+from missions.decision.types import FlightPhase
+from missions.delivery import (
+    AIRBORNE_PHASES,
+    EXPECTED_AFTER,
+    HeldPlan,
+    Intent,
+    ReleaseState,
+    Step,
+    in_air,
+    may_be_in,
+    next_step,
+)
+from missions.plan import Plan
+from missions.snapshot import VehicleState
+
+log = structlog.get_logger()
+
+RETRY_S = 2.0
+START_TOLERANCE_M = 15.0
+
+
+class Helm:
+    """Brings the vehicle to the intent of its flight. Nothing else commands a vehicle."""
+
+    def __init__(self, cockpit: Cockpit, drop: Drop) -> None:
+        self._cockpit = cockpit
+        self._drop = drop
+
+    def steer(self, state: VehicleState, now_s: float) -> None:
+        """Starts the one command that is missing; a command that no longer fits the intent is broken off."""
+        flight, watch = self._cockpit.flight, self._cockpit.watch
+        if self._cockpit.watch.silent and flight.phase in AIRBORNE_PHASES:
+            return
+        if state.mode is not None and not may_be_in(flight, state, state.mode.value):
+            return  # somebody else may have taken over: the fault table decides, no command goes out meanwhile
+        step = next_step(flight, state)
+        plan_id = flight.plan.plan_id if flight.plan is not None else ""
+        if watch.step is not None:
+            if _must_break_off(watch.step_kind, watch.step_plan_id, step, plan_id):
+                watch.step.cancel()
+            return
+        if step is None:
+            if flight.phase is FlightPhase.AT_DROP and flight.intent is Intent.FLY:
+                watch.step_kind, watch.step_plan_id = None, plan_id
+                watch.step = asyncio.create_task(self._run_release(state, now_s), name=f"release {flight.flight_id}")
+            return
+        if now_s < watch.retry_at_s:
+            return
+        watch.step_kind, watch.step_plan_id = step, plan_id
+        watch.step = asyncio.create_task(self._carry_out(step), name=f"{step} {flight.flight_id}")
+
+    async def _run_release(self, state: VehicleState, now_s: float) -> None:
+        try:
+            await self._drop.begin(state, now_s)
+        finally:
+            self._cockpit.watch.step = None
+            self._cockpit.wake()
+
+    async def _carry_out(self, step: Step) -> None:
+        """Records the command, sends it, records the answer."""
+        try:
+            await self._command(step)
+        except StoreUnavailableError as e:
+            log.error("command not recorded, not sent", step=step.value, reason=str(e))
+            self._cockpit.watch.retry_at_s = self._cockpit.clock.now_s() + RETRY_S
+        except Exception:
+            log.exception("command failed", step=step.value, vehicle=self._cockpit.vehicle.vehicle_id)
+            self._cockpit.watch.retry_at_s = self._cockpit.clock.now_s() + RETRY_S
+        finally:
+            self._cockpit.watch.step = None
+            self._cockpit.wake()
+
+    def _from_where_it_holds(self) -> None:
+        """The vehicle has come to rest past the place its new plan begins at: the plan is made anew from here."""
+        flight, state = self._cockpit.flight, self._cockpit.port.state()
+        plan, now_s = flight.plan, self._cockpit.clock.now_s()
+        if plan is None or plan.take_off or state.position is None:
+            return
+        if distance_m(state.position.value.point, plan.waypoints[0].position) <= START_TOLERANCE_M:
+            return
+        made = self._cockpit.plan_from_here(
+            state, self._cockpit.site(flight.goal_site), plan.ending, f"{plan.plan_id}b", now_s
+        )
+        if isinstance(made, Plan):
+            self._cockpit.flight = replace(flight, plan=made)
+            self._cockpit.watch.step_plan_id = made.plan_id
+
+    async def _command(self, step: Step) -> None:
+        if step is Step.UPLOAD and in_air(self._cockpit.port.state()):
+            self._from_where_it_holds()
+        plan = self._cockpit.flight.plan
+        body = {"step": step.value, "plan_id": plan.plan_id if plan is not None else None}
+        before = self._cockpit.flight
+        if step is Step.RELEASE:
+            now_s, tries = self._cockpit.clock.now_s(), before.release_tries + 1
+            before = replace(before, release=ReleaseState.COMMANDED, release_at_s=now_s, release_tries=tries)
+        elif before.expected:
+            # Until the answer is known the vehicle may be in the old mode or the new one, also after a restart.
+            before = replace(before, expected=before.expected | EXPECTED_AFTER.get(step, frozenset()))
+        await self._cockpit.set(before, self._cockpit.note("command", **body))
+        outcome = await self._send(step, plan)
+        now_s = self._cockpit.clock.now_s()
+        flight = self._cockpit.flight
+        if outcome.verdict is Verdict.DONE:
+            self._cockpit.watch.failures, self._cockpit.watch.retry_at_s = 0, now_s
+            if isinstance(outcome, UploadOutcome) and outcome.ids is not None and plan is not None:
+                ids = outcome.ids
+                boot = self._cockpit.port.state().boot
+                flight = replace(flight, held=HeldPlan(plan.plan_id, ids.mission, ids.fence, ids.rally, boot))
+            elif step is Step.RELEASE:
+                flight = replace(flight, release=ReleaseState.ACKNOWLEDGED)
+            else:
+                flight = replace(flight, expected=EXPECTED_AFTER[step], expected_since_s=now_s)
+        else:
+            self._cockpit.watch.failures += 1
+            self._cockpit.watch.retry_at_s = now_s + RETRY_S * min(8, self._cockpit.watch.failures)
+            log.warning("command not done", vehicle=flight.vehicle_id, step=step.value, outcome=outcome.text)
+        answer = {**body, "verdict": outcome.verdict.value, "text": outcome.text}
+        if step is Step.UPLOAD and flight.held is not None:
+            answer["held"] = to_json(flight.held)
+        await self._cockpit.set(flight, self._cockpit.note("outcome", **answer))
+        if flight.phase is FlightPhase.LAUNCHING and self._cockpit.watch.failures >= LAUNCH_TRIES:
+            await self._cockpit.abandon(f"would not start: {outcome.text}", unassign=not flight.was_airborne)
+
+    async def _send(self, step: Step, plan: Plan | None) -> Outcome | UploadOutcome:
+        match step:
+            case Step.UPLOAD:
+                assert plan is not None
+                return await self._cockpit.port.upload(
+                    plan, with_fence_and_rally=not in_air(self._cockpit.port.state())
+                )
+            case Step.START:
+                return await self._cockpit.port.start_mission()
+            case Step.FLY:
+                return await self._cockpit.port.fly_mission()
+            case Step.HOLD:
+                return await self._cockpit.port.hold()
+            case Step.RETURN:
+                return await self._cockpit.port.return_home()
+            case Step.LAND:
+                return await self._cockpit.port.land()
+            case Step.RELEASE:
+                return await self._cockpit.port.release()
+
+
+def _must_break_off(running: Step | None, running_plan_id: str, wanted: Step | None, plan_id: str) -> bool:
+    """An upload of a plan no longer wanted, or a flight command that a milder or stronger one has overtaken.
+
+    A HOLD is left to finish where an upload is wanted next, and a release is never broken off: it was sent once.
+    """
+    if running is Step.UPLOAD:
+        return plan_id != running_plan_id or wanted in (Step.LAND, Step.RETURN)
+    return (
+        wanted in (Step.HOLD, Step.LAND, Step.RETURN)
+        and running in (Step.START, Step.FLY, Step.HOLD, Step.RETURN)
+        and (running is not wanted)
+    )
