@@ -96,11 +96,13 @@ def test_a_closure_across_the_route_is_flown_around():
 def test_a_failing_box_is_taken_to_the_ice_house_and_the_dose_still_arrives_in_range():
     async def story(r: Rig) -> None:
         order_id = (await r.place("koru", "vaccine_freeze_sensitive")).order.order_id
-        await r.until_state(order_id, "in_flight")
+        await r.until_state(order_id, "loading")
         box_id = r.order(order_id).box_id
         assert box_id is not None
         r.temps_c[box_id] = 5.0
-        await r.clock.sleep(155)
+        await r.custody(order_id, CustodyStep.SEAL, pack_left_kj=18.0)
+        await r.until_state(order_id, "in_flight")
+        await r.clock.sleep(130)
         r.seal_ok = False
         for second in range(200):
             if r.order(order_id).phase == "reicing":
@@ -115,10 +117,11 @@ def test_a_failing_box_is_taken_to_the_ice_house_and_the_dose_still_arrives_in_r
         ]
         assert kinds == ["reice"]
         r.temps_c[box_id], r.seal_ok = 5.5, True
+        await r.custody(order_id, CustodyStep.REICED, seal="mended")
         await r.until_state(order_id, "released")
         assert r.order(order_id).verdict == "in_range"
 
-    tell(story)
+    tell(story, config=demo_config(handling=Handling()))
 
 
 def test_a_pilot_who_takes_over_is_left_alone_until_an_operator_hands_back():
