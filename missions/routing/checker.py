@@ -31,6 +31,8 @@ from missions.vehicles import VehicleType
 TIME_SLACK_S = 60.0
 """a zone in force up to this long before or after the planned time over it counts: flights run early and late"""
 TIME_STEP_S = 15.0
+FARTHEST_M = 300_000.0
+"""the width of the largest area of operation: a longer leg is a mistake, and would take minutes to judge"""
 MAX_FENCE_VERTICES = 64
 """what PX4 stores (DM_KEY_FENCE_POINTS_MAX)"""
 MAX_RALLY_POINTS = 8
@@ -74,8 +76,8 @@ class Violation:
 def check_plan(plan: Plan, rules: Rules) -> tuple[Violation, ...]:
     """Everything wrong with the plan; empty means that it may be flown."""
     broken = tuple(_structure(plan, rules))
-    if any(v.code in ("no_legs", "not_finite") for v in broken):
-        return broken  # what is not even a line through space cannot be judged further
+    if any(v.code in ("no_legs", "not_finite", "far") for v in broken):
+        return broken  # what is no line through an area of operation cannot be judged further
     found = outlines(rules.airspace)
     return (
         *broken,
@@ -97,6 +99,10 @@ def _structure(plan: Plan, rules: Rules) -> Iterator[Violation]:
             yield Violation(i, "not_finite", f"leg {i} holds a number that is not finite")
             return
         length = _distance(leg.start.position, leg.end.position)
+        if length > FARTHEST_M:
+            text = f"leg {i} is {length / 1000:.0f} km long; are latitude and longitude swapped?"
+            yield Violation(i, "far", text, at=leg.end.position)
+            return
         if abs(length - leg.length_m) > 1.0 + 1e-3 * length:
             text = f"leg {i} says {leg.length_m:.0f} m, its ends are {length:.0f} m apart"
             yield Violation(i, "length", text, at=leg.start.position)

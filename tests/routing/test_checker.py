@@ -181,7 +181,7 @@ MUTANTS = {
     ),
     "one waypoint swapped": (
         lambda r: with_waypoints(PLAN, lambda i, w: replace(w, position=swap(w.position)) if i == 2 else w),
-        {"time"},
+        {"far"},
     ),
     "reserve lowered": (
         lambda r: replace(PLAN, energy=replace(PLAN.energy, reserve_pct=r.uniform(0, 19))),
