@@ -41,4 +41,4 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    raise NotImplementedError("a record is never thrown away: restore a backup instead")
+    raise RuntimeError("a record is never thrown away: restore a backup instead")
