@@ -21,8 +21,8 @@ log = structlog.get_logger()
 
 PX4_BY_ITSELF = frozenset({Mode.HOLD, Mode.RETURN, Mode.LAND})
 """modes that PX4's failsafes choose while nothing can be commanded: no sign of somebody else"""
-CANDIDATES_EVERY_S = 5.0
-"""half of the age at which policy stops believing a candidate's route"""
+CANDIDATES_EVERY_S = 7.5
+"""well below the 10 s at which policy stops believing a candidate's route"""
 
 
 class Decider:
