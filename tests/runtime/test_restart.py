@@ -94,6 +94,7 @@ async def _deliver(r: Rig) -> None:
     store = r.store
     assert isinstance(store, _CutStore)
     flying = asyncio.create_task(r.run(), name="controller")
+    killed = asyncio.create_task(store.dead.wait(), name="killed")
     try:
         order_id = (await _place(r)).order.order_id
         end_s = r.clock.now_s() + LIMIT_S
@@ -104,13 +105,16 @@ async def _deliver(r: Rig) -> None:
                 await r.receive(order_id)
             elif view.state == "received" and not r.ledger.flights:
                 return
-            await asyncio.wait([asyncio.ensure_future(r.clock.sleep(0.5)), flying], return_when="FIRST_COMPLETED")
+            await asyncio.wait(
+                [asyncio.ensure_future(r.clock.sleep(0.5)), killed, flying], return_when="FIRST_COMPLETED"
+            )
             assert not flying.done() or store.dead.is_set(), "the controller has ended by itself"
     except _Killed:
         pass
     finally:
         flying.cancel()
-        await asyncio.wait([flying])
+        killed.cancel()
+        await asyncio.wait([flying, killed])
         if not flying.cancelled():
             flying.exception()
 
@@ -179,11 +183,4 @@ def _what_goes_wrong(commits: list[str], instants: Sequence[int], *, durable: bo
 
 @pytest.mark.parametrize("durable", [False, True], ids=["before it is written", "after it is written"])
 def test_killed_at_any_commit_the_delivery_ends_the_same_and_nothing_is_said_twice(commits, durable):
-    """Every commit once: every other one before it is written, the rest after it."""
-    assert _what_goes_wrong(commits, _instants(commits)[int(durable) :: 2], durable=durable) == []
-
-
-@pytest.mark.soak
-@pytest.mark.parametrize("durable", [False, True], ids=["before it is written", "after it is written"])
-def test_killed_at_every_commit_both_before_and_after_it_is_written(commits, durable):
     assert _what_goes_wrong(commits, _instants(commits), durable=durable) == []
