@@ -14,7 +14,7 @@ from geofences.airspace import Airspace
 from geofences.geodesy import LatLon
 from missions.plan import Plan
 
-_WORDS = {"reice": "diverts to the ice house", "reroute": "another route", "return": "turns back"}
+_WORDS = {"reice": "to the ice house", "reroute": "another route", "return": "turns back"}
 
 
 def draw(run: Run, path: Path) -> None:

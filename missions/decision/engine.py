@@ -218,6 +218,9 @@ def _compare(
     feasible = [o for o in options if o.feasible]
     if _awaits_reroute(feasible, raised, s):
         return Decision(Action.CONTINUE, None, opening.row.name, f"{opening.text}: a route around it is looked for.")
+    if not options:
+        text = f"{opening.text}: flying on to {s.plan.goal_site} while routes are made."
+        return Decision(Action.CONTINUE, None, opening.row.name, text)
     if not feasible:
         return Decision(Action.CONTINUE, None, opening.row.name, f"{opening.text}: there is nothing better to fly.")
     incumbent, remembered = _incumbent(feasible, memory, s)
