@@ -81,7 +81,8 @@ def _steer(memory: Memory, s: Snapshot, policy: Policy, now_s: float, raised: Se
         if asked is Action.CONTINUE:
             return Decision(Action.CONTINUE, None, PLAN, f"{s.phase.value.capitalize()}: nothing to decide.")
         return Decision(asked, None, by.row.name if by else PLAN, f"{by.text if by else ''}.")
-    barred = [r for r in raised if r.row.needs_new_route]
+    # A row that only waits to be cleared speaks of the plan before: barring the new one too would swap plans for ever.
+    barred = [r for r in raised if r.row.needs_new_route and r.detail]
     options = judge(s, policy, now_s, plan_barred=bool(barred), plan_legal_yet=_legal_yet(s, policy, barred))
     considered = tuple(o.scored for o in options)
     if asked >= Action.RETURN:
