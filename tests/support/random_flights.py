@@ -28,6 +28,8 @@ LIMIT_S = 2400.0
 """after the last thing that goes wrong: a flight takes a quarter of an hour, a second one waits for its pad"""
 GRACE_S = 4.0
 """after a time in which nothing could be commanded: hearing, looking, and the answer to a hold"""
+MOST_COMMITS = 100
+"""at one instant; a busy one has ten"""
 EDGE_M = 60.0
 """a closure that appears this near cannot be avoided: two seconds at 20 m/s and the answer to a hold"""
 ENDED = {s.value for s in FINAL_ORDER_STATES | {OrderState.RELEASED}}
@@ -58,6 +60,8 @@ class Flying:
     """per vehicle: until when nobody could have kept it out of a closure"""
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
     orders: list[str] = field(default_factory=list)
+    commits: tuple[float, int] = (0.0, 0)
+    """an instant and the commits made at it"""
 
     def tell(self, text: str) -> None:
         self.story.append(f"{self.rig.clock.now_s() - START_S:7.1f} s  {text}")
@@ -67,6 +71,13 @@ class Flying:
 
     def airborne(self) -> list[WildVehicle]:
         return [v for v in self.vehicles() if v.armed and v.alt_amsl_m > v.ground_amsl_m + 5.0]
+
+    def count_commit(self, events: object) -> None:
+        """A controller that never lets time pass is caught here; virtual time alone would wait for it for ever."""
+        now_s = self.rig.clock.now_s()
+        self.commits = (now_s, self.commits[1] + 1 if self.commits[0] == now_s else 1)
+        if self.commits[1] > MOST_COMMITS:
+            raise AssertionError(f"seed {self.seed}: {MOST_COMMITS} commits at one instant: it decides in circles")
 
     # the controller's process
 
@@ -276,6 +287,7 @@ async def _fly(seed: int) -> Flying:
     run = Flying(seed, make(config, clock, MemoryStore(), dict(vehicles)), rng)
     for vehicle_id, wild in vehicles.items():
         wild.may_command = run.right(vehicle_id)
+    run.rig.store.on_commit = run.count_commit
     run.start()
     try:
         for _ in range(rng.choice([1, 1, 2])):
