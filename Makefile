@@ -7,7 +7,7 @@ BIN := .venv/bin
 demo: .venv/ready
 	$(BIN)/fleet demo $(ARGS)
 
-# The end-to-end tests run whole programs and then by themselves: others' load must not decide how they end.
+# Tests marked e2e run whole programs against the clock: by themselves, as the load of others must not decide how they end.
 test: .venv/ready lint
 	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not px4 and not soak and not e2e" $(ARGS)
 	$(BIN)/python -m pytest -m "e2e and not px4 and not soak" $(ARGS)

@@ -9,7 +9,7 @@ import pytest
 
 from tests.e2e.stack import FLEET
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e")]
+pytestmark = pytest.mark.e2e
 
 
 def test_the_demo_ends_as_told():

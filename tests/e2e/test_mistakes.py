@@ -18,7 +18,7 @@ import pytest
 
 from tests.e2e.stack import FLEET, OPERATOR, WARD, BrokerThread, free_port, wait_for, write_config
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e")]
+pytestmark = pytest.mark.xdist_group("mistakes")
 
 BOW_TIE = [[38.16, 7.51], [38.18, 7.53], [38.18, 7.51], [38.16, 7.53], [38.16, 7.51]]
 ZONE = {

@@ -13,7 +13,7 @@ from fleet.records.chain import verify
 from fleet.store import Store
 from tests.e2e.stack import Stack, stack, wait_for
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e")]
+pytestmark = pytest.mark.e2e
 
 KILLS = 20
 COMMAND_KILLS = 6

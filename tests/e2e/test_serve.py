@@ -13,7 +13,7 @@ from pymavlink.dialects.v20 import common as mavlink
 
 from tests.e2e.stack import FLEET, OPERATOR, Stack, stack, wait_for
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e")]
+pytestmark = pytest.mark.xdist_group("serve")
 
 
 @pytest.fixture(scope="module")
