@@ -20,6 +20,9 @@ from missions.snapshot import LinkQuality, VehicleState
 R = TypeVar("R")
 REQUEST_MESSAGE = 512
 AUTOPILOT_VERSION = 148
+FIRST_WISHES = (42, 1, 245, 33)
+"""MISSION_CURRENT, SYS_STATUS, EXTENDED_SYS_STATE, GLOBAL_POSITION_INT: asked for at first sight, as what a vehicle
+in the air needs must not wait for the next turn of streams that come once a second"""
 OTHER_GCS_S = 10.0
 """another ground station silent for this long is gone"""
 MAX_FRAMES_PER_S = 1000.0
@@ -51,6 +54,7 @@ class Peer:
         self._exchanges: dict[Exchange[Any], asyncio.Event] = {}
         self._waiters: set[asyncio.Future[None]] = set()
         self._version_asked_s = 0.0
+        self._greeted = False
 
     # -- frames in ---------------------------------------------------------------------------------------------------
 
@@ -103,9 +107,12 @@ class Peer:
             return
         self.send(self.meter.tick(now_s))
         wishes = self.thinning.tick(now_s)
+        if not self._greeted:
+            self._greeted = True
+            wishes = [*wishes, *(_request(message_id) for message_id in FIRST_WISHES)]
         if self.track.state().firmware is None and now_s - self._version_asked_s > 5 * self.rtt.timeout_s:
             self._version_asked_s = now_s
-            wishes = [*wishes, CommandLong(float(AUTOPILOT_VERSION), *(0.0,) * 6, REQUEST_MESSAGE, 0, 0)]
+            wishes = [*wishes, _request(AUTOPILOT_VERSION)]
         self.send([_aimed(wish, self.parties) for wish in wishes])
         gcs = tuple(sorted(system for system, at_s in self._other_gcs.items() if now_s - at_s < OTHER_GCS_S))
         quality = LinkQuality(self.rtt.rtt_s, self.meter.loss_pct, gcs)
@@ -167,6 +174,10 @@ class Peer:
         for waiter in self._waiters:
             if not waiter.done():
                 waiter.set_result(None)
+
+
+def _request(message_id: int) -> CommandLong:
+    return CommandLong(float(message_id), *(0.0,) * 6, REQUEST_MESSAGE, 0, 0)
 
 
 def _aimed(message: Message, parties: Parties) -> Message:
