@@ -9,7 +9,8 @@ demo: .venv/ready
 
 # Tests marked e2e run whole programs against the clock: by themselves, as the load of others must not decide how they end.
 test: .venv/ready lint
-	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not px4 and not soak and not e2e" $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not px4 and not soak and not e2e and not processes" $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m processes $(ARGS)
 	$(BIN)/python -m pytest -m "e2e and not px4 and not soak" $(ARGS)
 
 test-px4: .venv/ready            ## the px4 tests against a real PX4 (PX4_SITL_BIN, or `px4` on PATH)

@@ -18,7 +18,7 @@ import pytest
 
 from tests.e2e.stack import FLEET, OPERATOR, WARD, BrokerThread, free_port, wait_for, write_config
 
-pytestmark = pytest.mark.xdist_group("mistakes")
+pytestmark = pytest.mark.processes
 
 BOW_TIE = [[38.16, 7.51], [38.18, 7.53], [38.18, 7.51], [38.16, 7.53], [38.16, 7.51]]
 ZONE = {

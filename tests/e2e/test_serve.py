@@ -13,7 +13,7 @@ from pymavlink.dialects.v20 import common as mavlink
 
 from tests.e2e.stack import FLEET, OPERATOR, Stack, stack, wait_for
 
-pytestmark = pytest.mark.xdist_group("serve")
+pytestmark = pytest.mark.processes
 
 
 @pytest.fixture(scope="module")
