@@ -105,12 +105,40 @@ class MissionStatus:
     rally_id: int | None
 
 
+class Signing(StrEnum):
+    """MAVLink 2 message signing between the controller and a vehicle."""
+
+    OFF = "off"
+    """no key is configured"""
+    WAITING = "waiting"
+    """a key is configured, and no frame signed with it has come yet"""
+    VERIFIED = "verified"
+    """every frame that was taken in was signed with the vehicle's key"""
+
+
+@dataclass(frozen=True, slots=True)
+class LinkPath:
+    """One of the links that reach a vehicle."""
+
+    link: str
+    """its URL"""
+    up: bool
+    in_use: bool
+    """telemetry is taken from here, and commands leave here"""
+    rtt_s: float | None
+    loss_pct: float | None
+
+
 @dataclass(frozen=True, slots=True)
 class LinkQuality:
+    """Of the link in use; `paths` lists all that are configured."""
+
     rtt_s: float | None
     loss_pct: float | None
     other_gcs: tuple[int, ...] = ()
     """system ids of other ground stations heard on this vehicle's link"""
+    signing: Signing = Signing.OFF
+    paths: tuple[LinkPath, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +165,9 @@ class VehicleState:
     mission: Timed[MissionStatus] | None = None
     link: LinkQuality = LinkQuality(None, None)
     firmware: str | None = None
+    """flight software version, as `1.17.0` or `1.18.0alpha`"""
+    uid: int | None = None
+    """the autopilot's hardware id (AUTOPILOT_VERSION)"""
     texts: tuple[Timed[str], ...] = ()
     """the newest STATUSTEXT and EVENT texts, oldest first, at most 20"""
 

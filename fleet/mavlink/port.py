@@ -48,13 +48,35 @@ class UploadOutcome:
     text: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a driver can do; where it cannot, it says so here and makes up for it in a way named here."""
+
+    driver: str
+    compares_opaque_id: bool
+    """proves a plan by the vehicle's own checksum; else by reading it back"""
+    verifies_signing: bool
+    several_links: bool
+    """one vehicle over several links, with fail-over"""
+    records: bool
+    """writes a tlog per flight"""
+
+
 class VehiclePort(Protocol):
     """One vehicle on a link. Every method may be cancelled; a command is repeated only where that is harmless."""
 
     vehicle_id: str
+    capabilities: Capabilities
 
     def state(self) -> VehicleState:
         """The newest folded telemetry; cheap enough to call on every event."""
+        ...
+
+    async def check(self) -> Outcome:
+        """Compares firmware and parameters with the vehicle's contract, on the ground, before a flight.
+
+        What may be set is set and read back. REFUSED names each mismatch, UNKNOWN what could not be read.
+        """
         ...
 
     async def upload(self, plan: Plan, *, with_fence_and_rally: bool) -> UploadOutcome:
