@@ -9,20 +9,21 @@ Adopting a vehicle changes nothing on it but the rates of its telemetry: no miss
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any
 
 from fleet.clock import Clock
 from fleet.mavlink.beacon import GCS_HEARTBEAT, Beacon
 from fleet.mavlink.codec import decode, encode
 from fleet.mavlink.exchange import Parties
-from fleet.mavlink.frame import Frame, scan
+from fleet.mavlink.frame import Frame
 from fleet.mavlink.messages import Heartbeat, Message
+from fleet.mavlink.opening import make_transport
 from fleet.mavlink.peer import Peer
 from fleet.mavlink.px4 import AUTOPILOT_PX4
-from fleet.mavlink.udp import UdpTransport
+from fleet.mavlink.transport import Transport, shown
 from fleet.mavlink.urls import LinkError, parse_url
 
 OWN_COMPONENT = 190
@@ -34,14 +35,6 @@ ADDRESS_HELD_S = 3.0
 TICK_S = 0.25
 
 OnChange = Callable[[str], None]
-
-
-class Transport(Protocol):
-    """Carries datagrams; `peer` is where to send before a vehicle was heard, None where one must wait for it."""
-
-    peer: Any
-
-    def send(self, data: bytes, address: Any) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +61,7 @@ class LinkStats:
 
 
 class MavlinkLink:
-    """Routes between a transport and the admitted vehicles. Works with any transport; `open_link` makes a UDP one."""
+    """Routes between a transport and the admitted vehicles. Works with any transport; `open_link` opens a URL."""
 
     def __init__(
         self, transport: Transport, *, clock: Clock, vehicles: Mapping[int, str], system_id: int = 245
@@ -119,26 +112,23 @@ class MavlinkLink:
         return self._beacon.silent(self.clock.now_s())
 
     def stats(self) -> LinkStats:
-        transport = self.transport
-        udp = transport if isinstance(transport, UdpTransport) else None
         return LinkStats(
             self.frames,
             self.bad_bytes,
             self.refused_frames,
             {peer.vehicle_id: peer.dropped for peer in self._peers.values() if peer.dropped},
-            udp.send_drops if udp else 0,
-            udp.kernel_drops() if udp else None,
+            self.transport.send_drops,
+            self.transport.kernel_drops(),
         )
 
-    # -- bytes in ----------------------------------------------------------------------------------------------------
+    # -- frames in ---------------------------------------------------------------------------------------------------
 
-    def received(self, data: bytes, address: Any) -> None:
-        """A datagram. Nothing it holds can raise."""
+    def received(self, frames: Sequence[Frame], bad: int, address: Any) -> None:
+        """What the transport took in: frames, and how many bytes were none. Nothing they hold can raise."""
         now_s = self.clock.now_s()
-        found = scan(data)
-        self.bad_bytes += found.bad
-        self.frames += len(found.frames)
-        for frame in found.frames:
+        self.bad_bytes += bad
+        self.frames += len(frames)
+        for frame in frames:
             peer = self._peers.get(frame.system)
             if peer is None or peer.address != address:
                 peer = self._admit(frame, address, now_s)
@@ -181,7 +171,7 @@ class MavlinkLink:
                 frame.system,
                 address,
                 now_s,
-                f"system id {frame.system} is already in use by {peer.vehicle_id} at {_shown(peer.address)}; "
+                f"system id {frame.system} is already in use by {peer.vehicle_id} at {shown(peer.address)}; "
                 f"give one of the two another MAV_SYS_ID",
             )
             return None
@@ -199,9 +189,9 @@ class MavlinkLink:
         key = (system, why)
         old = self._refusals.get(key)
         if old is not None:
-            self._refusals[key] = replace(old, address=_shown(address), last_s=now_s, frames=old.frames + 1)
+            self._refusals[key] = replace(old, address=shown(address), last_s=now_s, frames=old.frames + 1)
         elif len(self._refusals) < 512:
-            self._refusals[key] = Refusal(system, _shown(address), why, now_s, now_s, 1)
+            self._refusals[key] = Refusal(system, shown(address), why, now_s, now_s, 1)
 
     # -- bytes out ---------------------------------------------------------------------------------------------------
 
@@ -237,9 +227,9 @@ class MavlinkLink:
 async def open_link(
     url: str, *, clock: Clock, vehicles: Mapping[int, str], system_id: int = 245
 ) -> AsyncIterator[MavlinkLink]:
-    """A link on a socket, alive inside the `async with`. Raises LinkError with the URL and the fix."""
+    """A link on a URL, alive inside the `async with`. Raises LinkError with the URL and the fix."""
     where = parse_url(url)
-    transport = UdpTransport(where)
+    transport = make_transport(where, clock)
     try:
         link = MavlinkLink(transport, clock=clock, vehicles=vehicles, system_id=system_id)
         transport.open(link.received, link.turn_over)
@@ -271,7 +261,3 @@ def _check_ids(vehicles: Mapping[int, str], system_id: int) -> None:
     for name in names:
         if names.count(name) > 1:
             raise LinkError(f"vehicle {name} has two system ids on one link; leave one")
-
-
-def _shown(address: Any) -> str:
-    return f"{address[0]}:{address[1]}" if isinstance(address, tuple) else str(address)

@@ -9,14 +9,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from fleet.mavlink.frame import scan
+from fleet.mavlink.transport import Received
 from fleet.mavlink.urls import LinkError, LinkUrl
 
 MAX_DATAGRAMS_PER_TURN = 256
 """then the event loop gets its turn: at 5 µs each about a millisecond"""
 RECEIVE_BUFFER = 4 << 20
 """bytes asked of the kernel: a thousand vehicles for about ten seconds (it may give less, see net.core.rmem_max)"""
-
-Receive = Callable[[bytes, Any], None]
 
 
 class UdpTransport:
@@ -49,13 +49,18 @@ class UdpTransport:
         """The local port."""
         return int(self._socket.getsockname()[1])
 
-    def open(self, received: Receive, turn_over: Callable[[], None]) -> None:
-        """Calls `received` for each datagram and `turn_over` after each burst, from now on."""
+    def open(self, received: Received, turn_over: Callable[[], None]) -> None:
+        """Calls `received` with each datagram's frames and `turn_over` after each burst, from now on."""
         asyncio.get_running_loop().add_reader(self._socket.fileno(), self._drain, received, turn_over)
 
     def close(self) -> None:
         asyncio.get_running_loop().remove_reader(self._socket.fileno())
         self._socket.close()
+
+    @property
+    def trouble(self) -> str | None:
+        """A bound socket has none."""
+        return None
 
     def send(self, data: bytes, address: Any) -> None:
         """Sends or drops: telemetry's next datagram is worth more than a late one."""
@@ -64,7 +69,7 @@ class UdpTransport:
         except OSError:
             self.send_drops += 1
 
-    def _drain(self, received: Receive, turn_over: Callable[[], None]) -> None:
+    def _drain(self, received: Received, turn_over: Callable[[], None]) -> None:
         for _ in range(MAX_DATAGRAMS_PER_TURN):
             try:
                 data, address = self._socket.recvfrom(4096)
@@ -73,7 +78,8 @@ class UdpTransport:
             except OSError:
                 # An ICMP error for something we sent: the peer is gone, which its silence shows soon enough.
                 continue
-            received(data, address)
+            found = scan(data)
+            received(found.frames, found.bad, address)
         turn_over()
 
     def kernel_drops(self) -> int | None:

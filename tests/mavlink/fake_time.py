@@ -15,6 +15,7 @@ from fleet.mavlink.exchange import Exchange
 from fleet.mavlink.frame import scan
 from fleet.mavlink.link import MavlinkLink
 from fleet.mavlink.messages import Message
+from fleet.mavlink.transport import Received
 from tests.mavlink.fake_px4 import FakePx4
 
 T = TypeVar("T")
@@ -120,6 +121,8 @@ class Air:
         names: dict[int, str] | None = None,
     ) -> None:
         self.peer: Any = None
+        self.send_drops = 0
+        self.trouble: str | None = None
         self.vehicles = {v.system: v for v in vehicles}
         self.addresses = {v.system: (f"10.0.0.{v.system}", 14580) for v in vehicles}
         self.rtt_s, self.loss, self.telemetry_s = rtt_s, loss, telemetry_s
@@ -141,6 +144,14 @@ class Air:
         loop = asyncio.get_running_loop()
         self._last_s = max(self._last_s + 1e-6, loop.time() + self.rtt_s / 2)
         loop.call_at(self._last_s, what, *args)
+
+    def open(self, received: Received, turn_over: Callable[[], None]) -> None:
+        """Nothing to open: `arrive` hands the link what comes in."""
+
+    def close(self) -> None: ...
+
+    def kernel_drops(self) -> int | None:
+        return None
 
     def send(self, data: bytes, address: Any) -> None:
         """The link's transport."""
@@ -164,7 +175,8 @@ class Air:
                 self._later(self.arrive, data, address or self.addresses[system])
 
     def arrive(self, data: bytes, address: Any) -> None:
-        self.link.received(data, address)
+        found = scan(data)
+        self.link.received(found.frames, found.bad, address)
         self.link.turn_over()
 
     async def __aenter__(self) -> Air:

@@ -13,6 +13,7 @@ from pymavlink.dialects.v20 import development
 
 from fleet.clock import ScaledClock
 from fleet.mavlink.codec import encode
+from fleet.mavlink.frame import scan
 from fleet.mavlink.link import open_link
 from fleet.mavlink.messages import (
     Attitude,
@@ -192,7 +193,7 @@ def test_listeners_hear_of_each_burst_once_and_waiters_wake() -> None:
             heard: list[str] = []
             stop = air.link.on_change(heard.append)
             for n in range(5):
-                air.link.received(raw(PX4_BEAT, 1, n), air.addresses[1])
+                air.link.received(scan(raw(PX4_BEAT, 1, n)).frames, 0, air.addresses[1])
             air.link.turn_over()
             assert heard == ["cw-1"]
             stop()
@@ -209,11 +210,11 @@ def test_a_vehicle_that_floods_the_link_loses_its_own_frames_only() -> None:
     async def story() -> None:
         async with Air(FakePx4(system=1), FakePx4(system=2)) as air:
             for n in range(5000):
-                air.link.received(raw(PX4_BEAT, 1, n), air.addresses[1])
+                air.link.received(scan(raw(PX4_BEAT, 1, n)).frames, 0, air.addresses[1])
             dropped = air.link.stats().over_budget
             assert set(dropped) == {"cw-1"}
             assert 3900 < dropped["cw-1"] < 4100
-            air.link.received(raw(PX4_BEAT, 2), air.addresses[2])
+            air.link.received(scan(raw(PX4_BEAT, 2)).frames, 0, air.addresses[2])
             state = air.link.peer("cw-2").state()
             assert state.heard_s == air.clock.now_s()
 
