@@ -8,8 +8,8 @@ from fleet.mavlink.exchange import Parties
 from fleet.mavlink.messages import CommandAck, CommandLong, Heartbeat, Message
 from fleet.mavlink.timing import RoundTrip
 from missions.snapshot import Mode
+from tests.mavlink.converse import converse
 from tests.mavlink.fake_px4 import FakePx4
-from tests.mavlink.fake_time import converse
 
 US = Parties(245, 190, 1)
 

@@ -12,8 +12,8 @@ from fleet.mavlink.exchange import Parties
 from fleet.mavlink.messages import ParamValue
 from fleet.mavlink.params import INT32, REAL32, Param, ParamRead, ParamWrite, from_wire, satisfies, target, to_wire
 from fleet.mavlink.timing import RoundTrip
+from tests.mavlink.converse import converse
 from tests.mavlink.fake_px4 import FakePx4
-from tests.mavlink.fake_time import converse
 
 US = Parties(245, 190, 1)
 

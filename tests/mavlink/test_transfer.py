@@ -8,8 +8,8 @@ from fleet.mavlink.exchange import Parties
 from fleet.mavlink.messages import Message, MissionAck, MissionCount, MissionItemInt, MissionRequestInt
 from fleet.mavlink.timing import RoundTrip
 from fleet.mavlink.transfer import Clear, Download, ListType, Rejected, Silent, Stored, Upload, same_list
+from tests.mavlink.converse import converse
 from tests.mavlink.fake_px4 import FakePx4, crc_of
-from tests.mavlink.fake_time import converse
 
 US = Parties(245, 190, 1)
 
