@@ -36,6 +36,7 @@ from fleet.mavlink.texts import event_id
 
 HOLD, MISSION, RTL, LAND = 0x03040000, 0x04040000, 0x05040000, 0x06040000
 ASK_AGAIN_S, GIVE_UP_S = 0.28, 5.0
+MAX_ITEMS = {0: 500, 1: 64, 2: 32}
 
 
 def crc_of(items: list[MissionItemInt]) -> int:
@@ -79,7 +80,8 @@ class FakePx4:
         self._state = "idle"
         self._kind = 0
         self._incoming: list[MissionItemInt] = []
-        self._expected = 0
+        self._seq = self._count = 0
+        """of the transfer under way: the next item, and how many"""
         self._heard_s = self._asked_s = 0.0
         self._judge_s: float | None = None
         self._grip_s: float | None = None
@@ -95,14 +97,11 @@ class FakePx4:
     def tick(self, now_s: float) -> list[Message]:
         """Call every 50 ms or so."""
         out: list[Message] = []
-        if self._state == "get":
-            if now_s - self._asked_s > ASK_AGAIN_S:
-                out += self._ask(now_s)
-            if now_s - self._heard_s > GIVE_UP_S:
-                self._state = "idle"
-                out.append(StatusText(2, b"Operation timeout\t", 0))
-        elif self._state == "send" and now_s - self._heard_s > GIVE_UP_S:
+        if self._state == "get" and now_s - self._asked_s > ASK_AGAIN_S:
+            out += self._ask(now_s)
+        if self._state != "idle" and now_s - self._heard_s > GIVE_UP_S:
             self._state = "idle"
+            out += self._say("Operation timeout")
         if self._judge_s is not None and now_s >= self._judge_s:
             self._judge_s = None
             if self.lists[0] and self.feasible:
@@ -155,17 +154,17 @@ class FakePx4:
         if isinstance(message, MissionItemInt):
             return self._on_item(message, now_s, source)
         if isinstance(message, MissionRequestList):
-            self._state, self._kind, self._partner, self._heard_s = "send", message.mission_type, source, now_s
-            self._expected = 0
-            held = self.lists[self._kind]
-            return [MissionCount(len(held), *source, self._kind, self.ids[self._kind] if self.knows_ids else 0)]
+            return self._on_request_list(message, now_s, source)
         if isinstance(message, MissionRequestInt):
             return self._on_request(message, now_s, source)
         if isinstance(message, MissionAck):
-            if self._state == "send":
+            if self._state == "send" and (source, message.mission_type) == (self._partner, self._kind):
                 self._state = "idle"
             return []
         if isinstance(message, MissionClearAll):
+            if self._state != "idle":
+                return self._say("WPM: IGN CLEAR CMD: Busy")
+            self._kind = message.mission_type
             self.lists[message.mission_type], self.ids[message.mission_type] = [], 0
             return [MissionAck(*source, 0, message.mission_type)]
         if isinstance(message, CommandLong | CommandInt):
@@ -176,44 +175,58 @@ class FakePx4:
             return self._on_param(message)
         return []
 
+    # The mission protocol, state for state what PX4's MavlinkMissionManager does, its oddities included: a COUNT of
+    # anybody keeps a transfer alive, and a repeated item after the end is acknowledged with what was taken so far.
+
     def _on_count(self, message: MissionCount, now_s: float, source: tuple[int, int]) -> list[Message]:
         if self._state == "get":
-            if source != self._partner:
-                return [MissionAck(*source, 1, message.mission_type)]
             self._heard_s = now_s
-            if self._incoming:
-                return [MissionAck(*source, 1, message.mission_type)]
-            return self._ask(now_s)
+            if source != self._partner:
+                return [self._mission_ack(1, to=source)]
+            return self._ask(now_s) if self._seq == 0 else [*self._say("WPM: REJ. CMD: Busy"), self._mission_ack(1)]
+        if self._state == "send":
+            return [*self._say("WPM: IGN MISSION_COUNT: Busy"), self._mission_ack(1, to=source)]
         self._partner, self._kind, self._heard_s = source, message.mission_type, now_s
-        self._incoming, self._expected = [], message.count
+        if message.count > MAX_ITEMS.get(self._kind, 0):
+            return [self._mission_ack(4)]
+        self._incoming, self._count = [], message.count
         if message.count == 0:
             return self._keep(now_s)
-        if message.count > 500:
-            return [MissionAck(*source, 4, self._kind)]
-        self._state = "get"
+        self._state, self._seq = "get", 0
         return self._ask(now_s)
 
     def _ask(self, now_s: float) -> list[Message]:
         assert self._partner is not None
         self._asked_s = now_s
-        return [MissionRequestInt(len(self._incoming), *self._partner, self._kind)]
+        return [MissionRequestInt(self._seq, *self._partner, self._kind)]
+
+    def _mission_ack(self, code: int, opaque_id: int = 0, *, to: tuple[int, int] | None = None) -> MissionAck:
+        whom = to or self._partner
+        assert whom is not None
+        return MissionAck(*whom, code, self._kind, opaque_id if self.knows_ids else 0)
+
+    def _say(self, text: str) -> list[Message]:
+        return [StatusText(2, f"{text}\t".encode(), 0)]
 
     def _on_item(self, item: MissionItemInt, now_s: float, source: tuple[int, int]) -> list[Message]:
         if source != self._partner:
-            return []
+            return self._say("REJ. MIS ITEM: partner id mismatch")
+        if item.mission_type != self._kind:
+            return [self._mission_ack(1)]
         if self._state != "get":
-            if len(self._incoming) == item.seq + 1:
-                return [MissionAck(*source, 0, self._kind, crc_of(self._incoming) if self.knows_ids else 0)]
-            return [MissionAck(*source, 1, self._kind)]
+            if self._state == "idle" and self._seq == item.seq + 1:
+                return [self._mission_ack(0, crc_of(self._incoming))]
+            return [*self._say("IGN MISSION_ITEM"), self._mission_ack(1)]
         self._heard_s = now_s
-        if item.seq != len(self._incoming):
+        if item.seq != self._seq:
             return []
         refused = self._refusal(item)
         if refused:
             self._state = "idle"
-            return [MissionAck(*source, refused, self._kind)]
+            return [self._mission_ack(refused)]
         self._incoming.append(item)
-        return self._keep(now_s) if len(self._incoming) == self._expected else self._ask(now_s)
+        self._seq += 1
+        return self._keep(now_s) if self._seq == self._count else self._ask(now_s)
 
     def _refusal(self, item: MissionItemInt) -> int:
         if item.frame not in (0, 2, 3, 5, 6):
@@ -223,23 +236,38 @@ class FakePx4:
         return 1 if item.command in (5001, 5002) and item.param1 < 3 else 0
 
     def _keep(self, now_s: float) -> list[Message]:
-        assert self._partner is not None
         self._state = "idle"
         self.lists[self._kind] = list(self._incoming)
         new = crc_of(self._incoming)
         if self._kind == 0 and new != self.ids[0]:
             self.mission_state, self._judge_s = 2, now_s + 0.3
         self.ids[self._kind] = new
-        return [MissionAck(*self._partner, 0, self._kind, new if self.knows_ids else 0)]
+        return [self._mission_ack(0, new)]
+
+    def _on_request_list(self, message: MissionRequestList, now_s: float, source: tuple[int, int]) -> list[Message]:
+        if self._seq == len(self.lists[self._kind]):
+            self._state = "idle"  # all was sent, and only the ACK of it was lost
+        again = self._state == "send" and (message.mission_type, source) == (self._kind, self._partner)
+        if self._state != "idle" and not again:
+            return self._say("Mission download request ignored, already active")
+        self._state, self._kind, self._partner, self._heard_s = "send", message.mission_type, source, now_s
+        held, self._seq = self.lists[self._kind], 0
+        return [MissionCount(len(held), *source, self._kind, self.ids[self._kind] if self.knows_ids else 0)]
 
     def _on_request(self, message: MissionRequestInt, now_s: float, source: tuple[int, int]) -> list[Message]:
-        held = self.lists[self._kind]
+        if source != self._partner:
+            return self._say("WPM: REJ. CMD: partner id mismatch")
+        if self._state == "get":
+            return self._say("WPM: REJ. CMD: Busy")
         if self._state != "send" or message.mission_type != self._kind:
             return []
-        if message.seq not in (self._expected, self._expected - 1) or message.seq >= len(held):
+        held = self.lists[self._kind]
+        self._heard_s = now_s
+        if message.seq == self._seq and self._seq < len(held):
+            self._seq += 1
+        elif message.seq != self._seq - 1:
             self._state = "idle"
-            return [MissionAck(*source, 1, self._kind)]
-        self._heard_s, self._expected = now_s, message.seq + 1
+            return [self._mission_ack(1), *self._say("WPM: REJ. CMD: Req. WP was unexpected")]
         back = {0: 5, 3: 6}
         item = held[message.seq]
         return [
