@@ -121,8 +121,8 @@ async def running(config: FleetConfig, clock: Clock) -> AsyncIterator[Running]:
 async def _open_links(stack: contextlib.AsyncExitStack, config: FleetConfig, clock: Clock) -> dict[str, MavlinkLink]:
     """One link per URL, shared by the vehicles that name it."""
     by_url: dict[str, dict[int, str]] = {}
-    for vehicle_id, url in config.links.items():
-        by_url.setdefault(url, {})[config.vehicles[vehicle_id].system_id] = vehicle_id
+    for vehicle_id, urls in config.links.items():
+        by_url.setdefault(urls[0], {})[config.vehicles[vehicle_id].system_id] = vehicle_id
     return {
         url: await stack.enter_async_context(
             open_link(url, clock=clock, vehicles=vehicles, system_id=config.gcs_system_id)

@@ -8,9 +8,19 @@ from types import MappingProxyType
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from fleet.config.models import FleetFile, MqttModel
+from fleet.config.models import ContractModel, FleetFile, MqttModel
 from fleet.config.secrets import Secrets
-from fleet.config.values import ApiConfig, ApiToken, FleetConfig, Handling, MqttConfig, Weather
+from fleet.config.values import (
+    ApiConfig,
+    ApiToken,
+    AuthenticatedLink,
+    FleetConfig,
+    Handling,
+    MqttConfig,
+    RecordingConfig,
+    Weather,
+)
+from fleet.mavlink.contract import Contract, Denial, Versions, parse_version
 from geofences.geodesy import LatLon
 from geofences.heights import FlatTerrain
 from missions.boxes import Box
@@ -31,7 +41,8 @@ def build(
     config_hash: str,
 ) -> FleetConfig:
     """The configuration. `model` was checked: every name in it resolves."""
-    types = {t.name: VehicleType(**t.model_dump()) for t in model.vehicle_types}
+    types = {t.name: VehicleType(**t.model_dump(exclude={"contract"})) for t in model.vehicle_types}
+    contracts = {t.name: _contract(t.contract) for t in model.vehicle_types}
     first_hub = next(s.id for s in model.sites if s.kind is SiteKind.HUB)
     policy: Any = model.policy
     planning: Any = model.planning
@@ -66,6 +77,16 @@ def build(
         store_path=Path(model.store.path),
         gcs_system_id=model.gcs.system_id,
         config_hash=config_hash,
+        uids=_by_id({v.id: v.uid for v in model.vehicles if v.uid is not None}),
+        drivers=_by_id({v.id: v.driver for v in model.vehicles}),
+        contracts=_by_id({v.id: contracts[v.type] for v in model.vehicles}),
+        profile=model.profile,
+        authenticated_links=tuple(AuthenticatedLink(a.url, a.by) for a in model.authenticated_links),
+        recording=RecordingConfig(
+            None if model.recording.folder is None else Path(model.recording.folder),
+            model.recording.max_mb,
+            model.recording.keep_gb,
+        ),
         secret=secrets.secret,
     )
 
@@ -77,6 +98,16 @@ def _by_id(values: dict[str, Any]) -> Mapping[str, Any]:
 def _site(site: Any, ground_amsl_m: float) -> Site:
     elevation = ground_amsl_m if site.elevation_amsl_m is None else site.elevation_amsl_m
     return Site(site.id, site.name, site.kind, LatLon(site.lat, site.lon), elevation, site.pads, site.reice_s)
+
+
+def _contract(contract: ContractModel) -> Contract:
+    firmware = contract.firmware
+    return Contract(
+        may_set=contract.may_set,
+        parameters=MappingProxyType(dict(contract.parameters)),
+        minimum=None if firmware.minimum is None else parse_version(firmware.minimum),
+        denied=tuple(Denial(Versions.parse(d.versions), d.reason) for d in firmware.deny),
+    )
 
 
 def _box(box: Any) -> Box:

@@ -10,6 +10,7 @@ from fleet.config.models import FleetFile
 from fleet.config.problems import Problems, did_you_mean
 from fleet.config.secrets import env_name
 from fleet.config.source import Document
+from fleet.config.values import Driver
 from geofences.geodesy import LatLon, distance_m
 from missions.coldchain.product import Product
 from missions.sites import SiteKind
@@ -39,6 +40,7 @@ class _Check:
         self._sites()
         self._vehicles()
         self._system_ids()
+        self._links()
         self._boxes(products)
         self._tokens()
         self._planning()
@@ -111,10 +113,35 @@ class _Check:
             if vehicle.system_id == ours:
                 text = f"is {ours}, which is the controller's own (gcs.system_id)"
                 self._add("vehicles", vehicle.id, "system_id", text, "Give the vehicle another MAV_SYS_ID")
-            other = taken.setdefault((vehicle.link, vehicle.system_id), vehicle.id)
-            if other != vehicle.id:
+            others = [taken.setdefault((url, vehicle.system_id), vehicle.id) for url in vehicle.link]
+            other = next((name for name in others if name != vehicle.id), None)
+            if other is not None:
                 text = f"is {vehicle.system_id}, as {other}'s on the same link"
                 self._add("vehicles", vehicle.id, "system_id", text, "Give each vehicle on a link its own MAV_SYS_ID")
+
+    def _links(self) -> None:
+        drivers: dict[str, tuple[str, Driver]] = {}
+        uids: dict[int, str] = {}
+        for vehicle in self.model.vehicles:
+            if len(set(vehicle.link)) < len(vehicle.link):
+                self._add("vehicles", vehicle.id, "link", "names a link twice", "Keep one of them")
+            if vehicle.driver is Driver.MAVSDK and len(vehicle.link) > 1:
+                text = "names several links, and the mavsdk driver uses one"
+                self._add("vehicles", vehicle.id, "link", text, "Keep one, or use `driver: native`")
+            for url in vehicle.link:
+                other, driver = drivers.setdefault(url, (vehicle.id, vehicle.driver))
+                if driver is not vehicle.driver:
+                    text = f"is {vehicle.driver}, and {other} on the same link has {driver}: only one can open it"
+                    self._add("vehicles", vehicle.id, "driver", text, "Give one of the two a link of its own")
+            if vehicle.uid is not None and uids.setdefault(vehicle.uid, vehicle.id) != vehicle.id:
+                text = f"is that of {uids[vehicle.uid]}"
+                self._add("vehicles", vehicle.id, "uid", text, "Correct it: one autopilot flies one vehicle")
+        for i, link in enumerate(self.model.authenticated_links):
+            if link.url not in drivers:
+                text = f"{link.url!r} is no vehicle's link"
+                self.problems.add(
+                    self.document, ("authenticated_links", i, "url"), text, did_you_mean(link.url, drivers)
+                )
 
     def _boxes(self, products: Mapping[str, Product]) -> None:
         payload_kg = max((t.max_payload_kg for t in self.model.vehicle_types), default=None)

@@ -11,10 +11,23 @@ import typing
 from typing import Annotated, Any
 
 from annotated_types import BaseMetadata, Ge, Gt, Le
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, create_model
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    StringConstraints,
+    WithJsonSchema,
+    create_model,
+)
 from pydantic_core import PydanticCustomError
 
 from fleet.api.auth import Role
+from fleet.config.values import Driver, Profile
+from fleet.mavlink.contract import Demand, VersionError, Versions, parse_version
+from fleet.mavlink.params import MAX_NAME
 from fleet.mavlink.urls import LinkError, parse_url
 from missions.decision.types import Policy
 from missions.options import PlanningNumbers
@@ -33,6 +46,93 @@ def _link(url: str) -> str:
         text = "a link: udpin://127.0.0.1:14550 waits for vehicles there, udpout://host:port calls one"
         raise PydanticCustomError("link_url", text) from None
     return url
+
+
+_LINKS = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}
+_UID = {"anyOf": [{"type": "string", "pattern": "^0x[0-9A-Fa-f]{1,16}$"}, {"type": "integer", "minimum": 1}]}
+_DEMAND = {
+    "type": "object",
+    "properties": {
+        "value": {"type": "number"},
+        "min": {"type": "number"},
+        "max": {"type": "number"},
+        "reboot": {"type": "boolean", "description": "PX4 looks at it only when it starts"},
+    },
+    "minProperties": 1,
+    "additionalProperties": False,
+}
+_PARAMETERS = {
+    "type": "object",
+    "propertyNames": {"pattern": f"^[A-Z0-9_]{{1,{MAX_NAME}}}$"},
+    "additionalProperties": {"anyOf": [{"type": "number"}, _DEMAND]},
+}
+
+
+def _links(given: Any) -> tuple[str, ...]:
+    """One URL or several."""
+    urls = [given] if isinstance(given, str) else given
+    if not isinstance(urls, list) or not urls or not all(isinstance(url, str) for url in urls):
+        raise PydanticCustomError("link_urls", "a link such as udpin://127.0.0.1:14550, or a list of links")
+    return tuple(_link(url) for url in urls)
+
+
+def _uid(given: Any) -> int:
+    try:
+        value = int(given, 16) if isinstance(given, str) and given.startswith("0x") else given
+    except ValueError:
+        value = None
+    if type(value) is not int or not 0 < value < 1 << 64:
+        raise PydanticCustomError("uid", 'the `uid` of AUTOPILOT_VERSION, such as "0x3233510f002c001b"')
+    return value
+
+
+def _versions(text: str) -> str:
+    try:
+        Versions.parse(text)
+    except VersionError as error:
+        raise PydanticCustomError("versions", "{error}", {"error": str(error)}) from None
+    return text
+
+
+def _version(text: str) -> str:
+    try:
+        parse_version(text)
+    except VersionError as error:
+        raise PydanticCustomError("version", "{error}", {"error": str(error)}) from None
+    return text
+
+
+def _demands(given: Any) -> dict[str, Demand]:
+    """Parameter name → value, or {min, max}."""
+    if not isinstance(given, dict):
+        raise PydanticCustomError("parameters", "a mapping such as {GF_ACTION: 2, RTL_RETURN_ALT: {min: 30, max: 90}}")
+    return {name: _demand(name, value) for name, value in given.items()}
+
+
+def _written(demands: dict[str, Demand]) -> dict[str, Any]:
+    return {name: dataclasses.asdict(demand) for name, demand in demands.items()}
+
+
+def _demand(name: Any, given: Any) -> Demand:
+    if not isinstance(name, str) or not re.fullmatch(rf"[A-Z0-9_]{{1,{MAX_NAME}}}", name):
+        text = "a mapping of PX4's names (at most {most} capitals, digits and _), which {name} is none of"
+        raise PydanticCustomError("parameter_name", text, {"name": repr(name), "most": MAX_NAME})
+    asked = given if isinstance(given, dict) else {"value": given}
+    try:
+        if unknown := set(asked) - {"value", "min", "max", "reboot"}:
+            raise ValueError(f"{min(unknown)!r} is not a known key; give value, min, max or reboot")
+        if "value" in asked and ("min" in asked or "max" in asked):
+            raise ValueError("give either a value or min and max")
+        low, high = (asked.get("value", asked.get(end)) for end in ("min", "max"))
+        if not all(value is None or type(value) in (int, float) for value in (low, high)):
+            raise ValueError("give a number, or {min: …, max: …}")
+        reboot = asked.get("reboot", False)
+        if not isinstance(reboot, bool):
+            raise ValueError("reboot is true or false")
+        return Demand(low, high, reboot)
+    except ValueError as error:
+        text = "a demand that a vehicle can meet; {name}: {error}"
+        raise PydanticCustomError("parameter", text, {"name": name, "error": str(error)}) from None
 
 
 def _mqtt_url(url: str) -> str:
@@ -65,6 +165,30 @@ class SiteModel(Strict):
     """how long a pack swap takes here (only for kind reicing)"""
 
 
+class DenialModel(Strict):
+    versions: Annotated[str, AfterValidator(_versions)]
+    """`1.16.0`, or a range such as `>=1.14, <1.15.4`; a pre-release sorts before its release"""
+    reason: Annotated[str, StringConstraints(min_length=1)]
+    """what is wrong with it: the operator reads this when a flight is refused"""
+
+
+class FirmwareModel(Strict):
+    minimum: Annotated[str, AfterValidator(_version)] | None = None
+    """the oldest PX4 that may fly, such as `1.17.0`"""
+    deny: list[DenialModel] = []
+    """what may not fly although it is new enough"""
+
+
+class ContractModel(Strict):
+    may_set: bool = False
+    """set on the vehicle, on the ground, what differs; else a difference refuses the flight"""
+    parameters: Annotated[
+        dict[str, Demand], PlainValidator(_demands), PlainSerializer(_written), WithJsonSchema(_PARAMETERS)
+    ] = {}
+    """PX4 parameter → its value, or {min: …, max: …}; `reboot: true` beside them where PX4 looks only when it starts"""
+    firmware: FirmwareModel = FirmwareModel()
+
+
 class VehicleTypeModel(Strict):
     name: Id
     airframe: Airframe
@@ -84,6 +208,8 @@ class VehicleTypeModel(Strict):
     max_wind_m_s: Positive
     min_turn_radius_m: NotNegative = 0.0
     """for a vtol in forward flight"""
+    contract: ContractModel = ContractModel()
+    """what PX4 must hold before a flight: parameters and firmware"""
 
 
 class FileRef(Strict):
@@ -99,8 +225,15 @@ class VehicleModel(Strict):
     """the hub where it stands"""
     system_id: Annotated[int, Ge(1), Le(254)]
     """MAVLink system id (MAV_SYS_ID), its own on its link"""
-    link: Annotated[str, AfterValidator(_link)]
-    """udpin://host:port waits for vehicles there, udpout://host:port calls one; vehicles may share a link"""
+    link: Annotated[tuple[str, ...], PlainValidator(_links), PlainSerializer(list), WithJsonSchema(_LINKS)]
+    """udpin://host:port waits for vehicles there, udpout://host:port calls one; vehicles may share a link. Several:
+    a list, the first is preferred"""
+    uid: Annotated[int, PlainValidator(_uid), WithJsonSchema(_UID)] | None = None
+    """the autopilot's own hardware id (AUTOPILOT_VERSION.uid): another autopilot with this system id is refused"""
+    driver: Driver = Driver.NATIVE
+    """mavsdk: through MAVSDK, on a link of its own"""
+    mavlink_key_file: str | None = None
+    """file with its MAVLink signing key, relative to this one; better: COLDWING_MAVLINK_KEY_<ID> in the environment"""
 
 
 class BoxModel(Strict):
@@ -190,6 +323,22 @@ class GcsModel(Strict):
     """our MAVLink system id; 255 is QGroundControl's and refused"""
 
 
+class RecordingModel(Strict):
+    folder: str | None = "var/tlog"
+    """where a tlog of every flight goes, relative to the working directory; null: none are kept"""
+    max_mb: Positive = 64.0
+    """a longer flight goes on in a next file"""
+    keep_gb: Positive = 10.0
+    """the oldest flights go when the folder holds more"""
+
+
+class AuthenticatedLinkModel(Strict):
+    url: Annotated[str, AfterValidator(_link)]
+    """one of the vehicles' links"""
+    by: Annotated[str, StringConstraints(min_length=1)]
+    """what keeps others off it, such as `WireGuard wg0`"""
+
+
 def numbers_model(name: str, cls: type, *, without: frozenset[str]) -> type[BaseModel]:
     """A model with the dataclass's fields and defaults: the units in their names say the ranges."""
     hints = typing.get_type_hints(cls)
@@ -218,6 +367,8 @@ class FleetFile(Strict):
     """fleet.yaml. Paths are relative to this file, except the store's."""
 
     name: str = "Coldwing fleet"
+    profile: Profile = Profile.DEVELOPMENT
+    """production: each vehicle signs, or each of its links is among the authenticated_links"""
     sites: list[SiteModel] = []
     vehicle_types: list[VehicleTypeModel] = []
     """each given here, or by `file:`"""
@@ -240,3 +391,6 @@ class FleetFile(Strict):
     mqtt: MqttModel = MqttModel()
     store: StoreModel = StoreModel()
     gcs: GcsModel = GcsModel()
+    authenticated_links: list[AuthenticatedLinkModel] = []
+    """links that only our own vehicles can reach, by other means than MAVLink signing"""
+    recording: RecordingModel = RecordingModel()

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from hashlib import sha256
 from pathlib import Path
 
 from fleet.api.auth import Role
+from fleet.mavlink.contract import Contract
 from fleet.records.codec import canonical_json, to_json
 from geofences.heights import FlatTerrain
 from missions.boxes import Box
@@ -81,6 +83,36 @@ class MqttConfig:
         return f"{'mqtts' if self.tls else 'mqtt'}://{user}{self.host}:{self.port}"
 
 
+class Profile(StrEnum):
+    DEVELOPMENT = "development"
+    PRODUCTION = "production"
+    """every vehicle's link is signed or declared authenticated"""
+
+
+class Driver(StrEnum):
+    """What speaks to a vehicle."""
+
+    NATIVE = "native"
+    MAVSDK = "mavsdk"
+
+
+@dataclass(frozen=True, slots=True)
+class AuthenticatedLink:
+    """A link that others cannot reach. `by`: what keeps them off, for people."""
+
+    url: str
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingConfig:
+    """Where each flight's tlog goes and how much is kept; `folder` None: nowhere."""
+
+    folder: Path | None
+    max_mb: float
+    keep_gb: float
+
+
 @dataclass(frozen=True, slots=True)
 class FleetConfig:
     """Everything `fleet.yaml` and the files it names say, checked against each other. Mappings are by id."""
@@ -90,8 +122,8 @@ class FleetConfig:
     sites: Mapping[str, Site]
     vehicle_types: Mapping[str, VehicleType]
     vehicles: Mapping[str, Vehicle]
-    links: Mapping[str, str]
-    """vehicle id → MAVLink URL"""
+    links: Mapping[str, tuple[str, ...]]
+    """vehicle id → MAVLink URLs, the preferred one first"""
     boxes: Mapping[str, Box]
     box_homes: Mapping[str, str]
     """box id → the hub it is kept at"""
@@ -110,6 +142,17 @@ class FleetConfig:
     gcs_system_id: int
     config_hash: str
     """SHA-256 over fleet.yaml without its secrets and over the files it names"""
+    uids: Mapping[str, int] = field(default_factory=dict)
+    """vehicle id → its autopilot's hardware id, where it is given"""
+    drivers: Mapping[str, Driver] = field(default_factory=dict)
+    """vehicle id → what speaks to it"""
+    contracts: Mapping[str, Contract] = field(default_factory=dict)
+    """vehicle id → what its autopilot must hold before a flight"""
+    mavlink_keys: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    """vehicle id → MAVLink signing key (32 bytes), for the vehicles that sign"""
+    profile: Profile = Profile.DEVELOPMENT
+    authenticated_links: tuple[AuthenticatedLink, ...] = ()
+    recording: RecordingConfig = RecordingConfig(None, 64.0, 10.0)
     secret: bytes | None = field(default=None, repr=False)
     """COLDWING_SECRET: what the controller derives its own keys from; None: it makes one and keeps it in the store"""
 

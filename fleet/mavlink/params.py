@@ -20,6 +20,8 @@ from fleet.mavlink.timing import RoundTrip
 INT32 = 6
 REAL32 = 9
 """MAV_PARAM_TYPE: the only two that PX4 has"""
+MAX_NAME = 16
+"""characters; a name of that length has no NUL behind it"""
 
 Number: TypeAlias = int | float
 Required: TypeAlias = Mapping[str, "Number | tuple[Number, Number]"]
@@ -43,6 +45,11 @@ def from_wire(message: ParamValue) -> Param:
 def to_wire(value: Number, param_type: int) -> bytes:
     """The four bytes of the message's float field. Never as a float: −1 is a NaN's bits."""
     return struct.pack("<i", int(value)) if param_type == INT32 else struct.pack("<f", value)
+
+
+def float32(value: Number) -> float:
+    """The 32-bit float nearest to the value, which is what a vehicle holds of it."""
+    return float(struct.unpack("<f", struct.pack("<f", value))[0])
 
 
 def satisfies(value: Number, wanted: Number | tuple[Number, Number]) -> bool:
@@ -73,8 +80,8 @@ class ParamRead(Exchange[ParamAnswer]):
     """Reads one parameter."""
 
     def __init__(self, parties: Parties, name: str, rtt: RoundTrip, *, tries: int = 6) -> None:
-        if len(name) > 16:
-            raise ValueError(f"parameter name {name!r} is longer than 16 characters")
+        if len(name) > MAX_NAME:
+            raise ValueError(f"parameter name {name!r} is longer than {MAX_NAME} characters")
         self._to = parties
         self.name = name
         self._rtt = rtt

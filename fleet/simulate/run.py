@@ -13,7 +13,7 @@ from typing import Any
 
 from fleet.app import Running, running
 from fleet.clock import ScaledClock
-from fleet.config import ConfigError, FleetConfig, Handling, MqttConfig, Problem, load_config
+from fleet.config import ConfigError, Driver, FleetConfig, Handling, MqttConfig, Problem, load_config
 from fleet.simulate.judge import Finding, Tracks, judge
 from fleet.simulate.people import People
 from fleet.simulate.processes import Simulator, SimulatorError, simulator
@@ -166,7 +166,11 @@ async def embedded(
             api=replace(config.api, port=_usual_or_free(config.api.port) if api_port is None else api_port),
             handling=Handling(),
             # A port of its own, so that a ground station on this computer is not in the way.
-            links=dict.fromkeys(config.links, f"udpin://127.0.0.1:{_free_udp_port()}"),
+            links=dict.fromkeys(config.links, (f"udpin://127.0.0.1:{_free_udp_port()}",)),
+            # Simulated autopilots have neither the real ones' hardware ids nor their keys.
+            uids={},
+            mavlink_keys={},
+            drivers=dict.fromkeys(config.links, Driver.NATIVE),
         )
         app = await stack.enter_async_context(running(config, clock))
         spec = sim_spec(config, scenario.file.world, scenario.file.seed, clock, at, ("127.0.0.1", app.gcs_port))

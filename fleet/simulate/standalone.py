@@ -31,7 +31,7 @@ def configured(path: Path | None) -> FleetConfig:
 
 def first_link(config: FleetConfig) -> tuple[str, int]:
     """Where simulated vehicles send to: the first link that waits for vehicles."""
-    url = parse_url(next(iter(config.links.values())))
+    url = parse_url(next(iter(config.links.values()))[0])
     return ("127.0.0.1" if url.host in ("0.0.0.0", "::") else url.host), url.port
 
 

@@ -60,7 +60,7 @@ def test_the_demonstration_s_fleet(sandbox):
     courier = config.vehicle_types["courier-x8"]
     assert (courier.cruise_m_s, courier.battery_wh, courier.max_payload_kg) == (20.0, 710.0, 3.0)
     assert [(v.system_id, v.home_site) for v in config.vehicles.values()] == [(1, "teral"), (2, "teral"), (3, "teral")]
-    assert set(config.links.values()) == {"udpin://127.0.0.1:14550"}
+    assert set(config.links.values()) == {("udpin://127.0.0.1:14550",)}
     box = config.boxes["box-3"]
     assert (box.pack_latent_kj, box.resistance_k_w, box.capacity_kj_k) == (150.0, 1.2, 7.0)
     assert box.product_ids == set(config.products)
