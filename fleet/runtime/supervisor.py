@@ -13,6 +13,7 @@ import structlog
 from fleet.clock import Clock
 from fleet.config import Handling
 from fleet.mavlink.port import VehiclePort
+from fleet.mavlink.recorder import UNRECORDED, FlightRecorder
 from fleet.records.codec import to_json
 from fleet.runtime.boxdesk import BoxDesk
 from fleet.runtime.cockpit import Surroundings
@@ -68,9 +69,11 @@ class Supervisor:
         beat: Callable[[float], None],
         notify: Callable[[str], None],
         offload: Offload = asyncio.to_thread,
+        recorder: FlightRecorder = UNRECORDED,
     ) -> None:
         """`offload` runs the solver beside the loop; on virtual time it must run in place."""
         self._offload = offload
+        self._recorder = recorder
         self.fleet = fleet
         self.ports = ports
         self.sessions: dict[str, Session] = {}
@@ -124,13 +127,16 @@ class Supervisor:
             return
         session = Session(flight, vehicle, self.ports[flight.vehicle_id], self._around)
         self.sessions[flight.vehicle_id] = session
+        self._recorder.begin(flight.vehicle_id, flight.flight_id)
         tasks.create_task(self._fly(session), name=f"flight {flight.flight_id}")
 
     async def _fly(self, session: Session) -> None:
         try:
             await session.run()
         finally:
-            self.sessions.pop(session.vehicle.vehicle_id, None)
+            if self.sessions.get(session.vehicle.vehicle_id) is session:  # else its next flight has begun already
+                del self.sessions[session.vehicle.vehicle_id]
+                self._recorder.end(session.vehicle.vehicle_id)
             self.dispatch_soon()
 
     async def _beat_for_ever(self) -> None:
