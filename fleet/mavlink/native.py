@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from math import nan
 
 from fleet.mavlink import px4
@@ -18,11 +19,12 @@ from fleet.mavlink.items import FRAME_GLOBAL_INT, degrees_e7, plan_items
 from fleet.mavlink.messages import CommandInt, CommandLong, Heartbeat, MissionItemInt
 from fleet.mavlink.params import Param, ParamRead, ParamWrite, Required, satisfies, target
 from fleet.mavlink.peer import Peer
-from fleet.mavlink.port import Outcome, PlanIds, UploadOutcome, Verdict
+from fleet.mavlink.port import Outcome, UploadOutcome, Verdict
+from fleet.mavlink.proof import Acked, Proof, Prover, said_since, why_not_start
 from fleet.mavlink.transfer import Download, ListType, Rejected, Silent, Stored, Upload, same_list
 from geofences.geodesy import LatLon
 from missions.plan import Plan
-from missions.snapshot import MissionState, MissionStatus, Mode, Timed, VehicleState
+from missions.snapshot import Mode, VehicleState
 
 DO_SET_MODE = 176
 DO_REPOSITION = 192
@@ -32,12 +34,6 @@ ARM_DISARM = 400
 CHANGE_MODE_FLAG = 1.0
 GRIPPER_OPEN = 0.0
 
-JUDGE_S = 0.7
-"""PX4 judges feasibility up to 0.35 s after its ACK; MISSION_CURRENT from before that proves nothing"""
-BLIND_S = 2.0
-"""and where the firmware reports no mission_state, so much longer for it to object in words"""
-PROOF_S = 8.0
-"""MISSION_CURRENT comes once a second; with this many lost the plan counts as unproven"""
 REPOSITION_SAYS_NO_S = 1.2
 """PX4 accepts a reposition outside its fence and then says so in a text, without moving"""
 
@@ -52,8 +48,7 @@ class NativeVehicle:
         self._uploading = asyncio.Lock()
         self._releasing = False
         self._mode_command: Command | None = None
-        self._proven: tuple[int, PlanIds] | None = None
-        """boot and ids of the plan that may be started"""
+        self._proof: Proof | None = None
 
     def state(self) -> VehicleState:
         return self.peer.state()
@@ -69,7 +64,7 @@ class NativeVehicle:
             return await self._upload(plan, with_fence_and_rally=with_fence_and_rally)
 
     async def _upload(self, plan: Plan, *, with_fence_and_rally: bool) -> UploadOutcome:
-        self._proven = None
+        self._proof = None
         boot = self.state().boot
         items = plan_items(plan, cruise_m_s=self._cruise_m_s)
         lists = [(ListType.MISSION, items.mission)]
@@ -77,125 +72,50 @@ class NativeVehicle:
             lists = [(ListType.FENCE, items.fence), (ListType.RALLY, items.rally), *lists]
         began_s = self.peer.clock.now_s()
         ids: dict[ListType, int] = {}
-        told = True
         for kind, rows in lists:
             stored = await self._store(kind, rows)
             if not isinstance(stored, Stored):
                 verdict = Verdict.REFUSED if isinstance(stored, Rejected) else Verdict.UNKNOWN
                 return UploadOutcome(verdict, None, self._why(f"{kind.name.lower()}: {stored}", began_s))
             ids[kind] = stored.opaque_id
-            told = told and (stored.opaque_id != 0 or not rows)
-        if not told:
-            # Firmware without plan ids: only reading back proves anything.
+
+        async def read_back() -> str | None:
             for kind, rows in lists:
-                held = await self.peer.run(Download(self.peer.parties, kind, self.peer.rtt))
+                held = await self._read_back(kind)
                 if not isinstance(held, Stored) or not same_list(rows, held.items):
-                    text = f"{kind.name.lower()}: what the vehicle gave back is not what it was given"
-                    return UploadOutcome(Verdict.UNKNOWN, None, self._why(text, began_s))
-        return await self._prove(ids, boot, began_s, told=told)
+                    return f"{kind.name.lower()}: what the vehicle gave back is not what it was given"
+            return None
+
+        told = all(ids[kind] or not rows for kind, rows in lists)
+        outcome = await Prover(self.peer, Acked(boot, ids)).prove(None if told else read_back)
+        if outcome.ids is None:
+            return replace(outcome, text=self._why(outcome.text, began_s))
+        self._proof = Proof(boot, outcome.ids)
+        return outcome
 
     async def _store(self, kind: ListType, rows: tuple[MissionItemInt, ...]) -> Stored | Rejected | Silent:
         """Uploads one list. Where the vehicle falls silent it may hold it all the same: read back before giving up."""
-        peer = self.peer
-        result = await peer.run(Upload(peer.parties, kind, rows, peer.rtt))
+        result = await self._send_list(kind, rows)
         if isinstance(result, Silent):
-            held = await peer.run(Download(peer.parties, kind, peer.rtt))
+            held = await self._read_back(kind)
             if isinstance(held, Stored) and same_list(rows, held.items):
                 return held
         return result
 
-    async def _prove(self, ids: dict[ListType, int], boot: int, began_s: float, *, told: bool) -> UploadOutcome:
-        """Waits until MISSION_CURRENT shows the ids and a mission that was judged feasible."""
-        peer = self.peer
-        acked_s = peer.clock.now_s()
-        judged_s = acked_s + JUDGE_S + (peer.rtt.rtt_s or 0.0)
+    async def _send_list(self, kind: ListType, rows: tuple[MissionItemInt, ...]) -> Stored | Rejected | Silent:
+        return await self.peer.run(Upload(self.peer.parties, kind, rows, self.peer.rtt))
 
-        def seen(state: VehicleState) -> MissionStatus | None:
-            mission = state.mission
-            if mission is None:
-                return None
-            blind_s = BLIND_S if mission.value.state is MissionState.UNKNOWN else 0.0
-            return mission.value if mission.at_s >= judged_s + blind_s else None
-
-        def holds(mission: MissionStatus) -> bool:
-            if not told:
-                return True
-            return (
-                mission.mission_id == ids[ListType.MISSION]
-                and mission.fence_id == ids.get(ListType.FENCE, mission.fence_id)
-                and mission.rally_id == ids.get(ListType.RALLY, mission.rally_id)
-            )
-
-        def infeasible(state: VehicleState, mission: MissionStatus) -> bool:
-            # PX4 before 1.16 reports no mission_state and says it in words alone. Words from before the last ACK
-            # may be about the old mission, judged against the new fence.
-            in_words = any(text.startswith("Mission rejected") for text in _since(state, acked_s))
-            return mission.state is MissionState.NO_MISSION or (mission.state is MissionState.UNKNOWN and in_words)
-
-        def good(state: VehicleState) -> bool:
-            mission = seen(state)
-            return mission is not None and holds(mission) and not infeasible(state, mission)
-
-        def bad(state: VehicleState) -> bool:
-            mission = seen(state)
-            said = any(text.startswith("Mission rejected") for text in _since(state, acked_s))
-            return mission is not None and holds(mission) and infeasible(state, mission) and said
-
-        def settled(state: VehicleState) -> bool:
-            return good(state) or bad(state) or state.boot != boot
-
-        await peer.wait_until(settled, PROOF_S + 4 * peer.rtt.timeout_s)
-        state = self.state()
-        mission = seen(state)
-        if state.boot != boot:
-            text = "the vehicle booted anew during the upload"
-        elif mission is not None and good(state):
-            proof = PlanIds(
-                ids[ListType.MISSION],
-                ids.get(ListType.FENCE, mission.fence_id or 0),
-                ids.get(ListType.RALLY, mission.rally_id or 0),
-            )
-            self._proven = (boot, proof)
-            return UploadOutcome(Verdict.DONE, proof, "verified by opaque_id" if told else "verified by read-back")
-        elif mission is None:
-            text = "the lists were acknowledged, but no MISSION_CURRENT came to prove it"
-        elif not holds(mission):
-            text = (
-                f"the vehicle holds mission {mission.mission_id}, fence {mission.fence_id}, rally {mission.rally_id}, "
-                f"not what was uploaded: another station may be uploading too"
-            )
-        else:
-            text = "the vehicle holds the plan and " + (
-                "judges it infeasible" if bad(state) else "has not judged it feasible: has it a position and a home?"
-            )
-            return UploadOutcome(Verdict.REFUSED, None, self._why(text, began_s))
-        return UploadOutcome(Verdict.UNKNOWN, None, self._why(text, began_s))
+    async def _read_back(self, kind: ListType) -> Stored | Rejected | Silent:
+        return await self.peer.run(Download(self.peer.parties, kind, self.peer.rtt))
 
     async def download(self, kind: ListType) -> Stored | Rejected | Silent:
         """Reads a list back."""
         async with self._uploading:
-            return await self.peer.run(Download(self.peer.parties, kind, self.peer.rtt))
+            return await self._read_back(kind)
 
     def holds_proven_plan(self) -> str | None:
         """None when the vehicle still holds what was proven; else why it may not start."""
-        if self._proven is None:
-            return "no plan was proven to be on the vehicle: upload it"
-        boot, ids = self._proven
-        state = self.state()
-        if state.boot != boot:
-            return "the vehicle booted anew since its plan was proven: upload it again"
-        mission = state.mission
-        if mission is None:
-            return "the vehicle does not say which plan it holds"
-        held = mission.value
-        told = (held.mission_id, held.fence_id, held.rally_id)
-        if None not in told and ids.mission and told != (ids.mission, ids.fence, ids.rally):
-            return (
-                f"the vehicle now holds mission {told[0]}, fence {told[1]}, rally {told[2]}: somebody changed its plan"
-            )
-        if held.state is MissionState.NO_MISSION:
-            return "the vehicle no longer finds its plan feasible"
-        return None
+        return why_not_start(self._proof, self.state())
 
     # -- flying ------------------------------------------------------------------------------------------------------
 
@@ -210,7 +130,7 @@ class NativeVehicle:
         return await self._mode("start", _long(MISSION_START), flying, repeat=Repeat.IF_NO_EFFECT)
 
     async def fly_mission(self) -> Outcome:
-        why_not = self.holds_proven_plan() if self._proven is not None else None
+        why_not = self.holds_proven_plan() if self._proof is not None else None
         if why_not is not None:
             return Outcome(Verdict.REFUSED, why_not)
         return await self._set_mode("mission mode", Mode.MISSION)
@@ -233,7 +153,9 @@ class NativeVehicle:
         if outcome.ok:
             objection = "reposition is outside"
             until_s = REPOSITION_SAYS_NO_S + (self.peer.rtt.rtt_s or 0.0)
-            if await self.peer.wait_until(lambda s: any(objection in t.lower() for t in _since(s, began_s)), until_s):
+            if await self.peer.wait_until(
+                lambda s: any(objection in t.lower() for t in said_since(s, began_s)), until_s
+            ):
                 return Outcome(Verdict.REFUSED, self._why("reposition: the vehicle stays where it is", began_s))
         return outcome
 
@@ -339,15 +261,8 @@ class NativeVehicle:
 
     def _why(self, text: str, since_s: float) -> str:
         """The text and what the vehicle itself said since."""
-        said = list(dict.fromkeys(_since(self.state(), since_s)))
+        said = list(dict.fromkeys(said_since(self.state(), since_s)))
         return f"{text} ({'; '.join(said[-3:])})" if said else text
-
-
-def _since(state: VehicleState, since_s: float) -> list[str]:
-    def fresh(line: Timed[str]) -> bool:
-        return line.at_s >= since_s
-
-    return [line.value for line in state.texts if fresh(line)]
 
 
 def _shows(mode: Mode) -> Callable[[Heartbeat], bool]:
