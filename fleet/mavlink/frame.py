@@ -18,6 +18,8 @@ SIGNED = 0x01
 """the only incompatibility flag that exists; a frame with another one cannot be read and must be dropped"""
 SIGNATURE_SIZE = 13
 MAX_FRAME = 10 + 255 + 2 + SIGNATURE_SIZE
+STALL_S = 0.5
+"""no serial sender pauses so long within a frame: 280 bytes take 0.3 s at 9600 bits/s, a radio's turns 0.2 s"""
 
 _EXTRA = {msg_id: bytes([extra]) for msg_id, extra in CRC_EXTRA.items()}
 
@@ -106,17 +108,40 @@ def scan(data: bytes, *, more: bool = False) -> Scan:
 
 
 class StreamParser:
-    """Frames out of a byte stream (TCP, serial). Holds at most one unfinished frame."""
+    """Frames out of a byte stream (TCP, serial). Holds at most one unfinished frame, so less than MAX_FRAME bytes.
+
+    Noise can look like the beginning of a long frame and so hold back good ones behind it. When such a beginning has
+    waited for STALL_S and whole frames have come after it, it is given up; without them it may be a true frame whose
+    rest is late.
+    """
 
     def __init__(self) -> None:
         self._rest = b""
+        self._since_s = 0.0
         self.bad_bytes = 0
 
-    def feed(self, data: bytes) -> list[Frame]:
-        found = scan(self._rest + data, more=True)
-        self._rest = (self._rest + data)[found.consumed :]
+    def feed(self, data: bytes, now_s: float) -> list[Frame]:
+        buffer = self._rest + data
+        found = scan(buffer, more=True)
+        start = found.consumed
+        if start == 0 and self._rest and now_s - self._since_s >= STALL_S:
+            found, start = _behind(buffer)
+        if start > 0 or not self._rest:
+            self._since_s = now_s
+        self._rest = buffer[start:]
         self.bad_bytes += found.bad
         return found.frames
+
+
+def _behind(buffer: bytes) -> tuple[Scan, int]:
+    """The frames after an unfinished one and where they end; no frames and 0 when there are none."""
+    at = 1
+    while at < len(buffer):
+        found = scan(buffer[at:], more=True)
+        if found.frames:
+            return found._replace(bad=at + found.bad), at + found.consumed
+        at += found.consumed + 1
+    return Scan([], 0, 0), 0
 
 
 def build(msg_id: int, payload: bytes, *, seq: int, system: int, component: int) -> bytes:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from fleet.mavlink.frame import scan
+from fleet.mavlink.sockets import resolve, why_not
 from fleet.mavlink.transport import Received
 from fleet.mavlink.urls import LinkError, LinkUrl
 
@@ -27,11 +27,10 @@ class UdpTransport:
         self.send_drops = 0
         self.peer: Any = None
         """where udpout sends before anything was heard"""
-        try:
-            family, kind, proto, _, address = socket.getaddrinfo(url.host, url.port, type=socket.SOCK_DGRAM)[0]
-        except socket.gaierror as fault:
-            raise LinkError(f"link {url}: the host {url.host!r} is not known ({fault.strerror})") from None
-        self._socket = socket.socket(family, kind, proto)
+        self._trouble: str | None = None
+        self._kernel_drops: int | None = None
+        family, address = resolve(url, socket.SOCK_DGRAM)
+        self._socket = socket.socket(family, socket.SOCK_DGRAM)
         self._socket.setblocking(False)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
         try:
@@ -42,32 +41,41 @@ class UdpTransport:
                 self._socket.bind(("::" if family == socket.AF_INET6 else "0.0.0.0", 0))
         except OSError as fault:
             self._socket.close()
-            raise LinkError(_why_not(url, fault)) from None
+            raise LinkError(why_not(url, fault)) from None
 
     @property
     def port(self) -> int:
         """The local port."""
         return int(self._socket.getsockname()[1])
 
+    @property
+    def trouble(self) -> str | None:
+        """udpout only: the network does not take what we send. A socket that waits has no trouble it could know of."""
+        return self._trouble
+
     def open(self, received: Received, turn_over: Callable[[], None]) -> None:
         """Calls `received` with each datagram's frames and `turn_over` after each burst, from now on."""
         asyncio.get_running_loop().add_reader(self._socket.fileno(), self._drain, received, turn_over)
 
     def close(self) -> None:
+        if self._socket.fileno() < 0:
+            return
+        self.kernel_drops()
         asyncio.get_running_loop().remove_reader(self._socket.fileno())
         self._socket.close()
-
-    @property
-    def trouble(self) -> str | None:
-        """A bound socket has none."""
-        return None
 
     def send(self, data: bytes, address: Any) -> None:
         """Sends or drops: telemetry's next datagram is worth more than a late one."""
         try:
             self._socket.sendto(data, address)
-        except OSError:
+        except BlockingIOError:
             self.send_drops += 1
+        except OSError as fault:
+            self.send_drops += 1
+            if self.peer is not None:
+                self._trouble = f"link {self.url}: nothing can be sent ({fault.strerror}); check the network there"
+        else:
+            self._trouble = None
 
     def _drain(self, received: Received, turn_over: Callable[[], None]) -> None:
         for _ in range(MAX_DATAGRAMS_PER_TURN):
@@ -84,26 +92,15 @@ class UdpTransport:
 
     def kernel_drops(self) -> int | None:
         """Datagrams the kernel threw away because its buffer was full (/proc/net/udp); None where it does not tell."""
-        inode = str(Path(f"/proc/self/fd/{self._socket.fileno()}").stat().st_ino)
+        if self._socket.fileno() < 0:
+            return self._kernel_drops
         table = Path("/proc/net/udp6" if self._socket.family == socket.AF_INET6 else "/proc/net/udp")
         try:
+            inode = str(Path(f"/proc/self/fd/{self._socket.fileno()}").stat().st_ino)
             for line in table.read_text(encoding="ascii").splitlines()[1:]:
                 columns = line.split()
                 if columns[9] == inode:
-                    return int(columns[12])
+                    self._kernel_drops = int(columns[12])
         except OSError:
             pass
-        return None
-
-
-def _why_not(url: LinkUrl, fault: OSError) -> str:
-    if fault.errno == errno.EADDRINUSE:
-        return (
-            f"link {url}: port {url.port} is in use by another program (a second controller or a ground station?); "
-            f"stop it, or configure another port"
-        )
-    if fault.errno == errno.EADDRNOTAVAIL:
-        return f"link {url}: this computer has no address {url.host}; use 0.0.0.0 to listen on all of its addresses"
-    if fault.errno == errno.EACCES:
-        return f"link {url}: no permission for port {url.port}; use a port above 1023"
-    return f"link {url}: cannot be opened ({fault.strerror})"
+        return self._kernel_drops

@@ -184,7 +184,7 @@ def test_a_stream_gives_the_same_frames_however_it_is_cut(cuts: list[int]) -> No
     )
     parser, seen, at = StreamParser(), [], 0
     for cut in [*cuts, len(stream)]:
-        seen += parser.feed(stream[at : at + cut])
+        seen += parser.feed(stream[at : at + cut], 0.0)
         at += cut
     assert [f.seq for f in seen] == [1, 2, 3]
     assert parser.bad_bytes == 5
@@ -196,7 +196,7 @@ def test_random_bytes_never_raise_and_never_pass_the_checksum_by_more_than_chanc
     accepted = 0
     for _ in range(200):
         blob = chance.randbytes(4096)
-        accepted += len(scan(blob).frames) + len(parser.feed(blob))
+        accepted += len(scan(blob).frames) + len(parser.feed(blob, 0.0))
     assert accepted <= 4, "a CRC of 16 bits lets one in 65,536 of about 12,000 candidates through"
 
 

@@ -1,0 +1,112 @@
+"""Byte streams (TCP connections, serial devices) as carriers of frames, and the patience to open them again."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from typing import Any
+
+from fleet.clock import Clock
+from fleet.mavlink.frame import StreamParser
+from fleet.mavlink.transport import Received
+
+READ_BYTES = 16 << 10
+"""taken per turn of the event loop: 350 frames of usual size, or 2 ms of noise; the rest waits in the kernel"""
+FIRST_PAUSE_S = 0.25
+LONGEST_PAUSE_S = 3.0
+"""between attempts: what comes back is used within seconds, and what stays away costs nothing to speak of"""
+
+
+class Stream:
+    """A non-blocking file descriptor, read from the moment it is made. `lost(why)` is called once when it ends.
+
+    Nothing queues here. The kernel's buffer takes a frame at once or the frame is dropped; only the tail of a frame
+    that it took half of is kept, as half a frame would spoil the next.
+    """
+
+    def __init__(
+        self,
+        fd: int,
+        address: Any,
+        clock: Clock,
+        received: Received,
+        turn_over: Callable[[], None],
+        lost: Callable[[str], None],
+    ) -> None:
+        self.address = address
+        self._fd = fd
+        self._clock = clock
+        self._received = received
+        self._turn_over = turn_over
+        self._lost = lost
+        self._parser = StreamParser()
+        self._tail = b""
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(fd, self._read)
+
+    def stop(self) -> None:
+        """Lets go of the descriptor, which remains its owner's to close."""
+        self._loop.remove_reader(self._fd)
+        self._loop.remove_writer(self._fd)
+
+    def send(self, data: bytes) -> bool:
+        """False when the frame was dropped."""
+        if self._tail:
+            return False
+        try:
+            taken = os.write(self._fd, data)
+        except OSError:
+            return False  # full, or gone, of which reading will tell
+        if 0 < taken < len(data):
+            self._tail = data[taken:]
+            self._loop.add_writer(self._fd, self._send_tail)
+        return taken > 0
+
+    def _send_tail(self) -> None:
+        try:
+            self._tail = self._tail[os.write(self._fd, self._tail) :]
+        except BlockingIOError:
+            return
+        except OSError:
+            self._tail = b""
+        if not self._tail:
+            self._loop.remove_writer(self._fd)
+
+    def _read(self) -> None:
+        try:
+            data = os.read(self._fd, READ_BYTES)
+        except BlockingIOError:
+            return
+        except OSError as fault:
+            self._lost(fault.strerror or str(fault))
+            return
+        if not data:
+            self._lost("closed by the far end")
+            return
+        bad = self._parser.bad_bytes
+        frames = self._parser.feed(data, self._clock.now_s())
+        self._received(frames, self._parser.bad_bytes - bad, self.address)
+        self._turn_over()
+
+
+class Retry:
+    """Calls `attempt` again after pauses that double, and are short again once something `worked`."""
+
+    def __init__(self, attempt: Callable[[], None], clock: Clock) -> None:
+        self._attempt = attempt
+        self._clock = clock
+        self._pause_s = FIRST_PAUSE_S
+        self._timer: asyncio.TimerHandle | None = None
+
+    def later(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_later(self._clock.wall_s(self._pause_s), self._attempt)
+        self._pause_s = min(LONGEST_PAUSE_S, 2 * self._pause_s)
+
+    def worked(self) -> None:
+        self._pause_s = FIRST_PAUSE_S
+
+    def stop(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
