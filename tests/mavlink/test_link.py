@@ -224,11 +224,11 @@ def test_a_vehicle_that_floods_the_link_loses_its_own_frames_only() -> None:
 @pytest.mark.parametrize(
     ("url", "says"),
     [
-        ("carrier-pigeon://127.0.0.1:1", "unknown scheme 'carrier-pigeon'; use udpin:// or udpout://"),
+        ("carrier-pigeon://127.0.0.1:1", "unknown scheme 'carrier-pigeon'; use udpin://, udpout://, tcpin://, tcpout:// or serial://"),
         ("udpin://127.0.0.1", "the port is missing; write it as udpin://127.0.0.1:14550"),
         ("udpin://:14550", "the host is missing"),
         ("udpin://127.0.0.1:99999", "Port out of range"),
-        ("udpin://127.0.0.1:14550/path", "nothing may follow the port"),
+        ("udpin://127.0.0.1:14550/path", "only a host and a port belong there"),
         ("14550", "unknown scheme ''"),
     ],
 )
