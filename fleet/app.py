@@ -18,8 +18,9 @@ from fleet.clock import Clock
 from fleet.coldbox import ColdBoxFeed
 from fleet.config import ApiToken, FleetConfig, data_dir, load_airspace
 from fleet.controller import Controller
-from fleet.mavlink.link import MavlinkLink, open_link
 from fleet.mavlink.native import NativeVehicle
+from fleet.mavlink.port import VehiclePort
+from fleet.mavlink.station import Station, open_station
 from fleet.mavlink.urls import parse_url
 from fleet.runtime.boxdesk import BoxDesk
 from fleet.runtime.ledger import Ledger
@@ -37,7 +38,7 @@ class Running:
 
     service: Controller
     url: str
-    links: tuple[MavlinkLink, ...]
+    station: Station
     tokens: tuple[ApiToken, ...]
     products: Mapping[str, Product]
     gcs_port: int
@@ -56,11 +57,10 @@ async def running(config: FleetConfig, clock: Clock) -> AsyncIterator[Running]:
         def world() -> World:
             return World(config.sites, ledger.airspace, config.policy.authorised_zones, config.terrain, config.planning)
 
-        links = await _open_links(stack, config, clock)
-        ports = {
+        station = await stack.enter_async_context(_station(config, clock))
+        ports: dict[str, VehiclePort] = {
             peer.vehicle_id: NativeVehicle(peer, cruise_m_s=config.vehicles[peer.vehicle_id].type.cruise_m_s)
-            for link in links.values()
-            for peer in link.peers
+            for peer in station.peers
         }
 
         def ambient_c(order_id: str) -> float:
@@ -72,10 +72,6 @@ async def running(config: FleetConfig, clock: Clock) -> AsyncIterator[Running]:
 
         boxes = BoxDesk(dict(config.boxes), dict(config.products), ledger, ambient_c)
         boxes.resume()
-
-        def beat(now_s: float) -> None:
-            for link in links.values():
-                link.beat(now_s)
 
         fleet = Fleet(
             vehicles=config.vehicles,
@@ -92,7 +88,7 @@ async def running(config: FleetConfig, clock: Clock) -> AsyncIterator[Running]:
             boxes,
             clock,
             world,
-            beat,
+            station.beat,
             notify=lambda vehicle_id: ledger.changed("vehicle", vehicle_id),
         )
         feed = ColdBoxFeed(config.mqtt, config.boxes, config.box_keys, clock, boxes.take)
@@ -107,28 +103,27 @@ async def running(config: FleetConfig, clock: Clock) -> AsyncIterator[Running]:
             code_secret=await _code_secret(config, store),
             checks=lambda: {"store": "ok", "boxes": "ok" if feed.connected else feed.status},
         )
-        for link in links.values():
-            link.on_change(lambda vehicle_id: supervisor.wake_vehicle(vehicle_id, urgent=False))
+        station.on_change(lambda vehicle_id: supervisor.wake_vehicle(vehicle_id, urgent=False))
         boxes.on_sample = lambda order_id: supervisor.wake_vehicle(ledger.orders[order_id].vehicle_id or "")
         tokens = TokenTable((t.secret, Principal(t.name, t.role)) for t in config.api.tokens)
         app = create_app(service, tokens, base_map=data_dir() / "airspace" / "valley-base.geojson", now_s=clock.now_s)
         await stack.enter_async_context(_background(("cold boxes", feed.run()), ("supervisor", supervisor.run())))
         url = await stack.enter_async_context(serve(app, config.api.host, config.api.port))
-        first = parse_url(next(iter(links)))
-        yield Running(service, url, tuple(links.values()), config.api.tokens, config.products, first.port)
+        first = parse_url(station.links[0].name)
+        yield Running(service, url, station, config.api.tokens, config.products, first.port)
 
 
-async def _open_links(stack: contextlib.AsyncExitStack, config: FleetConfig, clock: Clock) -> dict[str, MavlinkLink]:
-    """One link per URL, shared by the vehicles that name it."""
+@contextlib.asynccontextmanager
+async def _station(config: FleetConfig, clock: Clock) -> AsyncIterator[Station]:
+    """One link per URL, shared by the vehicles that name it; each vehicle prefers its links in its own order."""
     by_url: dict[str, dict[int, str]] = {}
     for vehicle_id, urls in config.links.items():
-        by_url.setdefault(urls[0], {})[config.vehicles[vehicle_id].system_id] = vehicle_id
-    return {
-        url: await stack.enter_async_context(
-            open_link(url, clock=clock, vehicles=vehicles, system_id=config.gcs_system_id)
-        )
-        for url, vehicles in by_url.items()
-    }
+        for url in urls:
+            by_url.setdefault(str(parse_url(url)), {})[config.vehicles[vehicle_id].system_id] = vehicle_id
+    async with open_station(by_url, clock=clock, system_id=config.gcs_system_id, uids=config.uids) as station:
+        for peer in station.peers:
+            peer.prefer([str(parse_url(url)) for url in config.links[peer.vehicle_id]])
+        yield station
 
 
 async def _code_secret(config: FleetConfig, store: Store) -> bytes:

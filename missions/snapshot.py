@@ -127,6 +127,8 @@ class LinkPath:
     """telemetry is taken from here, and commands leave here"""
     rtt_s: float | None
     loss_pct: float | None
+    trouble: str | None = None
+    """why nothing is taken from here"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,87 +1,175 @@
-"""One admitted vehicle on a link: its track, its link quality and the exchanges under way with it."""
+"""One vehicle: the paths that reach it, its track, and the exchanges under way with it."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol, TypeVar
 
 from fleet.clock import Clock
 from fleet.mavlink.codec import decode
 from fleet.mavlink.exchange import Exchange, Parties
 from fleet.mavlink.frame import Frame
-from fleet.mavlink.messages import CommandLong, Message, Ping, TimeSync
-from fleet.mavlink.quality import LinkMeter
+from fleet.mavlink.messages import (
+    CommandAck,
+    CommandLong,
+    Message,
+    MissionAck,
+    MissionCount,
+    MissionItemInt,
+    MissionRequest,
+    MissionRequestInt,
+    ParamValue,
+)
+from fleet.mavlink.path import SAME_BOOT_S, Chooser, Path
 from fleet.mavlink.reduce import Track
-from fleet.mavlink.thinning import Thinning
 from fleet.mavlink.timing import RoundTrip
-from missions.snapshot import LinkQuality, VehicleState
+from fleet.mavlink.watch import EventKind, LinkEvent, Watch
+from missions.snapshot import LinkQuality, Signing, VehicleState
 
 R = TypeVar("R")
 REQUEST_MESSAGE = 512
 AUTOPILOT_VERSION = 148
-FIRST_WISHES = (42, 1, 245, 33)
+MISSION_CURRENT = 42
+FIRST_WISHES = (MISSION_CURRENT, 1, 245, 33)
 """MISSION_CURRENT, SYS_STATUS, EXTENDED_SYS_STATE, GLOBAL_POSITION_INT: asked for at first sight, as what a vehicle
 in the air needs must not wait for the next turn of streams that come once a second"""
+PLAN_ASKED_S = 1.2
+"""MISSION_CURRENT comes once a second; one older than this is asked for, as it is what shows a rival's upload"""
 OTHER_GCS_S = 10.0
 """another ground station silent for this long is gone"""
 MAX_FRAMES_PER_S = 1000.0
 """a PX4 sends about 400 a second before it is thinned; more is a fault, and may not starve the other vehicles"""
+OF_THE_PATH = frozenset({2, 4, 33, 111, AUTOPILOT_VERSION})
+"""SYSTEM_TIME, PING, GLOBAL_POSITION_INT, TIMESYNC: round trip and time since boot, who answers"""
+ANSWERS = (CommandAck, MissionAck, MissionCount, MissionItemInt, MissionRequest, MissionRequestInt, ParamValue)
+"""count from whatever path they come by: a vehicle answers where it was asked, also after a fail-over"""
 
 
-class Send(Protocol):
-    def __call__(self, peer: Peer, messages: Iterable[Message]) -> None: ...
+class Tap(Protocol):
+    """Where frames in both directions are recorded."""
+
+    def frame(self, raw: bytes, now_s: float) -> None: ...
+
+
+class Guard(Protocol):
+    """Signs what goes to one vehicle and verifies what comes from it (fleet/mavlink/signing.py)."""
+
+    def authentic(self, frame: Frame, now_s: float) -> bool: ...
+
+    def seal(self, raw: bytes, link_id: int, now_s: float) -> bytes: ...
 
 
 class Peer:
-    """A vehicle heard on the link. All times by the link's clock."""
+    """A configured vehicle. All times by the clock."""
 
-    def __init__(self, vehicle_id: str, parties: Parties, clock: Clock, send: Send) -> None:
+    def __init__(
+        self,
+        vehicle_id: str,
+        parties: Parties,
+        clock: Clock,
+        *,
+        uid: int | None = None,
+        guard: Guard | None = None,
+        tap: Tap | None = None,
+    ) -> None:
+        """`uid`: the autopilot's hardware id, if it is known beforehand. `guard`: its key, if it signs."""
         self.vehicle_id = vehicle_id
         self.parties = parties
         self.clock = clock
-        self._send = send
-        self.address: Any = None
-        self.seq = 0
+        self.uid = uid
+        self.guard = guard
+        self.tap = tap
         self.rtt = RoundTrip()
-        self.meter = LinkMeter(self.rtt)
-        self.thinning = Thinning()
+        """of the path in use; one object for the vehicle's life, so that an exchange follows a fail-over"""
+        self.path = Path("", lambda path, messages: None)
+        """the one in use; one that leads nowhere until a link has added its own"""
+        self.paths: list[Path] = []
         self.track = Track(vehicle_id)
+        self.watch = Watch(vehicle_id)
+        self.events: list[LinkEvent] = []
+        """what the station has still to tell"""
         self.dropped = 0
+        self.unsigned_frames = 0
+        """refused because they are not signed with the vehicle's key, or replayed"""
+        self._signing = Signing.OFF if guard is None else Signing.WAITING
+        self._chooser = Chooser()
         self._budget = MAX_FRAMES_PER_S
         self._budget_s = 0.0
         self._other_gcs: dict[int, float] = {}
         self._exchanges: dict[Exchange[Any], asyncio.Event] = {}
         self._waiters: set[asyncio.Future[None]] = set()
-        self._version_asked_s = 0.0
-        self._greeted = False
+        self._plan_asked_s = 0.0
+
+    def add_path(self, link: str, send: Callable[[Peer, Path, Iterable[Message]], None]) -> Path:
+        """A link that may reach the vehicle; the first is the preferred one."""
+        path = Path(link, lambda path, messages: send(self, path, messages))
+        if not self.paths:
+            self.path = path
+            path.measure_by(self.rtt)
+        self.paths.append(path)
+        return path
+
+    def prefer(self, links: Sequence[str]) -> None:
+        """The order in which the paths are preferred, the best first. Before anything was heard."""
+        self.paths.sort(key=lambda path: links.index(path.link))
+        if self.paths[0] is not self.path:
+            self.path.measure_by(RoundTrip())
+            self.path = self.paths[0]
+            self.path.measure_by(self.rtt)
 
     # -- frames in ---------------------------------------------------------------------------------------------------
 
-    def receive(self, frame: Frame, now_s: float) -> bool:
-        """Takes a frame of this vehicle. True when something an onlooker could see may have changed."""
+    def authentic(self, frame: Frame, now_s: float) -> bool:
+        """Whether the frame may be looked at as this vehicle's. Without a key every frame may.
+
+        What PX4 itself accepts unsigned proves nothing here: an unsigned HEARTBEAT is not the vehicle's word.
+        """
+        if self.guard is None:
+            return True
+        if self.guard.authentic(frame, now_s):
+            self._signing = Signing.VERIFIED
+            return True
+        self.unsigned_frames += 1
+        if self.unsigned_frames == 1:
+            self._tell(EventKind.REFUSED, "frames that are not signed with its key come in its name: refused", now_s)
+        return False
+
+    def receive(self, path: Path, frame: Frame, now_s: float) -> bool:
+        """Takes an authentic frame. True when something an onlooker could see may have changed."""
         if not self._within_budget(now_s):
             self.dropped += 1
             return False
         if frame.component != self.parties.vehicle_component:
             return False
-        self.meter.count(frame.seq, now_s)
-        self.thinning.observe(frame.msg_id)
-        self.track.hear(now_s)
+        if self.tap is not None:
+            self.tap.frame(frame.raw, now_s)
+        path.hear(frame.seq, frame.msg_id, now_s)
         message = decode(frame)
+        if frame.msg_id in OF_THE_PATH and message is not None:
+            path.learn(message, now_s)
+            if frame.msg_id == AUTOPILOT_VERSION:
+                self._identify(path, now_s)
+        if self.uid is not None and path.uid != self.uid:
+            return False  # not, or not yet, known to be this vehicle
+        if path is not self.path:
+            if self._exchanges and isinstance(message, ANSWERS):
+                self._feed(message, now_s)
+            return False
+        self.track.hear(now_s)
         if message is None:
             return False
         if self.track.reduce(message, now_s):
-            self.meter.restart()
-            self.thinning.restart()
-            self._version_asked_s = 0.0
-        if isinstance(message, TimeSync | Ping):
-            self.meter.receive(message, now_s)
+            for each in self.paths:
+                each.rebooted()
         if self._exchanges:
-            for exchange, wake in list(self._exchanges.items()):
-                self.send(exchange.receive(message, now_s))
-                wake.set()
+            self._feed(message, now_s)
         return True
+
+    def _feed(self, message: Message, now_s: float) -> None:
+        for exchange, wake in list(self._exchanges.items()):
+            self.send(exchange.receive(message, now_s))
+            wake.set()
 
     def _within_budget(self, now_s: float) -> bool:
         self._budget = min(MAX_FRAMES_PER_S, self._budget + (now_s - self._budget_s) * MAX_FRAMES_PER_S)
@@ -91,6 +179,21 @@ class Peer:
         self._budget -= 1.0
         return True
 
+    def _identify(self, path: Path, now_s: float) -> None:
+        """An autopilot has told its hardware id: the first one is remembered, another one is somebody else."""
+        if not path.uid:
+            return
+        if self.uid is None:
+            self.uid = path.uid
+        elif path.uid != self.uid and path.trouble is None:
+            path.trouble = (
+                f"another autopilot answers here: its uid is {path.uid:#x}, that of {self.vehicle_id} {self.uid:#x}; "
+                f"give one of the two another MAV_SYS_ID, or correct the vehicle's uid in the configuration"
+            )
+            self._tell(EventKind.REFUSED, path.trouble, now_s)
+        if path.uid == self.uid:
+            path.trouble = None
+
     def hear_gcs(self, system: int, now_s: float) -> None:
         """Another ground station's heartbeat came from this vehicle's address: PX4 forwards between its links."""
         self._other_gcs[system] = now_s
@@ -98,26 +201,58 @@ class Peer:
     # -- messages out ------------------------------------------------------------------------------------------------
 
     def send(self, messages: Iterable[Message]) -> None:
-        if messages:
-            self._send(self, messages)
+        """By the path in use."""
+        self.path.send(messages)
 
     def tick(self, now_s: float) -> None:
-        """Housekeeping, about four times a second: round trip, thinning, the version, link quality."""
-        if self.track.heard_s is None:
-            return
-        self.send(self.meter.tick(now_s))
-        wishes = self.thinning.tick(now_s)
-        if not self._greeted:
-            self._greeted = True
-            wishes = [*wishes, *(_request(message_id) for message_id in FIRST_WISHES)]
-        if self.track.state().firmware is None and now_s - self._version_asked_s > 5 * self.rtt.timeout_s:
-            self._version_asked_s = now_s
-            wishes = [*wishes, _request(AUTOPILOT_VERSION)]
-        self.send([_aimed(wish, self.parties) for wish in wishes])
+        """Housekeeping, about four times a second: paths, round trip, thinning, who it is, what changed."""
+        if len(self.paths) > 1:
+            self._choose(now_s)
+        for path in self.paths:
+            if path.heard_s is not None:
+                path.send([_aimed(wish, self.parties) for wish in self._wishes(path, now_s)])
         gcs = tuple(sorted(system for system, at_s in self._other_gcs.items() if now_s - at_s < OTHER_GCS_S))
-        quality = LinkQuality(self.rtt.rtt_s, self.meter.loss_pct, gcs)
+        paths = tuple(path.view(now_s, self.path) for path in self.paths)
+        quality = LinkQuality(self.rtt.rtt_s, self.path.meter.loss_pct, gcs, self._signing, paths)
         if quality != self.track.state().link:
             self.track.set_quality(quality)
+        if self.track.heard_s is not None:
+            self.events += self.watch.observe(self.track.state(), now_s)
+
+    def _wishes(self, path: Path, now_s: float) -> list[Message]:
+        wishes = [*path.meter.tick(now_s), *path.thinning.tick(now_s)]
+        if not path.greeted:
+            path.greeted = True
+            wishes += [_request(message_id) for message_id in FIRST_WISHES]
+        unknown = path.uid is None or (path is self.path and self.track.state().firmware is None)
+        if unknown and now_s - path.version_asked_s > 2 * path.rtt.timeout_s:
+            path.version_asked_s = now_s
+            wishes.append(_request(AUTOPILOT_VERSION))
+        mission = self.track.state().mission
+        if path is self.path and mission is not None and path.up(now_s):
+            since_s = max(mission.at_s, self._plan_asked_s)
+            if now_s - since_s > max(PLAN_ASKED_S, path.rtt.timeout_s):
+                self._plan_asked_s = now_s
+                wishes.append(_request(MISSION_CURRENT))
+        return wishes
+
+    def _choose(self, now_s: float) -> None:
+        usable = [path for path in self.paths if self.uid is None or path.uid == self.uid]
+        best, old = self._chooser.choose(usable, self.path, now_s), self.path
+        if best is old:
+            return
+        why = "is clearly better" if old.up(now_s) else "answers, the one used before is silent"
+        self._tell(EventKind.LINK_CHANGED, f"goes on over {best.link}: it {why}", now_s)
+        old.measure_by(self.rtt.copy())
+        self.rtt.become(best.rtt)
+        best.measure_by(self.rtt)
+        self.path = best
+        if old.boot_ms >= 0 and best.boot_ms >= 0 and best.boot_epoch_s - old.boot_epoch_s > SAME_BOOT_S:
+            self.track.reboot()
+        self.track.rebase(best.boot_ms)
+
+    def _tell(self, kind: EventKind, text: str, now_s: float) -> None:
+        self.events.append(LinkEvent(kind, f"{self.vehicle_id}: {text}", now_s, self.vehicle_id))
 
     # -- for those who command it ------------------------------------------------------------------------------------
 

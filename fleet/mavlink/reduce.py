@@ -112,12 +112,6 @@ class Track:
             self._dirty.add(kind)
         return rebooted
 
-    @property
-    def uid(self) -> int | None:
-        """The autopilot's hardware id, where it has told one."""
-        version = self._raw.get(AutopilotVersion)
-        return version[0].uid or None if version else None
-
     def hear(self, now_s: float) -> None:
         """Any valid frame of the vehicle's autopilot arrived."""
         self.heard_s = now_s
@@ -127,6 +121,10 @@ class Track:
         self.boot += 1
         self._clear()
         self._dirty.add(StatusText)
+
+    def rebase(self, boot_ms: int) -> None:
+        """Telemetry comes by another path now, whose newest time since boot was this; −1 where it told none yet."""
+        self._newest_boot_ms = boot_ms
 
     def set_quality(self, quality: LinkQuality) -> None:
         self._quality = quality
@@ -267,5 +265,5 @@ _FIELDS: dict[type[Any], Callable[[Any, float], dict[str, Any]]] = {
     },
     VfrHud: lambda m, at_s: {"throttle_pct": Timed(float(m.throttle), at_s)},
     WindCov: lambda m, at_s: {"wind": Timed(Wind(m.wind_x, m.wind_y), at_s)},
-    AutopilotVersion: lambda m, at_s: {"firmware": px4.version_text(m.flight_sw_version)},
+    AutopilotVersion: lambda m, at_s: {"firmware": px4.version_text(m.flight_sw_version), "uid": m.uid or None},
 }

@@ -27,6 +27,15 @@ class RoundTrip:
             self.var_s += (abs(self.rtt_s - rtt_s) - self.var_s) / 4
             self.rtt_s += (rtt_s - self.rtt_s) / 8
 
+    def become(self, other: RoundTrip) -> None:
+        """Goes on from what another one has measured: the vehicle is reached over another link now."""
+        self.rtt_s, self.var_s = other.rtt_s, other.var_s
+
+    def copy(self) -> RoundTrip:
+        made = RoundTrip()
+        made.become(self)
+        return made
+
     @property
     def timeout_s(self) -> float:
         """How long to wait for an answer before asking again."""

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from fleet.mavlink.frame import Frame
 
 Received = Callable[[Sequence[Frame], int, Any], None]
-"""(frames, bytes that were none, address they came from); the address is hashable and means something to `send` alone"""
+"""(frames, bytes that were none, address they came from); the address is hashable and is for `send`"""
 
 
 class Transport(Protocol):

@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 
 from fleet.mavlink.codec import decode, encode
 from fleet.mavlink.frame import scan
-from fleet.mavlink.link import MavlinkLink
 from fleet.mavlink.messages import Message
+from fleet.mavlink.station import Station
 from fleet.mavlink.transport import Received
 from tests.mavlink.fake_px4 import FakePx4
 
@@ -72,6 +72,7 @@ class Air:
         seed: int = 1,
         telemetry_s: float = 1.0,
         names: dict[int, str] | None = None,
+        **of_vehicles: Any,
     ) -> None:
         self.peer: Any = None
         self.send_drops = 0
@@ -87,7 +88,8 @@ class Air:
         """what the link sent, as decoded from its frames"""
         self.clock = LoopClock()
         names = names if names is not None else {system: f"cw-{system}" for system in self.vehicles}
-        self.link = MavlinkLink(self, clock=self.clock, vehicles=names)
+        self.station = Station(clock=self.clock, **of_vehicles)
+        self.link = self.station.add_link("air", self, names)
 
     def _lost(self) -> bool:
         return self.cut or self._chance.random() < self.loss
@@ -111,7 +113,9 @@ class Air:
         for frame in scan(data).frames:
             message = decode(frame)
             assert message is not None, "the link sends only what it can also read"
-            system = next(s for s, a in self.addresses.items() if a == address)
+            system = next((s for s, a in self.addresses.items() if a == address), None)
+            if system is None:
+                continue  # nobody of ours lives there
             self.sent.append((system, message))
             if not self._lost():
                 self._later(self._deliver, system, message, (frame.system, frame.component))
@@ -129,11 +133,11 @@ class Air:
 
     def arrive(self, data: bytes, address: Any) -> None:
         found = scan(data)
-        self.link.received(found.frames, found.bad, address)
-        self.link.turn_over()
+        self.link.received(found.frames, found.bad, address, self.clock.now_s())
+        self.station.turn_over()
 
     async def __aenter__(self) -> Air:
-        self._tasks = [asyncio.create_task(self.link.run()), asyncio.create_task(self._fly())]
+        self._tasks = [asyncio.create_task(self.station.run()), asyncio.create_task(self._fly())]
         await asyncio.sleep(1.5)
         return self
 
@@ -148,7 +152,7 @@ class Air:
             vehicle.boot_s = vehicle.boot_s or self.clock.now_s() - 100.0
         while True:
             now_s = self.clock.now_s()
-            self.link.beat(now_s)
+            self.station.beat(now_s)
             for system, vehicle in self.vehicles.items():
                 if not vehicle.silent:
                     self.from_vehicle(system, vehicle.tick(now_s))

@@ -9,9 +9,9 @@ from itertools import pairwise
 from typing import Any
 
 from fleet.clock import ScaledClock
-from fleet.mavlink.link import open_link
 from fleet.mavlink.native import NativeVehicle
 from fleet.mavlink.port import Outcome, Verdict
+from fleet.mavlink.station import open_station
 from geofences.geodesy import LatLon, destination, distance_m
 from geofences.volumes import Circle, Polygon
 from missions.plan import Ending, EnergyBudget, FenceSet, Leg, Plan, RallyPoint, Waypoint
@@ -52,16 +52,16 @@ def small_plan(home: LatLon, home_amsl_m: float, *, take_off: bool = True, beari
 @asynccontextmanager
 async def controlled(url: str, system_id: int, clock: ScaledClock) -> AsyncIterator[NativeVehicle]:
     """A vehicle on a link whose control loop is alive."""
-    async with open_link(url, clock=clock, vehicles={system_id: "test"}) as link:
+    async with open_station({url: {system_id: "test"}}, clock=clock) as station:
 
         async def beat() -> None:
             while True:
-                link.beat(clock.now_s())
+                station.beat(clock.now_s())
                 await clock.sleep(0.5)
 
         beating = asyncio.create_task(beat())
         try:
-            yield NativeVehicle(link.peer("test"), cruise_m_s=8.0)
+            yield NativeVehicle(station.peer("test"), cruise_m_s=8.0)
         finally:
             beating.cancel()
             with suppress(asyncio.CancelledError):

@@ -14,9 +14,9 @@ from pymavlink.dialects.v20 import development
 from fleet.clock import ScaledClock
 from fleet.mavlink.codec import encode
 from fleet.mavlink.frame import scan
-from fleet.mavlink.link import open_link
 from fleet.mavlink.messages import (
     Attitude,
+    AutopilotVersion,
     CommandLong,
     Heartbeat,
     MissionCount,
@@ -24,7 +24,10 @@ from fleet.mavlink.messages import (
     TimeSync,
 )
 from fleet.mavlink.native import NativeVehicle
+from fleet.mavlink.peer import Peer
+from fleet.mavlink.station import open_station
 from fleet.mavlink.urls import LinkError, parse_url
+from fleet.mavlink.watch import EventKind, LinkEvent
 from missions.snapshot import Mode
 from tests.mavlink.fake_px4 import FakePx4
 from tests.mavlink.fake_time import Air, in_fake_time
@@ -35,6 +38,15 @@ PX4_BEAT = Heartbeat(0x04040000, 2, 12, 157, 4)
 GCS_BEAT = Heartbeat(0, 6, 8, 0, 4)
 
 
+VERSION = AutopilotVersion._make((0, 0, 0x011100FF, 0, 0, 0, 0, 0, bytes(8), bytes(8), bytes(8), bytes(18)))
+
+
+def in_mode(peer: Peer) -> Mode:
+    mode = peer.state().mode
+    assert mode is not None
+    return mode.value
+
+
 def raw(message: Any, system: int, seq: int = 0) -> bytes:
     return encode(message, seq=seq, system=system, component=1)
 
@@ -42,18 +54,18 @@ def raw(message: Any, system: int, seq: int = 0) -> bytes:
 def test_two_vehicles_on_one_link_keep_apart() -> None:
     async def story() -> None:
         async with Air(FakePx4(system=1), FakePx4(system=2, mode=0x05040000, lat=76000000)) as air:
-            one, two = air.link.peer("cw-1").state(), air.link.peer("cw-2").state()
+            one, two = air.station.peer("cw-1").state(), air.station.peer("cw-2").state()
             assert one.mode is not None
             assert two.mode is not None
             assert (one.mode.value, two.mode.value) == (Mode.HOLD, Mode.RETURN)
             done = await asyncio.gather(
                 *(
-                    NativeVehicle(air.link.peer(name)).upload(plan(), with_fence_and_rally=True)
+                    NativeVehicle(air.station.peer(name)).upload(plan(), with_fence_and_rally=True)
                     for name in ("cw-1", "cw-2")
                 )
             )
             assert all(outcome.ids for outcome in done)
-            assert air.link.refusals == ()
+            assert air.station.refusals == ()
 
     in_fake_time(story())
 
@@ -63,7 +75,7 @@ def test_adopting_a_vehicle_in_flight_sends_no_mission_and_no_mode() -> None:
         px4 = FakePx4(armed=True, mode=0x04040000)
         async with Air(px4) as air:
             await asyncio.sleep(120)
-            assert air.link.peer("cw-1").state().firmware == "1.17.0"
+            assert air.station.peer("cw-1").state().firmware == "1.17.0"
             kinds = {type(m) for _, m in air.sent}
             assert kinds == {Heartbeat, TimeSync, CommandLong}
             assert {m.command for _, m in air.sent if isinstance(m, CommandLong)} == {511, 512}
@@ -76,7 +88,7 @@ def test_an_unknown_system_is_refused_and_listed() -> None:
         async with Air(FakePx4()) as air:
             air.arrive(raw(PX4_BEAT, 42), ELSEWHERE)
             air.arrive(raw(PX4_BEAT, 42), ELSEWHERE)
-            (refusal,) = air.link.refusals
+            (refusal,) = air.station.refusals
             assert (refusal.system_id, refusal.address, refusal.frames) == (42, "10.9.9.9:9999", 2)
             assert "no vehicle with system id 42 is configured" in refusal.why
             assert air.link.stats().refused_frames == 2
@@ -89,10 +101,10 @@ def test_a_second_vehicle_with_a_live_vehicles_id_is_refused_and_changes_nothing
         async with Air(FakePx4()) as air:
             air.arrive(raw(PX4_BEAT, 1), ELSEWHERE)
             air.arrive(raw(SystemTime(0, 1), 1), ELSEWHERE)
-            state = air.link.peer("cw-1").state()
+            state = air.station.peer("cw-1").state()
             assert state.mode is not None
             assert (state.mode.value, state.boot) == (Mode.HOLD, 0)
-            (refusal,) = air.link.refusals
+            (refusal,) = air.station.refusals
             assert "already in use by cw-1 at 10.0.0.1:14580" in refusal.why
 
     in_fake_time(story())
@@ -104,11 +116,48 @@ def test_a_vehicle_silent_for_three_seconds_may_come_back_from_elsewhere() -> No
         async with Air(px4) as air:
             px4.silent = True
             await asyncio.sleep(4.0)
+            peer = air.station.peer("cw-1")
             air.arrive(raw(PX4_BEAT, 1), ELSEWHERE)
-            state = air.link.peer("cw-1").state()
-            assert state.mode is not None
-            assert state.mode.value is Mode.MISSION
-            assert air.link.peer("cw-1").address == ELSEWHERE
+            assert in_mode(peer) is Mode.HOLD, "who answers from there is not known yet"
+            air.arrive(raw(VERSION._replace(uid=77), 1), ELSEWHERE)
+            air.arrive(raw(PX4_BEAT, 1), ELSEWHERE)
+            assert in_mode(peer) is Mode.MISSION
+            assert peer.path.address == ELSEWHERE
+
+    in_fake_time(story())
+
+
+def test_another_autopilot_with_the_vehicles_system_id_never_becomes_it() -> None:
+    async def story() -> None:
+        px4 = FakePx4()
+        async with Air(px4) as air:
+            told: list[LinkEvent] = []
+            air.station.on_event(told.append)
+            px4.silent = True
+            await asyncio.sleep(4.0)
+            for _ in range(20):
+                air.arrive(raw(PX4_BEAT, 1), ELSEWHERE)
+                air.arrive(raw(VERSION._replace(uid=78), 1), ELSEWHERE)
+                await asyncio.sleep(1.0)
+            peer = air.station.peer("cw-1")
+            assert in_mode(peer) is Mode.HOLD
+            assert peer.state().heard_s is not None
+            assert air.clock.now_s() - peer.state().heard_s > 20
+            (path,) = peer.state().link.paths
+            assert path.trouble is not None
+            assert "its uid is 0x4e, that of cw-1 0x4d" in path.trouble
+            assert [event.kind for event in told] == [EventKind.REFUSED]
+
+    in_fake_time(story())
+
+
+def test_a_vehicle_whose_uid_is_configured_is_taken_only_when_it_tells_it() -> None:
+    async def story() -> None:
+        async with Air(FakePx4(), uids={"cw-1": 78}) as air:
+            await asyncio.sleep(10)
+            assert air.station.peer("cw-1").state().heard_s is None
+        async with Air(FakePx4(), uids={"cw-1": 77}) as air:
+            assert air.station.peer("cw-1").state().heard_s is not None
 
     in_fake_time(story())
 
@@ -117,9 +166,9 @@ def test_an_autopilot_that_is_not_px4_is_refused() -> None:
     async def story() -> None:
         async with Air(names={7: "cw-7"}) as air:
             air.arrive(raw(PX4_BEAT._replace(autopilot=3), 7), ELSEWHERE)
-            (refusal,) = air.link.refusals
+            (refusal,) = air.station.refusals
             assert "autopilot is type 3, not PX4" in refusal.why
-            assert air.link.peer("cw-7").state().heard_s is None
+            assert air.station.peer("cw-7").state().heard_s is None
 
     in_fake_time(story())
 
@@ -130,9 +179,9 @@ def test_another_ground_station_on_a_vehicles_address_is_flagged_until_it_leaves
             for _ in range(5):
                 air.arrive(raw(GCS_BEAT, 255), air.addresses[1])
                 await asyncio.sleep(1.0)
-            assert air.link.peer("cw-1").state().link.other_gcs == (255,)
+            assert air.station.peer("cw-1").state().link.other_gcs == (255,)
             await asyncio.sleep(12)
-            assert air.link.peer("cw-1").state().link.other_gcs == ()
+            assert air.station.peer("cw-1").state().link.other_gcs == ()
 
     in_fake_time(story())
 
@@ -140,12 +189,12 @@ def test_another_ground_station_on_a_vehicles_address_is_flagged_until_it_leaves
 def test_our_heartbeat_goes_out_once_a_second_and_stops_when_the_control_loop_hangs() -> None:
     async def story() -> None:
         async with Air(FakePx4()) as air:
-            air.link.beat = lambda now_s: None  # type: ignore[method-assign]
+            air.station.beat = lambda now_s: None  # type: ignore[method-assign]
             air.sent.clear()
             await asyncio.sleep(20)
             beats = sum(isinstance(m, Heartbeat) for _, m in air.sent)
             assert beats <= 3
-            assert air.link.beacon_silent
+            assert air.station.beacon_silent
 
     in_fake_time(story())
 
@@ -155,14 +204,14 @@ def test_round_trip_loss_and_silence_show_in_the_state() -> None:
         px4 = FakePx4()
         async with Air(px4, rtt_s=0.4, loss=0.2, telemetry_s=0.2) as air:
             await asyncio.sleep(60)
-            link = air.link.peer("cw-1").state().link
+            link = air.station.peer("cw-1").state().link
             assert link.rtt_s is not None
             assert link.loss_pct is not None
             assert abs(link.rtt_s - 0.4) < 0.01
             assert 5 < link.loss_pct < 35
             px4.silent = True
             await asyncio.sleep(5)
-            heard_s = air.link.peer("cw-1").state().heard_s
+            heard_s = air.station.peer("cw-1").state().heard_s
             assert heard_s is not None
             assert air.clock.now_s() - heard_s > 4
 
@@ -191,13 +240,13 @@ def test_listeners_hear_of_each_burst_once_and_waiters_wake() -> None:
     async def story() -> None:
         async with Air(FakePx4()) as air:
             heard: list[str] = []
-            stop = air.link.on_change(heard.append)
+            stop = air.station.on_change(heard.append)
             for n in range(5):
-                air.link.received(scan(raw(PX4_BEAT, 1, n)).frames, 0, air.addresses[1])
-            air.link.turn_over()
+                air.link.received(scan(raw(PX4_BEAT, 1, n)).frames, 0, air.addresses[1], air.clock.now_s())
+            air.station.turn_over()
             assert heard == ["cw-1"]
             stop()
-            peer = air.link.peer("cw-1")
+            peer = air.station.peer("cw-1")
             assert await peer.wait_changed(5.0)
             air.cut = True
             await asyncio.sleep(1)
@@ -210,12 +259,12 @@ def test_a_vehicle_that_floods_the_link_loses_its_own_frames_only() -> None:
     async def story() -> None:
         async with Air(FakePx4(system=1), FakePx4(system=2)) as air:
             for n in range(5000):
-                air.link.received(scan(raw(PX4_BEAT, 1, n)).frames, 0, air.addresses[1])
+                air.link.received(scan(raw(PX4_BEAT, 1, n)).frames, 0, air.addresses[1], air.clock.now_s())
             dropped = air.link.stats().over_budget
             assert set(dropped) == {"cw-1"}
             assert 3900 < dropped["cw-1"] < 4100
-            air.link.received(scan(raw(PX4_BEAT, 2)).frames, 0, air.addresses[2])
-            state = air.link.peer("cw-2").state()
+            air.link.received(scan(raw(PX4_BEAT, 2)).frames, 0, air.addresses[2], air.clock.now_s())
+            state = air.station.peer("cw-2").state()
             assert state.heard_s == air.clock.now_s()
 
     in_fake_time(story())
@@ -224,7 +273,10 @@ def test_a_vehicle_that_floods_the_link_loses_its_own_frames_only() -> None:
 @pytest.mark.parametrize(
     ("url", "says"),
     [
-        ("carrier-pigeon://127.0.0.1:1", "unknown scheme 'carrier-pigeon'; use udpin://, udpout://, tcpin://, tcpout:// or serial://"),
+        (
+            "carrier-pigeon://127.0.0.1:1",
+            "unknown scheme 'carrier-pigeon'; use udpin://, udpout://, tcpin://, tcpout:// or serial://",
+        ),
         ("udpin://127.0.0.1", "the port is missing; write it as udpin://127.0.0.1:14550"),
         ("udpin://:14550", "the host is missing"),
         ("udpin://127.0.0.1:99999", "Port out of range"),
@@ -250,7 +302,7 @@ async def test_a_port_in_use_is_named_with_the_fix() -> None:
     with bound() as sock:
         port = sock.getsockname()[1]
         with pytest.raises(LinkError, match=f"port {port} is in use by another program"):
-            async with open_link(f"udpin://127.0.0.1:{port}", clock=ScaledClock(), vehicles={1: "cw-1"}):
+            async with open_station({f"udpin://127.0.0.1:{port}": {1: "cw-1"}}, clock=ScaledClock()):
                 pass
 
 
@@ -265,15 +317,15 @@ async def test_a_port_in_use_is_named_with_the_fix() -> None:
 )
 async def test_system_ids_that_cannot_be_are_refused(vehicles: dict[int, str], system_id: int, says: str) -> None:
     with pytest.raises(LinkError, match=says):
-        async with open_link(
-            f"udpin://127.0.0.1:{free_port()}", clock=ScaledClock(), vehicles=vehicles, system_id=system_id
+        async with open_station(
+            {f"udpin://127.0.0.1:{free_port()}": vehicles}, clock=ScaledClock(), system_id=system_id
         ):
             pass
 
 
 async def test_a_fault_in_the_body_leaves_the_link_as_itself() -> None:
     with pytest.raises(ZeroDivisionError):
-        async with open_link(f"udpin://127.0.0.1:{free_port()}", clock=ScaledClock(), vehicles={1: "cw-1"}):
+        async with open_station({f"udpin://127.0.0.1:{free_port()}": {1: "cw-1"}}, clock=ScaledClock()):
             raise ZeroDivisionError
 
 
@@ -328,28 +380,28 @@ async def test_a_pymavlink_vehicle_is_flown_over_real_sockets(scheme: str) -> No
 
     if out:
         px4 = await connect(("127.0.0.1", free_port()))
-    async with open_link(f"{scheme}://127.0.0.1:{port}", clock=clock, vehicles={3: "cw-3"}) as link:
+    async with open_station({f"{scheme}://127.0.0.1:{port}": {3: "cw-3"}}, clock=clock) as station:
         if out:
-            px4.controller = ("127.0.0.1", link.transport.port)  # type: ignore[attr-defined]
+            px4.controller = ("127.0.0.1", station.links[0].transport.port)  # type: ignore[attr-defined]
             px4.beat()
         else:
             px4 = await connect(where)
-        vehicle = NativeVehicle(link.peer("cw-3"))
+        vehicle = NativeVehicle(station.peer("cw-3"))
         assert await vehicle.peer.wait_until(lambda s: s.mode is not None and s.position is not None, 300.0)
-        link.beat(clock.now_s())
+        station.beat(clock.now_s())
         outcome = await vehicle.return_home()
         assert outcome.ok, outcome
         state = vehicle.state()
         assert state.mode is not None
         assert state.mode.value is Mode.RETURN
         for _ in range(200):
-            link.beat(clock.now_s())
+            station.beat(clock.now_s())
             if any(m.get_type() == "HEARTBEAT" and m.type == 6 for m in px4.heard):
                 break
             await clock.sleep(0.5)
         sources = {(m.get_srcSystem(), m.get_srcComponent()) for m in px4.heard}
         assert sources == {(245, 190)}
         assert any(m.get_type() == "HEARTBEAT" and m.type == 6 for m in px4.heard)
-        assert link.stats().kernel_drops in (0, None)
+        assert station.links[0].stats().kernel_drops in (0, None)
         assert not any(isinstance(m, MissionCount) for m in px4.heard)
     px4.transport.close()

@@ -35,7 +35,7 @@ def tell(story: Story, px4: FakePx4 | None = None, **air: Any) -> Any:
     async def run() -> Any:
         vehicle = px4 or FakePx4()
         async with Air(vehicle, **air) as sky:
-            port: VehiclePort = NativeVehicle(sky.link.peer("cw-1"), cruise_m_s=20.0)
+            port: VehiclePort = NativeVehicle(sky.station.peer("cw-1"), cruise_m_s=20.0)
             assert isinstance(port, NativeVehicle)
             return await story(port, vehicle, sky)
 

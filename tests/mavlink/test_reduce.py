@@ -89,7 +89,7 @@ def test_each_field_comes_with_the_time_it_was_received() -> None:
     assert state.mission is not None
     mission = state.mission.value
     assert (mission.state, mission.mission_id, mission.fence_id, mission.rally_id) == (MissionState.ACTIVE, 11, 22, 33)
-    assert (state.firmware, track.uid) == ("1.17.0", 77)
+    assert (state.firmware, state.uid) == ("1.17.0", 77)
 
 
 def test_the_same_state_is_given_until_something_changes() -> None:
