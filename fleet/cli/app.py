@@ -40,7 +40,7 @@ COMMANDS: dict[str, Lazy] = {
     ),
     "order": Lazy("fleet.cli.orders", "app", "Place, follow, cancel and receive orders; record custody steps."),
     "vehicle": Lazy("fleet.cli.vehicles", "app", "List, show and command vehicles."),
-    "record": Lazy("fleet.cli.record", "app", "Show and verify an order's hash-chained record."),
+    "record": Lazy("fleet.cli.record", "app", "Show and verify an order's hash-chained record; list its recordings."),
     "config": Lazy("fleet.cli.config", "app", "Check configuration files."),
     "completion": Lazy("fleet.cli.completion", "completion", "Print the completion script of a shell."),
 }

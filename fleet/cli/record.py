@@ -1,4 +1,4 @@
-"""`fleet record`: show and verify an order's hash-chained record, over the API or from the store's file."""
+"""`fleet record`: an order's hash-chained record, over the API or from the store's file; its flights' recordings."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ import typer
 
 from fleet.cli.client import DEFAULT_URL, Api, OrderId, Token, Url, segment
 from fleet.cli.orders import describe_body
-from fleet.cli.output import ExitCode, JsonFlag, Output, to_json
+from fleet.cli.output import ExitCode, JsonFlag, Output, to_json, when
 
 if TYPE_CHECKING:
+    from fleet.mavlink.tlog import Part, Summary
     from fleet.service import RecordedEvent
 
-app = typer.Typer(no_args_is_help=True, help="Show and verify an order's hash-chained record.")
+app = typer.Typer(no_args_is_help=True, help="Show and verify an order's hash-chained record; list its recordings.")
 
 StorePath = Annotated[Path | None, typer.Option("--store", help="read the store's file instead of asking the API")]
 
@@ -60,12 +61,80 @@ def verify(
     out.data(report, f"The record of {order_id} is whole: {report.checked} events, last hash {report.head_hash}")
 
 
+@app.command("tlog")
+def recordings(
+    order_or_flight: Annotated[
+        str, typer.Argument(metavar="ORDER_OR_FLIGHT", help="the order's id, or one flight's as the record gives it")
+    ],
+    folder: Annotated[
+        Path, typer.Option("--folder", help="where the recordings are: recording.folder of the configuration")
+    ] = Path("var/tlog"),
+    json: JsonFlag = False,
+) -> None:
+    """List the telemetry recordings (tlog) of a flight or an order's flights: size, span and messages.
+
+    The files open in MAVExplorer, QGroundControl and pymavlink.
+    """
+    from fleet.mavlink import tlog
+
+    out = Output(json)
+    found = tlog.find(folder, order_or_flight)
+    if not found:
+        where = "holds no recording of" if folder.is_dir() else "does not exist, so there is no recording of"
+        out.fail(
+            ExitCode.REFUSED,
+            f"{folder} {where} {order_or_flight!r}",
+            "check the id, and --folder against recording.folder of the configuration; beyond recording.keep_gb the "
+            "oldest flights are deleted",
+        )
+    files = []
+    for part in found:
+        try:
+            files.append(_described(part, tlog.summarise(part.path)))
+        except OSError as error:
+            fix = "check its permissions" if isinstance(error, PermissionError) else "try again"
+            out.fail(ExitCode.FAILED, f"{part.path} cannot be read: {error.strerror}", fix)
+    rows = []
+    for file in files:
+        most = ", ".join(f"{name} {n}" for name, n in list(file["by_message"].items())[:3])
+        damage = f"; {file['unread_bytes']} bytes unreadable" if file["unread_bytes"] else ""
+        size, span = f"{file['size_bytes'] / 1e6:.2f} MB", f"{file['span_s']:.0f} s"
+        rows.append((file["vehicle_id"], file["path"], size, file["from"], span, file["frames"], most + damage))
+    columns = ("vehicle", "file", "size", "from", "span", "frames", "most frequent")
+    out.table({"id": order_or_flight, "files": files}, columns, rows)
+
+
+def _described(part: Part, held: Summary) -> dict[str, Any]:
+    span = None if held.first_s is None or held.last_s is None else (held.first_s, held.last_s)
+    most_first = sorted(held.by_message.items(), key=lambda item: -item[1])
+    return {
+        "path": str(part.path),
+        "vehicle_id": part.vehicle_id,
+        "flight_id": part.flight_id,
+        "part": part.number,
+        "size_bytes": part.size_bytes,
+        "from": when(span[0]) if span else None,
+        "to": when(span[1]) if span else None,
+        "span_s": round(span[1] - span[0], 3) if span else 0.0,
+        "frames": held.frames,
+        "by_message": {_message_name(message_id): n for message_id, n in most_first},
+        "by_system": held.by_system,
+        "unread_bytes": held.unread_bytes,
+    }
+
+
+def _message_name(message_id: int) -> str:
+    from pymavlink.dialects.v20 import development
+
+    known = development.mavlink_map.get(message_id)
+    return str(known.msgname) if known is not None else f"message {message_id}"
+
+
 def _read(order_id: str, store: Path | None, url: str, token: str, out: Output) -> tuple[str, list[dict[str, Any]]]:
     stream = f"order/{order_id}"
     if store is None:
         with Api(url, token, out) as api:
             return stream, api.get(f"/v1/orders/{segment(order_id)}/record")["events"]
-    from fleet.cli.output import when
     from fleet.store import Store, StoreOpenError
 
     try:

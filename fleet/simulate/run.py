@@ -163,6 +163,7 @@ async def embedded(
             config,
             mqtt=MqttConfig(broker.host, broker.port, broker.username, broker.password),
             store_path=folder / "fleet.sqlite3",
+            recording=replace(config.recording, folder=folder / "tlog"),
             api=replace(config.api, port=_usual_or_free(config.api.port) if api_port is None else api_port),
             handling=Handling(),
             # A port of its own, so that a ground station on this computer is not in the way.
