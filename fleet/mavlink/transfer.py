@@ -27,10 +27,17 @@ from fleet.mavlink.timing import RoundTrip
 
 VEHICLE_SILENCE_S = 5.0
 """PX4 abandons a transfer after this much silence (MAVLINK_MISSION_PROTOCOL_TIMEOUT_DEFAULT)"""
-DOWNLOAD_ASK_S = 0.7
-"""five chances to be heard within the 3 s that a 2 s round trip leaves of those 5"""
+VEHICLE_ASKS_S = 0.28
+"""it asks for the next item this often until it comes"""
+QUIET_S = 1.0
+"""three of its questions were lost, or it has the list and its ACK was: sending the item again brings an answer"""
+MAX_AHEAD = 8
+"""items sent before they are asked for: half a kilobyte at once, which the slowest telemetry radio still buffers"""
+DOWNLOAD_ASK_S = 0.35
+"""how often the next item is asked for: with 30 % loss PX4 goes without a question for the 5 s after which it gives up
+once in 10^7; and a lost question costs no more than this, whatever the round trip"""
 MAX_RESTARTS = 20
-ERROR_RESTARTS = 3
+ERROR_RESTARTS = 2
 """MAV_MISSION_ERROR also means busy: another station's transfer ends within seconds, a bad item stays bad"""
 
 
@@ -110,10 +117,11 @@ class _Transfer(Exchange[Transferred]):
 
     @property
     def _give_up_s(self) -> float:
-        return max(15.0, 12 * self._rtt.timeout_s)
+        """Some 16 tries: with 30 % loss each way one transfer in 50,000 finds nobody who is there."""
+        return 16 * max(1.0, self._rtt.timeout_s)
 
     def _again_after(self, now_s: float) -> None:
-        self.next_deadline = now_s + self._rtt.backoff_s(self._tries)
+        self.next_deadline = now_s + min(self._rtt.backoff_s(self._tries), max(1.0, self._rtt.timeout_s))
 
     def _heard(self, now_s: float) -> None:
         self._heard_s = now_s
@@ -134,7 +142,12 @@ class _Transfer(Exchange[Transferred]):
 
 
 class Upload(_Transfer):
-    """Sends a list. An ACK counts only after the last item was sent: PX4 acknowledges a stale repeat as well."""
+    """Sends a list. An ACK counts only once the last item was asked for: PX4 acknowledges a stale repeat as well.
+
+    On a slow link the items after the one asked for are sent ahead, since PX4 takes each that is next in order and
+    ignores any other. Of what it asks for, one round trip would otherwise pass for each item. The last item waits until
+    it is asked for, so that an ACK is always about the whole list.
+    """
 
     def __init__(self, parties: Parties, kind: ListType, items: Sequence[MissionItemInt], rtt: RoundTrip) -> None:
         super().__init__(parties, kind, rtt)
@@ -147,18 +160,22 @@ class Upload(_Transfer):
             )
             for n, item in enumerate(items)
         )
-        self._sent = -1
-        """highest item sent since the last COUNT"""
+        self._asked = -1
+        """highest item asked for since the last COUNT"""
+        self._next = 0
+        """first item not sent since `_burst_s`"""
+        self._burst_s = 0.0
         self._error = False
         """an ERROR came; believed only if the vehicle does not go on asking"""
         self._errors = 0
+        self._error_at: int | None = None
 
     def start(self, now_s: float) -> Messages:
         self._heard_s = now_s
         return self._count(now_s)
 
     def _count(self, now_s: float) -> Messages:
-        self._sent = -1
+        self._asked = -1
         self._error = False
         self._again_after(now_s)
         return [
@@ -173,55 +190,80 @@ class Upload(_Transfer):
                 message.mission_type != self._kind
                 or not self._to.is_for_us(message.target_system, message.target_component)
                 or message.seq >= len(self._items)
+                # Overtaken by a later one: an item from before would be acknowledged as if it were the last.
+                or 0 < message.seq < self._asked
             ):
                 return ()
             self._heard(now_s)
             self._error = False
-            self._sent = max(self._sent, message.seq)
-            self._again_after(now_s)
             # The old float request gets the integer item too: the protocol allows it and PX4 then changes over.
-            return [self._items[message.seq]]
+            return self._asked_for(message.seq, now_s)
         ack = self._ack(message)
         if ack is not None:
             self._acknowledged(ack, now_s)
         return ()
 
+    def _asked_for(self, seq: int, now_s: float) -> Messages:
+        """The item and what may follow it; asked for again, all of it again, as a lost one voids those after it.
+
+        Again at most four times in a round trip: with 30 % loss that is as many items in all as one for each question.
+        """
+        advanced, self._asked = seq > self._asked >= 0, seq
+        self.next_deadline = now_s + min(self._rtt.timeout_s, QUIET_S)
+        rtt_s = self._rtt.rtt_s or 0.0
+        end = max(seq + 1, min(seq + 1 + min(MAX_AHEAD, round(rtt_s / VEHICLE_ASKS_S)), len(self._items) - 1))
+        if advanced and self._next > seq:
+            begin = min(self._next, end)
+        elif advanced or now_s - self._burst_s >= rtt_s / 4:
+            begin, self._burst_s = seq, now_s
+        else:
+            return [self._items[seq]]
+        self._next = end
+        return self._items[begin:end]
+
     def _acknowledged(self, ack: MissionAck, now_s: float) -> None:
         if ack.type == AckCode.ACCEPTED:
-            if self._sent == len(self._items) - 1:
+            if self._asked == len(self._items) - 1:
                 self._finish(Stored(ack.opaque_id))
         elif ack.type == AckCode.ERROR:
-            # Also the answer to a COUNT that was repeated, while the transfer goes on. Wait for the next request.
+            # Also the answer to a COUNT that was repeated, or to a late item of another list, while the transfer goes
+            # on. Wait for the next request.
             self._heard_s = now_s
             if not self._error:
                 self._error = True
                 self._tries = 0
                 self.next_deadline = now_s + max(1.0, self._rtt.timeout_s)
+                if self._asked < 0 and self._errors:
+                    # Busy. Any COUNT keeps even a dead transfer awake, so let it fall asleep.
+                    self.next_deadline += VEHICLE_SILENCE_S
         else:
-            self._finish(Rejected(ack.type, max(self._sent, 0)))
+            self._finish(Rejected(ack.type, max(self._asked, 0)))
 
     def tick(self, now_s: float) -> Messages:
         if self.result is not None or self.next_deadline is None or now_s < self.next_deadline:
             return ()
         if self._error:
             self._errors += 1
-            if self._errors > ERROR_RESTARTS:
-                self._finish(Rejected(AckCode.ERROR, max(self._sent, 0)))
+            if self._errors > ERROR_RESTARTS or self._asked == self._error_at:
+                self._finish(Rejected(AckCode.ERROR, max(self._asked, 0)))
                 return ()
-            self._tries += 1
-            return self._count(now_s)
+            self._error_at = self._asked if self._asked >= 0 else None
+            return self._restart(now_s)
         silent_s = now_s - self._heard_s
         if silent_s > self._give_up_s or self.restarts > MAX_RESTARTS:
-            self._finish(Silent("asking for the first item" if self._sent < 0 else f"at item {self._sent}"))
+            self._finish(Silent("asking for the first item" if self._asked < 0 else f"at item {self._asked}"))
             return ()
         self._tries += 1
-        if self._sent < 0:
+        if self._asked < 0:
             return self._count(now_s)
         if silent_s > VEHICLE_SILENCE_S + self._rtt.timeout_s:
-            self.restarts += 1
-            return self._count(now_s)
-        self._again_after(now_s)
-        return [self._items[self._sent]]
+            return self._restart(now_s)
+        self.next_deadline = now_s + min(self._rtt.timeout_s, QUIET_S)
+        return [self._items[self._asked]]
+
+    def _restart(self, now_s: float) -> Messages:
+        self.restarts += 1
+        return self._count(now_s)
 
 
 class Download(_Transfer):
@@ -302,7 +344,8 @@ class Download(_Transfer):
             self._finish(Silent("asked for its count" if self._count is None else f"asked for item {len(self._items)}"))
             return ()
         self._tries += 1
-        if self._count is not None and silent_s > VEHICLE_SILENCE_S + self._rtt.timeout_s:
+        # It may only be that question or answer were lost each time, and to begin anew costs far more than to ask on.
+        if self._count is not None and silent_s > 2 * VEHICLE_SILENCE_S + self._rtt.timeout_s:
             return self._restart(now_s)
         return self._ask(now_s)
 

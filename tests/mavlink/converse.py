@@ -21,12 +21,16 @@ def converse(
     *,
     rtt_s: float = 0.01,
     loss: float = 0.0,
+    jitter_s: float = 0.0,
     seed: int = 1,
     limit_s: float = 3600.0,
     telemetry: bool = False,
     drop: Callable[[Message], bool] = lambda _: False,
 ) -> tuple[T | None, float]:
-    """Runs a machine against the vehicle over a pipe with delay and loss each way; the result and when it came."""
+    """Runs a machine against the vehicle over a pipe with delay and loss each way; the result and when it came.
+
+    `jitter_s`: up to so much more delay for each message, so that they overtake each other.
+    """
     chance = random.Random(seed)
     order = itertools.count()
     pipe: list[tuple[float, int, bool, Message]] = []
@@ -35,7 +39,7 @@ def converse(
     def put(messages: Any, to_vehicle: bool) -> None:
         for message in messages:
             if chance.random() >= loss and not drop(message):
-                heapq.heappush(pipe, (now_s + rtt_s / 2, next(order), to_vehicle, message))
+                heapq.heappush(pipe, (now_s + rtt_s / 2 + chance.random() * jitter_s, next(order), to_vehicle, message))
 
     put(exchange.start(now_s), True)
     while exchange.result is None and now_s < limit_s:
