@@ -109,12 +109,21 @@ class MavlinkLink:
                 self.refused_frames += 1
                 continue
             peer, path = route
-            if not peer.authentic(frame, now_s) or (
-                path.address != address and not self._admit(peer, path, frame, address, now_s)
-            ):
+            verdict = peer.judge(frame, now_s)
+            if not verdict.authentic:
+                self.refused_frames += 1
+                if verdict.behind:
+                    self._show_time(peer, path, address, now_s)
+            elif path.address != address and not self._admit(peer, path, frame, address, now_s):
                 self.refused_frames += 1
             elif peer.receive(path, frame, now_s):
                 self.changed[peer.vehicle_id] = peer
+
+    def _show_time(self, peer: Peer, path: Path, address: Any, now_s: float) -> None:
+        """A vehicle that has booted signs with an old clock until it hears a signed frame of ours: our heartbeat."""
+        if now_s - path.called_s >= 1.0:
+            path.called_s = now_s
+            self._write(peer, [GCS_HEARTBEAT], address)
 
     def _admit(self, peer: Peer, path: Path, frame: Frame, address: Any, now_s: float) -> bool:
         """Whether a new address is the vehicle's from now on. Only a PX4's own heartbeat opens the door."""
@@ -174,13 +183,16 @@ class MavlinkLink:
         address = path.address if path.address is not None else self.transport.peer
         if address is None:
             return
+        self._write(peer, messages, address)
+
+    def _write(self, peer: Peer, messages: Iterable[Message], address: Any) -> None:
         now_s = peer.clock.now_s()
         for message in messages:
             seq = self._seq.get(address, 0)
             self._seq[address] = (seq + 1) & 0xFF
             raw = encode(message, seq=seq, system=self.system_id, component=OWN_COMPONENT)
-            if peer.guard is not None:
-                raw = peer.guard.seal(raw, self.number, now_s)
             if peer.tap is not None:
                 peer.tap.frame(raw, now_s)
+            if peer.guard is not None:
+                raw = peer.guard.sign(raw, link_id=self.number, now_s=now_s)
             self.transport.send(raw, address)

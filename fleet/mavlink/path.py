@@ -49,6 +49,8 @@ class Path:
         """why nothing is taken from here, for the operator"""
         self.greeted = False
         self.version_asked_s = 0.0
+        self.called_s = 0.0
+        """when a signed frame was last sent to an address that is not admitted"""
 
     def moved(self, address: Any) -> None:
         """The vehicle was heard from there: who answers is asked anew."""

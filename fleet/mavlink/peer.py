@@ -23,6 +23,8 @@ from fleet.mavlink.messages import (
 )
 from fleet.mavlink.path import SAME_BOOT_S, Chooser, Path
 from fleet.mavlink.reduce import Track
+from fleet.mavlink.signing import Verdict as Signature
+from fleet.mavlink.signing import without_signature
 from fleet.mavlink.timing import RoundTrip
 from fleet.mavlink.watch import EventKind, LinkEvent, Watch
 from missions.snapshot import LinkQuality, Signing, VehicleState
@@ -53,11 +55,11 @@ class Tap(Protocol):
 
 
 class Guard(Protocol):
-    """Signs what goes to one vehicle and verifies what comes from it (fleet/mavlink/signing.py)."""
+    """The key of one vehicle at work (fleet/mavlink/signing.py)."""
 
-    def authentic(self, frame: Frame, now_s: float) -> bool: ...
+    def check(self, frame: Frame, now_s: float) -> Signature: ...
 
-    def seal(self, raw: bytes, link_id: int, now_s: float) -> bytes: ...
+    def sign(self, unsigned: bytes, *, link_id: int, now_s: float) -> bytes: ...
 
 
 class Peer:
@@ -92,6 +94,7 @@ class Peer:
         self.dropped = 0
         self.unsigned_frames = 0
         """refused because they are not signed with the vehicle's key, or replayed"""
+        self._signatures_told: set[Signature] = set()
         self._signing = Signing.OFF if guard is None else Signing.WAITING
         self._chooser = Chooser()
         self._budget = MAX_FRAMES_PER_S
@@ -120,20 +123,22 @@ class Peer:
 
     # -- frames in ---------------------------------------------------------------------------------------------------
 
-    def authentic(self, frame: Frame, now_s: float) -> bool:
+    def judge(self, frame: Frame, now_s: float) -> Signature:
         """Whether the frame may be looked at as this vehicle's. Without a key every frame may.
 
         What PX4 itself accepts unsigned proves nothing here: an unsigned HEARTBEAT is not the vehicle's word.
         """
         if self.guard is None:
-            return True
-        if self.guard.authentic(frame, now_s):
+            return Signature.ACCEPTED
+        verdict = self.guard.check(frame, now_s)
+        if verdict.authentic:
             self._signing = Signing.VERIFIED
-            return True
+            return verdict
         self.unsigned_frames += 1
-        if self.unsigned_frames == 1:
-            self._tell(EventKind.REFUSED, "frames that are not signed with its key come in its name: refused", now_s)
-        return False
+        if verdict not in self._signatures_told:
+            self._signatures_told.add(verdict)
+            self._tell(EventKind.REFUSED, f"a frame in its name was refused: {verdict.text}", now_s)
+        return verdict
 
     def receive(self, path: Path, frame: Frame, now_s: float) -> bool:
         """Takes an authentic frame. True when something an onlooker could see may have changed."""
@@ -143,7 +148,7 @@ class Peer:
         if frame.component != self.parties.vehicle_component:
             return False
         if self.tap is not None:
-            self.tap.frame(frame.raw, now_s)
+            self.tap.frame(frame.raw if self.guard is None else without_signature(frame.raw), now_s)
         path.hear(frame.seq, frame.msg_id, now_s)
         message = decode(frame)
         if frame.msg_id in OF_THE_PATH and message is not None:

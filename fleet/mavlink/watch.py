@@ -72,7 +72,7 @@ class Watch:
     def commanding(self, modes: frozenset[Mode], now_s: float, patience_s: float, *, arms: bool = False) -> None:
         """A command leaves that puts the vehicle into one of these modes; `patience_s`: how long that may take."""
         until_s = now_s + max(COMMAND_SHOWS_S, patience_s)
-        self._commanded = dict.fromkeys(modes, until_s)
+        self._commanded |= dict.fromkeys(modes, until_s)
         if arms:
             self._arming_until_s = until_s
 
