@@ -1,9 +1,8 @@
 """MAVLink 2 message signing: who sent a frame, and that it was not sent before.
 
-    clock = SigningClock()
-    signer, verifier = Signer(key, clock), Verifier(key, clock)
-    wire = signer.sign(frame.build(...), link_id=0, now_s=now_s)
-    if verifier.check(frame, now_s).authentic: ...
+    guard = KeyGuard(key)                                   # one for each vehicle with a key
+    wire = guard.seal(frame.build(...), link_id=0, now_s=now_s)
+    if guard.check(frame, now_s).authentic: ...
 
 https://mavlink.io/en/guide/message_signing.html. A signature is the first 48 bits of SHA-256 over the key, the frame,
 a link id and a 48-bit timestamp that only ever grows within a stream (system, component, link id).
@@ -15,7 +14,7 @@ message, and takes our time from it: the link answers with its heartbeat, also t
 For the same reason age is judged on a stream's first frame only: a vehicle that hears nothing more from us falls
 behind by a second every second, and its telemetry is wanted then more than ever.
 
-A vehicle without a key has no verifier: its frames are taken unverified, signed or not.
+A vehicle without a key has no guard: its frames are taken unverified, signed or not.
 """
 
 from __future__ import annotations
@@ -143,8 +142,8 @@ class SigningClock:
     One for each vehicle: whoever holds a stolen vehicle's key can set the clock ahead towards that vehicle alone.
     """
 
-    def __init__(self, newest: int = 0, reserve: Callable[[int], None] = lambda _: None) -> None:
-        """`newest`: what may have been used before. `reserve(timestamp)`: called before one beyond `reserved` is."""
+    def __init__(self, newest: int = 0, reserve: Callable[[], None] = lambda: None) -> None:
+        """`newest`: what may have been used before. `reserve`: called before a timestamp beyond `reserved` is used."""
         self.newest = newest
         self.reserved = newest
         """timestamps up to here are known to be passed over after a restart"""
@@ -158,7 +157,7 @@ class SigningClock:
         """A timestamp for one frame, never given before."""
         self.newest = at = max(self.newest + 1, timestamp(now_s))
         if at > self.reserved:
-            self._reserve(at)
+            self._reserve()
         return at
 
     def follow(self, at: int) -> None:
@@ -167,22 +166,8 @@ class SigningClock:
             self.newest = min(at, max(self.newest, LATEST))
 
 
-class Signer:
-    """Signs what goes to one vehicle."""
-
-    __slots__ = ("_clock", "_key")
-
-    def __init__(self, key: bytes, clock: SigningClock) -> None:
-        self._key = _checked(key)
-        self._clock = clock
-
-    def sign(self, unsigned: bytes, *, link_id: int, now_s: float) -> bytes:
-        """A frame of `frame.build`, signed now. `link_id`: its own for each of our links, the same after a restart."""
-        return sign(unsigned, self._key, link_id=link_id, at=self._clock.stamp(now_s))
-
-
-class Verifier:
-    """Judges every frame that claims to be one vehicle's, before anything else looks at it.
+class KeyGuard:
+    """Signs what goes to one vehicle and judges what claims to come from it, before anything else looks at it.
 
     One for all links of the vehicle: what was heard on one link is a replay on another.
     """
@@ -190,18 +175,28 @@ class Verifier:
     def __init__(
         self,
         key: bytes,
-        clock: SigningClock,
+        clock: SigningClock | None = None,
         received: Mapping[Stream, int] | None = None,
         unsaved: Callable[[], None] = lambda: None,
     ) -> None:
         """`received`: each stream's newest timestamp. `unsaved`: called when one beyond `reserved` was accepted."""
-        self._key = _checked(key)
-        self._clock = clock
+        if len(key) != KEY_BYTES:
+            raise ValueError(f"a signing key has {KEY_BYTES} bytes, this one has {len(key)}")
+        self._key = key
+        self.clock = clock if clock is not None else SigningClock()
         self.newest: dict[Stream, int] = dict(received or {})
         self.reserved: Mapping[Stream, int] = dict(self.newest)
         """timestamps up to these are known to be refused after a restart"""
         self.counts: dict[Verdict, int] = dict.fromkeys(Verdict, 0)
         self._unsaved = unsaved
+
+    def seal(self, raw: bytes, link_id: int, now_s: float) -> bytes:
+        """A frame of `frame.build`, signed now. `link_id`: of its own for each of our links."""
+        return sign(raw, self._key, link_id=link_id, at=self.clock.stamp(now_s))
+
+    def authentic(self, frame: Frame, now_s: float) -> bool:
+        """Whether the frame is the vehicle's own word, and new."""
+        return self.check(frame, now_s) is Verdict.ACCEPTED
 
     def check(self, frame: Frame, now_s: float) -> Verdict:
         """The verdict, which is counted. Only an accepted frame changes what is accepted next."""
@@ -221,18 +216,12 @@ class Verifier:
         stream = (frame.system, frame.component, raw[-13])
         newest = self.newest.get(stream)
         if newest is None:
-            if at < self._clock.now(now_s) - MAX_AGE_S * PER_S:
+            if at < self.clock.now(now_s) - MAX_AGE_S * PER_S:
                 return Verdict.TOO_OLD
         elif at <= newest:
             return Verdict.REPLAYED
         self.newest[stream] = at
-        self._clock.follow(at)
+        self.clock.follow(at)
         if at > self.reserved.get(stream, -1):
             self._unsaved()
         return Verdict.ACCEPTED
-
-
-def _checked(key: bytes) -> bytes:
-    if len(key) != KEY_BYTES:
-        raise ValueError(f"a signing key has {KEY_BYTES} bytes, this one has {len(key)}")
-    return key
