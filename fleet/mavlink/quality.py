@@ -7,6 +7,8 @@ from fleet.mavlink.timing import RoundTrip
 
 WINDOW_S = 5.0
 """loss is over the present and the last window: 5 to 10 s"""
+UNNUMBERED = -1
+"""sequence number of a frame whose transport does not tell it: no loss is counted, and none is shown"""
 ASK_S = 5.0
 """round trips are measured this often; each second until the first answer"""
 
@@ -23,6 +25,8 @@ class LinkMeter:
         self.next_ask_s = 0.0
 
     def count(self, seq: int, now_s: float) -> None:
+        if seq == UNNUMBERED:
+            return
         if now_s >= self._turn_s:
             self._old_got, self._old_lost = (self._got, self._lost) if now_s < self._turn_s + WINDOW_S else (0, 0)
             self._got = self._lost = 0
