@@ -12,6 +12,7 @@ from fleet.app import load_airspace
 from fleet.clock import LoopClock
 from fleet.config import FleetConfig, Handling, data_dir, load_config
 from fleet.controller import Controller
+from fleet.mavlink.recorder import UNRECORDED, FlightRecorder
 from fleet.runtime.boxdesk import BoxDesk
 from fleet.runtime.ledger import Ledger
 from fleet.runtime.supervisor import Fleet, Supervisor
@@ -137,6 +138,7 @@ def make(
     store: MemoryStore,
     vehicles: dict[str, FakeVehicle] | None = None,
     airspace: Airspace | None = None,
+    recorder: FlightRecorder = UNRECORDED,
 ) -> Rig:
     ledger = Ledger(store, clock, airspace or load_airspace(config))  # type: ignore[arg-type]
     if vehicles is None:
@@ -152,7 +154,16 @@ def make(
     boxes.resume()
     fleet = Fleet(config.vehicles, config.boxes, config.products, config.policy, config.policy_hash, config.handling)
     supervisor = Supervisor(
-        fleet, vehicles, ledger, boxes, clock, world, lambda now_s: None, lambda vehicle_id: None, offload=inline
+        fleet,
+        vehicles,
+        ledger,
+        boxes,
+        clock,
+        world,
+        lambda now_s: None,
+        lambda vehicle_id: None,
+        offload=inline,
+        recorder=recorder,
     )
     service = Controller(
         clock=clock,
@@ -195,8 +206,9 @@ async def alive(made: Rig) -> AsyncIterator[None]:
             await task
 
 
-def restarted(old: Rig) -> Rig:
+def restarted(old: Rig, recorder: FlightRecorder = UNRECORDED) -> Rig:
     """The next process: the same store and vehicles, nothing else."""
-    made = make(old.config, old.clock, old.store, old.vehicles, airspace=load_airspace(old.config))
+    airspace = load_airspace(old.config)
+    made = make(old.config, old.clock, old.store, old.vehicles, airspace=airspace, recorder=recorder)
     made.temps_c, made.seal_ok = old.temps_c, old.seal_ok
     return made
