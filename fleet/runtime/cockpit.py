@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from fleet.clock import Clock
-from fleet.mavlink.port import VehiclePort
+from fleet.mavlink.port import Outcome, VehiclePort
 from fleet.records.codec import to_json
 from fleet.runtime.boxdesk import BoxDesk
 from fleet.runtime.ledger import Ledger, Note, order_stream
@@ -38,6 +38,8 @@ class Surroundings:
     """True, once, when launch spacing at the flight's site and the pad at its goal allow it to go"""
     notify: Callable[[str], None]
     """tells the live stream that this vehicle's view has changed"""
+    check: Callable[[str], Awaitable[Outcome]]
+    """compares the vehicle with its contract, before a flight"""
     auto_reice: bool
     """the pack swap is taken as done after the station's time for it: nobody confirms it"""
 

@@ -114,7 +114,7 @@ class Helm:
             # Until the answer is known the vehicle may be in the old mode or the new one, also after a restart.
             before = replace(before, expected=before.expected | EXPECTED_AFTER.get(step, frozenset()))
         await self._cockpit.set(before, self._cockpit.note("command", **body))
-        outcome = await self._send(step, plan)
+        outcome = await self._fit(step) or await self._send(step, plan)
         now_s = self._cockpit.clock.now_s()
         flight = self._cockpit.flight
         if outcome.verdict is Verdict.DONE:
@@ -137,6 +137,21 @@ class Helm:
         await self._cockpit.set(flight, self._cockpit.note("outcome", **answer))
         if flight.phase is FlightPhase.LAUNCHING and self._cockpit.watch.failures >= LAUNCH_TRIES:
             await self._cockpit.abandon(f"would not start: {outcome.text}", unassign=not flight.was_airborne)
+
+    async def _fit(self, step: Step) -> Outcome | None:
+        """Before a plan or a start goes to a vehicle on the ground, it must keep its contract; what it lacks, or None.
+
+        A refusal ends the flight at once: trying again changes no parameter.
+        """
+        cockpit = self._cockpit
+        if step not in (Step.UPLOAD, Step.START) or in_air(cockpit.port.state()):
+            return None
+        fit = await cockpit.around.check(cockpit.vehicle.vehicle_id)
+        if fit.ok:
+            return None
+        if fit.verdict is Verdict.REFUSED:
+            cockpit.watch.failures = LAUNCH_TRIES
+        return fit
 
     async def _send(self, step: Step, plan: Plan | None) -> Outcome | UploadOutcome:
         match step:

@@ -17,6 +17,7 @@ from fleet.mavlink.recorder import UNRECORDED, FlightRecorder
 from fleet.records.codec import to_json
 from fleet.runtime.boxdesk import BoxDesk
 from fleet.runtime.cockpit import Surroundings
+from fleet.runtime.fitness import FitnessDesk
 from fleet.runtime.ledger import Ledger, Note, OrderEntry, order_stream
 from fleet.runtime.session import Session
 from fleet.store import StoreUnavailableError
@@ -84,6 +85,8 @@ class Supervisor:
         self._world = world
         self._beat = beat
         self._dispatch_now = asyncio.Event()
+        self.fitness = FitnessDesk(ports, clock, self._fitness_changed)
+        self._notify = notify
         self._last_launch_s: dict[str, float] = {}
         self._around = Surroundings(
             clock=clock,
@@ -95,6 +98,7 @@ class Supervisor:
             free_sites=self._free_sites,
             take_launch_slot=self._take_launch_slot,
             notify=notify,
+            check=self.fitness.check,
             auto_reice=fleet.handling.auto_reice,
         )
 
@@ -104,6 +108,7 @@ class Supervisor:
             for flight in self._ledger.flights.values():
                 self._start(tasks, flight)
             tasks.create_task(self._beat_for_ever(), name="heartbeat")
+            tasks.create_task(self.fitness.run(self.sessions.__contains__), name="fitness")
             tasks.create_task(self._dispatch_for_ever(tasks), name="dispatch")
 
     def wake_vehicle(self, vehicle_id: str, *, urgent: bool = True) -> None:
@@ -119,6 +124,10 @@ class Supervisor:
 
     def dispatch_soon(self) -> None:
         self._dispatch_now.set()
+
+    def _fitness_changed(self, vehicle_id: str) -> None:
+        self._notify(vehicle_id)
+        self.dispatch_soon()
 
     def _start(self, tasks: asyncio.TaskGroup, flight: Flight) -> None:
         vehicle = self.fleet.vehicles.get(flight.vehicle_id)
@@ -326,7 +335,7 @@ class Supervisor:
         home = self._world().sites[vehicle.home_site]
         if distance_m(state.position.value.point, home.position) > NEAR_SITE_M:
             return f"not at its home {home.site_id}"
-        return None
+        return self.fitness.why_not(vehicle.vehicle_id, state)
 
     def _free_boxes(self) -> list[Box]:
         busy = {f.box.box_id for f in self._ledger.flights.values()}

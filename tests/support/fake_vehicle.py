@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from zlib import crc32
 
 from fleet.clock import Clock
-from fleet.mavlink.port import Outcome, PlanIds, UploadOutcome, Verdict
+from fleet.mavlink.port import Capabilities, Outcome, PlanIds, UploadOutcome, Verdict
 from geofences.geodesy import LatLon, bearing_deg, destination, distance_m
 from missions.plan import Ending, Plan
 from missions.snapshot import (
@@ -58,10 +58,18 @@ class FakeVehicle:
     last_s: float = 0.0
     silent_since_s: float | None = None
     moving: bool = False
+    capabilities: Capabilities = field(default=Capabilities("fake", True, False, False, False))
+    unfit: str = ""
+    """how it breaks its contract"""
+    checks: int = 0
 
     def __post_init__(self) -> None:
         self.alt_amsl_m = self.alt_amsl_m or self.ground_amsl_m
         self.last_s = self.clock.now_s()
+
+    async def check(self) -> Outcome:
+        self.checks += 1
+        return Outcome(Verdict.REFUSED, self.unfit) if self.unfit else DONE
 
     # what a session sees
 
