@@ -38,6 +38,7 @@ def build(
     products: Mapping[str, Product],
     airspace_files: tuple[Path, ...],
     secrets: Secrets,
+    mavlink_keys: Mapping[str, bytes],
     config_hash: str,
 ) -> FleetConfig:
     """The configuration. `model` was checked: every name in it resolves."""
@@ -80,6 +81,7 @@ def build(
         uids=_by_id({v.id: v.uid for v in model.vehicles if v.uid is not None}),
         drivers=_by_id({v.id: v.driver for v in model.vehicles}),
         contracts=_by_id({v.id: contracts[v.type] for v in model.vehicles}),
+        mavlink_keys=_by_id(dict(mavlink_keys)),
         profile=model.profile,
         authenticated_links=tuple(AuthenticatedLink(a.url, a.by) for a in model.authenticated_links),
         recording=RecordingConfig(

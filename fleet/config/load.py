@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from fleet.config.build import build
 from fleet.config.checks import check
+from fleet.config.mavlink_keys import resolve_keys
 from fleet.config.models import FleetFile
 from fleet.config.problems import ConfigError, Problem, Problems
 from fleet.config.secrets import resolve_secrets
@@ -40,10 +41,12 @@ def load_config(path: str | Path, env: Mapping[str, str] | None = None) -> Fleet
     files = _Files(document, problems)
     products = files.products(model.products)
     airspace = files.airspace(model.airspace)
-    secrets = resolve_secrets(model, document, os.environ if env is None else env, problems)
+    env = os.environ if env is None else env
+    secrets = resolve_secrets(model, document, env, problems)
+    mavlink_keys = resolve_keys(model, document, env, problems)
     check(model, document, products, problems)
     problems.raise_if_any()
-    return build(model, document.path, products, airspace, secrets, _hash(document, model, files.read))
+    return build(model, document.path, products, airspace, secrets, mavlink_keys, _hash(document, model, files.read))
 
 
 def _include_vehicle_types(document: Document, problems: Problems) -> tuple[dict[str, Any], set[Loc]]:
@@ -167,6 +170,7 @@ def _hash(document: Document, model: FleetFile, files: list[bytes]) -> str:
         "api": {"tokens": {"__all__": {"token", "token_file"}}},
         "boxes": {"__all__": {"key", "key_file"}},
         "mqtt": {"url"},
+        "vehicles": {"__all__": {"mavlink_key_file"}},
     }
     content = {
         "fleet": model.model_dump(mode="json", exclude=secret),
