@@ -9,14 +9,26 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, IntEnum
 
+from fleet.mavlink import px4
 from fleet.mavlink.exchange import Exchange, Messages, Parties
-from fleet.mavlink.messages import CommandAck, CommandInt, CommandLong, Heartbeat, Message
+from fleet.mavlink.messages import CommandAck, CommandInt, CommandLong, Heartbeat, Message, TimeSync
 from fleet.mavlink.timing import RoundTrip
 
+# Times at the vehicle, the same on any link: what a link takes comes on top, as measured.
 EFFECT_S = 3.0
-"""HEARTBEAT comes once a second; three of them may be lost before an effect counts as missing"""
+"""from the ACK to the effect in HEARTBEAT, which comes once a second"""
+REACTION_S = 1.0
+"""from a command's arrival to the effect in what is sent: a PX4 arms within milliseconds"""
+WORK_S = 3.0
+"""a PX4 gripper needs about 1 s, and the IN_PROGRESS before may be lost"""
 PROGRESS_S = 10.0
-"""how long after IN_PROGRESS a final ACK may take: a PX4 gripper needs about 1 s"""
+"""how long after IN_PROGRESS a final ACK may take"""
+PROBE_S = 0.5
+"""how often a TIMESYNC asks whether the command must have come: each answer names its question, and half may be lost"""
+DISARMS_ITSELF_S = 10.0
+"""a PX4 that was armed and did not take off is disarmed after this long: from then on `disarmed` proves nothing"""
+HEARTBEATS_LOST_S = 10.0
+"""with half of them lost, once in a thousand none is heard for this long"""
 
 
 class MavResult(IntEnum):
@@ -37,7 +49,9 @@ class Repeat(Enum):
     FREELY = "freely"
     """twice is as good as once: modes, intervals, requests, disarm"""
     IF_NO_EFFECT = "if_no_effect"
-    """only when a HEARTBEAT sent after the command could have arrived still shows no effect: arm and start"""
+    """only once a HEARTBEAT that left after the command must have arrived shows the vehicle disarmed: arm and start.
+    A TIMESYNC sent right after it tells: once that is answered the command has come or is lost, whatever the round
+    trip is"""
     NEVER = "never"
     """a payload release"""
 
@@ -77,7 +91,7 @@ class Command(Exchange[Answer]):
         *,
         repeat: Repeat,
         effect: Callable[[Heartbeat], bool] | None = None,
-        tries: int = 6,
+        tries: int = 8,
     ) -> None:
         self._to = parties
         self._message = message._replace(
@@ -91,6 +105,10 @@ class Command(Exchange[Answer]):
         self._sent_s = 0.0
         self._ack: int | None = None
         self._acked_s: float | None = None
+        self._probes: set[int] = set()
+        """TIMESYNC questions on their way since the command was sent last"""
+        self._arrived_s: float | None = None
+        """one of them was answered"""
 
     def start(self, now_s: float) -> Messages:
         return self._send(now_s)
@@ -101,13 +119,21 @@ class Command(Exchange[Answer]):
             message = message._replace(confirmation=min(self._sent, 255))
         self._sent += 1
         self._sent_s = now_s
-        wait_s = self._rtt.backoff_s(self._sent - 1)
+        if self._repeat is Repeat.IF_NO_EFFECT:
+            self._probes.clear()
+            self._arrived_s = None
+            return [message, self._probe(now_s)]
+        wait_s = self._rtt.retry_s(self._sent - 1)
         if self._repeat is Repeat.NEVER:
-            wait_s = self._rtt.patience_s(4)
-        elif self._repeat is Repeat.IF_NO_EFFECT:
-            wait_s = max(wait_s, EFFECT_S + self._rtt.timeout_s)
+            wait_s = max(self._rtt.patience_s(4), WORK_S + self._rtt.timeout_s)
         self.next_deadline = now_s + wait_s
         return [message]
+
+    def _probe(self, now_s: float) -> Message:
+        ts1 = int(now_s * 1e9)
+        self._probes.add(ts1)
+        self.next_deadline = now_s + PROBE_S
+        return TimeSync(0, ts1)
 
     def supersede(self) -> None:
         """Another command of this kind takes over: what became of this one is not known."""
@@ -123,10 +149,16 @@ class Command(Exchange[Answer]):
         if isinstance(message, CommandAck):
             if message.command == self._message.command and message.target_system in (0, self._to.own_system):
                 self._acknowledged(message.result, now_s)
+        elif isinstance(message, TimeSync):
+            if message.tc1 > 0 and message.ts1 in self._probes and self._arrived_s is None:
+                self._arrived_s = now_s
         elif self._effect is not None and isinstance(message, Heartbeat):
             if self._effect(message):
                 self._finish(seen=True)
-            elif self._no_effect(now_s):
+            elif self._acked_s is not None:
+                if self._ack is not None and self._repeat is not Repeat.FREELY and now_s - self._acked_s > EFFECT_S:
+                    self._finish(seen=False)
+            elif self._lost(message, now_s):
                 return self._send(now_s)
         return ()
 
@@ -141,15 +173,16 @@ class Command(Exchange[Answer]):
         if self._effect is None or result != MavResult.ACCEPTED:
             self._finish(seen=None if self._effect is None else False)
         else:
-            self.next_deadline = now_s + EFFECT_S
+            self.next_deadline = now_s + (EFFECT_S if self._repeat is Repeat.FREELY else HEARTBEATS_LOST_S)
 
-    def _no_effect(self, now_s: float) -> bool:
-        """True when a HEARTBEAT that must have left after the command arrived shows that the command was lost."""
+    def _lost(self, beat: Heartbeat, now_s: float) -> bool:
+        """Whether it was lost and may be sent again. Armed in another mode, somebody else may have taken over."""
         return (
-            self._repeat is Repeat.IF_NO_EFFECT
-            and self._acked_s is None
+            self._arrived_s is not None
+            and now_s - self._arrived_s > REACTION_S
+            and now_s - self._sent_s < DISARMS_ITSELF_S + (self._rtt.rtt_s or 0.0)
+            and not beat.base_mode & px4.ARMED
             and self._sent < self._max_tries
-            and now_s - self._sent_s > 1.0 + 2 * self._rtt.timeout_s
         )
 
     def tick(self, now_s: float) -> Messages:
@@ -157,10 +190,11 @@ class Command(Exchange[Answer]):
             return ()
         if self._repeat is Repeat.FREELY and self._sent < self._max_tries:
             return self._send(now_s)
-        if self._repeat is Repeat.IF_NO_EFFECT and self._acked_s is None and self._sent < self._max_tries:
-            # Nothing at all is heard, so nothing shows that it was lost: wait as long as repeating would take.
-            until_s = self._sent_s + self._rtt.patience_s(self._max_tries)
+        if self._repeat is Repeat.IF_NO_EFFECT and self._acked_s is None:
+            until_s = self._sent_s + HEARTBEATS_LOST_S + self._rtt.patience_s(4)
             if now_s < until_s:
+                if self._arrived_s is None:
+                    return [self._probe(now_s)]
                 self.next_deadline = until_s
                 return ()
         self._finish(seen=False if self._effect else None)

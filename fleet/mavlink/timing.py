@@ -47,6 +47,10 @@ class RoundTrip:
         """The wait after the given number of unanswered tries: ×1.5 each, at most 4 time-outs (and at least 4 s)."""
         return float(min(self.timeout_s * 1.5**tries, max(4.0, 4 * self.timeout_s)))
 
+    def retry_s(self, tries: int) -> float:
+        """The same where what is asked for matters more than the few bytes: at most a second, or a time-out."""
+        return min(self.backoff_s(tries), max(1.0, self.timeout_s))
+
     def patience_s(self, tries: int) -> float:
         """The time that many tries take: when to give up."""
         return sum(self.backoff_s(n) for n in range(tries))

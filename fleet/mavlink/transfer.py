@@ -121,7 +121,7 @@ class _Transfer(Exchange[Transferred]):
         return 16 * max(1.0, self._rtt.timeout_s)
 
     def _again_after(self, now_s: float) -> None:
-        self.next_deadline = now_s + min(self._rtt.backoff_s(self._tries), max(1.0, self._rtt.timeout_s))
+        self.next_deadline = now_s + self._rtt.retry_s(self._tries)
 
     def _heard(self, now_s: float) -> None:
         self._heard_s = now_s

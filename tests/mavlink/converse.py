@@ -34,7 +34,7 @@ def converse(
     chance = random.Random(seed)
     order = itertools.count()
     pipe: list[tuple[float, int, bool, Message]] = []
-    now_s, beat_s = 0.0, 0.0
+    now_s, beat_s = 0.0, chance.random()
 
     def put(messages: Any, to_vehicle: bool) -> None:
         for message in messages:
