@@ -6,13 +6,16 @@ they are set to is read, compared and, where that is allowed, set before arming.
 
 from __future__ import annotations
 
+import asyncio
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import isfinite
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from fleet.mavlink.params import INT32, Number, Param, float32
+from fleet.mavlink.port import Outcome, Verdict
+from missions.snapshot import VehicleState
 
 AT_ONCE = 8
 """reads under way together: over a satellite's 2 s round trip a courier's contract takes 10 s instead of a minute, and
@@ -160,3 +163,132 @@ class Contract:
     parameters: Mapping[str, Demand] = field(default_factory=dict)
     minimum: Span | None = None
     denied: tuple[Denial, ...] = ()
+
+
+def judge_firmware(contract: Contract, firmware: str | None) -> Outcome:
+    """Whether firmware of this version (as px4.version_text writes it) may fly; UNKNOWN where it did not say."""
+    if contract.minimum is None and not contract.denied:
+        return Outcome(Verdict.DONE, "any firmware may fly")
+    if firmware is None:
+        return Outcome(Verdict.UNKNOWN, "firmware: the vehicle has not said which version it runs")
+    version = parse_version(firmware).first
+    why = [f"PX4 {firmware} may not fly: {denial.reason}" for denial in contract.denied if version in denial.versions]
+    if contract.minimum is not None and version < contract.minimum.first:
+        why.append(f"PX4 {firmware} is older than what may fly")
+    return Outcome(Verdict.REFUSED, "firmware: " + "; ".join(why)) if why else Outcome(Verdict.DONE, f"PX4 {firmware}")
+
+
+# -- before a flight -------------------------------------------------------------------------------------------------
+
+
+class Holder(Protocol):
+    """A vehicle's parameters, as a driver offers them."""
+
+    def state(self) -> VehicleState: ...
+
+    async def read_param(self, name: str) -> Param | None:
+        """None: the vehicle does not know it, or does not answer. PX4 is silent about a name it does not know."""
+
+    async def write_param(self, param: Param) -> bool:
+        """Whether the vehicle answered with the new value."""
+
+    async def params_hash(self) -> int | None:
+        """PX4's checksum over its parameters; None where there is none."""
+
+
+@dataclass(slots=True)
+class Memory:
+    """What need not be looked at again; one per vehicle. Of another boot it is forgotten."""
+
+    boot: int | None = None
+    fulfilled: tuple[Contract, int] | None = None
+    """held with this `_HASH_CHECK`"""
+    waiting: set[str] = field(default_factory=set)
+    """set, and in force only after the next start"""
+
+
+async def fulfil(vehicle: Holder, contract: Contract, memory: Memory) -> Outcome:
+    """Compares firmware and parameters with the contract; sets and reads back what differs, if that is allowed.
+
+    Never sets anything on a vehicle that is armed, or does not say that it is not. REFUSED names each mismatch with the
+    held and the required value, UNKNOWN each parameter that could not be read.
+    """
+    state = vehicle.state()
+    if memory.boot != state.boot:
+        memory.boot, memory.fulfilled = state.boot, None
+        memory.waiting.clear()
+    firmware = judge_firmware(contract, state.firmware)
+    if not firmware.ok or not contract.parameters:
+        return firmware
+    digest = await vehicle.params_hash()
+    if digest is not None and memory.fulfilled == (contract, digest):
+        return Outcome(
+            Verdict.DONE, f"{len(contract.parameters)} parameters as required, unchanged since the last look"
+        )
+    memory.fulfilled = None
+    held = await _read_all(vehicle, list(contract.parameters))
+    unread = [name for name in contract.parameters if name not in held]
+    wrong: list[str] = []
+    done: list[str] = []
+    for name, param in held.items():
+        demand = contract.parameters[name]
+        if demand.met_by(param):
+            continue
+        objection = await _mend(vehicle, contract, param, state.boot)
+        if objection is not None:
+            wrong.append(f"{name} is {shown(param.value)}, required {demand}{objection}")
+            continue
+        done.append(f"{name} {shown(param.value)} → {shown(demand.target(param))}")
+        if demand.reboot:
+            memory.waiting.add(name)
+    wrong += [f"{name} is set, but PX4 takes it up only when it starts: restart the vehicle" for name in memory.waiting]
+    if wrong or unread:
+        silent = [f"the vehicle does not know {', '.join(unread)}, or does not answer"] if unread else []
+        verdict = Verdict.REFUSED if wrong else Verdict.UNKNOWN
+        return Outcome(verdict, "parameters: " + "; ".join([*wrong, *silent]))
+    if vehicle.state().boot != state.boot:
+        return Outcome(Verdict.UNKNOWN, "parameters: the vehicle booted anew while they were read")
+    if digest is not None and not done:
+        # Only what was read under this very checksum: after a set, somebody else's change could hide in the new one.
+        memory.fulfilled = (contract, digest)
+    text = f"{len(held)} parameters as required"
+    return Outcome(Verdict.DONE, f"{text}, of these set: {', '.join(done)}" if done else text)
+
+
+async def _read_all(vehicle: Holder, names: Sequence[str]) -> dict[str, Param]:
+    """What could be read, by name. Stops when a whole batch is silent and nothing was answered: the link is gone."""
+    held: dict[str, Param] = {}
+    for first in range(0, len(names), AT_ONCE):
+        async with asyncio.TaskGroup() as group:
+            batch = names[first : first + AT_ONCE]
+            reads = {name: group.create_task(vehicle.read_param(name), name=f"read {name}") for name in batch}
+        held |= {name: param for name, read in reads.items() if (param := read.result()) is not None}
+        if not held:
+            break
+    return held
+
+
+async def _mend(vehicle: Holder, contract: Contract, held: Param, boot: int) -> str | None:
+    """Sets one parameter and reads it back; None when it is as required then, else why it is not."""
+    demand = contract.parameters[held.name]
+    value = demand.target(held)
+    if value is None:
+        return ", which is no whole number as this parameter needs"
+    if not contract.may_set:
+        return ""
+    for _ in range(2):  # an answer from before the set may still have been on its way
+        state = vehicle.state()
+        if state.boot != boot:
+            return " (not set: the vehicle booted anew)"
+        if state.armed is None or state.armed.value:
+            return " (not set: the vehicle is armed)" if state.armed else " (not set: is the vehicle armed? unknown)"
+        await vehicle.write_param(Param(held.name, value, held.type))
+        now = await vehicle.read_param(held.name)
+        if now is not None and demand.met_by(now):
+            return None
+    return f", and did not become {shown(value)} when set"
+
+
+def shown(value: Number | None) -> str:
+    """A value for people: a 32-bit float has about seven digits."""
+    return f"{value:.7g}" if isinstance(value, float) else f"{value}"

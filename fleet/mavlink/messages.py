@@ -57,6 +57,11 @@ class ParamRequestRead(NamedTuple):
     param_id: bytes
 
 
+class ParamRequestList(NamedTuple):
+    target_system: int
+    target_component: int
+
+
 class ParamValue(NamedTuple):
     param_value: bytes
     """a float, or an INT32 bytewise"""
@@ -320,6 +325,7 @@ Message: TypeAlias = (
     | SystemTime
     | Ping
     | ParamRequestRead
+    | ParamRequestList
     | ParamValue
     | ParamSet
     | Attitude
@@ -374,6 +380,7 @@ for _row in (
     (2, SystemTime, "QI"),
     (4, Ping, "QIBB"),
     (20, ParamRequestRead, "hBB16s"),
+    (21, ParamRequestList, "BB"),
     (22, ParamValue, "4sHH16sB"),
     (23, ParamSet, "4sBB16sB"),
     (30, Attitude, "Iffffff"),

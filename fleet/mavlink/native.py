@@ -15,9 +15,10 @@ from math import nan
 
 from fleet.mavlink import px4
 from fleet.mavlink.command import Answer, Command, Repeat
+from fleet.mavlink.contract import Contract, Demand, Memory, fulfil
 from fleet.mavlink.items import FRAME_GLOBAL_INT, degrees_e7, plan_items
 from fleet.mavlink.messages import CommandInt, CommandLong, Heartbeat, MissionItemInt
-from fleet.mavlink.params import Param, ParamRead, ParamWrite, Required, satisfies, target
+from fleet.mavlink.params import HASH_CHECK, Param, ParamList, ParamRead, ParamTable, ParamWrite, Required
 from fleet.mavlink.peer import Peer
 from fleet.mavlink.port import Outcome, UploadOutcome, Verdict
 from fleet.mavlink.proof import Acked, Proof, Prover, said_since, why_not_start
@@ -39,12 +40,15 @@ REPOSITION_SAYS_NO_S = 1.2
 
 
 class NativeVehicle:
-    """One vehicle (VehiclePort). `cruise_m_s`: ground speed put into missions; None leaves it to its parameters."""
+    """One vehicle (VehiclePort). `cruise_m_s`: ground speed put into missions; None leaves it to its parameters.
+    `contract`: what `check` demands of it."""
 
-    def __init__(self, peer: Peer, *, cruise_m_s: float | None = None) -> None:
+    def __init__(self, peer: Peer, *, cruise_m_s: float | None = None, contract: Contract | None = None) -> None:
         self.vehicle_id = peer.vehicle_id
         self.peer = peer
         self._cruise_m_s = cruise_m_s
+        self._contract = contract if contract is not None else Contract()
+        self._looked = Memory()
         self._uploading = asyncio.Lock()
         self._releasing = False
         self._mode_command: Command | None = None
@@ -222,27 +226,27 @@ class NativeVehicle:
 
     # -- parameters --------------------------------------------------------------------------------------------------
 
+    async def check(self) -> Outcome:
+        return await fulfil(self, self._contract, self._looked)
+
     async def ensure_params(self, required: Required, *, may_set: bool = True) -> Outcome:
-        """Reads each parameter, compares, and sets and reads back what differs. Call it before arming."""
-        wrong: list[str] = []
-        for name, wanted in required.items():
-            held = (await self.peer.run(ParamRead(self.peer.parties, name, self.peer.rtt))).param
-            if held is None:
-                return Outcome(Verdict.UNKNOWN, f"parameter {name}: the vehicle does not know it or does not answer")
-            if satisfies(held.value, wanted):
-                continue
-            demand = f"{wanted[0]}..{wanted[1]}" if isinstance(wanted, tuple) else f"{wanted}"
-            if not may_set:
-                wrong.append(f"{name} is {held.value}, required {demand}")
-                continue
-            value = target(wanted, held.value)
-            param = Param(name, value, held.type)
-            taken = (await self.peer.run(ParamWrite(self.peer.parties, param, self.peer.rtt))).param
-            if taken is None:
-                wrong.append(f"{name} is {held.value}, required {demand}, and did not become {value} when set")
-        if wrong:
-            return Outcome(Verdict.REFUSED, "parameters: " + "; ".join(wrong))
-        return Outcome(Verdict.DONE, f"{len(required)} parameters as required")
+        """`check` for parameters given here instead of the vehicle's contract."""
+        demands = {name: Demand.of(wanted) for name, wanted in required.items()}
+        return await fulfil(self, Contract(may_set, demands), Memory())
+
+    async def read_param(self, name: str) -> Param | None:
+        return (await self.peer.run(ParamRead(self.peer.parties, name, self.peer.rtt))).param
+
+    async def write_param(self, param: Param) -> bool:
+        return (await self.peer.run(ParamWrite(self.peer.parties, param, self.peer.rtt))).param is not None
+
+    async def params_hash(self) -> int | None:
+        answer = await self.peer.run(ParamRead(self.peer.parties, HASH_CHECK, self.peer.rtt, tries=3))
+        return None if answer.param is None else int(answer.param.value)
+
+    async def params(self) -> ParamTable:
+        """All parameters, for comparing one vehicle with another; about ten seconds on a good link."""
+        return await self.peer.run(ParamList(self.peer.parties, self.peer.rtt))
 
     # -- words -------------------------------------------------------------------------------------------------------
 

@@ -1,7 +1,7 @@
 """PX4 parameters: the ones that matter here, with PX4's types, answers and
 multirotor defaults (rc.mc_defaults).
 
-A type is MAV_PARAM_TYPE: 6 INT32 (travels bytewise in the float), 9 REAL32.
+A type is MAV_PARAM_TYPE: 5 UINT32 (of the checksum alone), 6 INT32 (both travel bytewise in the float), 9 REAL32.
 """
 
 from __future__ import annotations
@@ -11,14 +11,16 @@ import struct
 
 from sitl.spec import Performance
 
-INT32, REAL32 = 6, 9
+UINT32, INT32, REAL32 = 5, 6, 9
 HASH_NAME, HASH_INDEX = "_HASH_CHECK", 65535
 
 _INTS = {
     "CBRK_SUPPLY_CHK": 0,
     "COM_DL_LOSS_T": 10,
     "COM_FLTMODE1": -1,
+    "COM_FLTT_LOW_ACT": 0,
     "COM_LOW_BAT_ACT": 0,
+    "COM_RCL_EXCEPT": 0,
     "COM_RC_IN_MODE": 3,
     "GF_ACTION": 2,
     "GF_PREDICT": 0,
@@ -29,7 +31,6 @@ _INTS = {
     "MIS_TKO_LAND_REQ": 0,
     "NAV_DLL_ACT": 0,
     "NAV_RCL_ACT": 2,
-    "PD_GRIPPER_EN": 1,
     "PD_GRIPPER_TYPE": 0,
     "RTL_CONE_ANG": 45,
     "RTL_TYPE": 0,
@@ -95,7 +96,7 @@ class Params:
     def wire(self, name: str) -> dict[str, object] | None:
         """PARAM_VALUE's fields; None for a name PX4 does not know (it stays silent)."""
         if name == HASH_NAME:
-            return self._fields(name, _bytewise(self.hash()), INT32, HASH_INDEX)
+            return self._fields(name, _bytewise(self.hash(), "<I"), UINT32, HASH_INDEX)
         if name not in self.values:
             return None
         kind = self.types[name]
@@ -119,19 +120,19 @@ class Params:
         return True
 
     def hash(self) -> int:
-        """Changes with any value; signed 32 bit like PX4's."""
+        """Changes with any value; unsigned 32 bit like PX4's."""
         crc = 0
         for name in self.names:
             kind = "<i" if self.types[name] == INT32 else "<f"
             value = int(self.values[name]) if kind == "<i" else self.values[name]
             crc = binascii.crc32(name.encode() + struct.pack(kind, value), crc)
-        return int(struct.unpack("<i", struct.pack("<I", crc))[0])
+        return crc
 
 
 def _narrow(value: float, kind: int) -> float:
     return int(value) if kind == INT32 else float(struct.unpack("<f", struct.pack("<f", value))[0])
 
 
-def _bytewise(value: int) -> float:
+def _bytewise(value: int, kind: str = "<i") -> float:
     """The float whose bytes are the integer's."""
-    return float(struct.unpack("<f", struct.pack("<i", value))[0])
+    return float(struct.unpack("<f", struct.pack(kind, value))[0])

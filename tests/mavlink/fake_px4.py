@@ -23,9 +23,6 @@ from fleet.mavlink.messages import (
     MissionItemInt,
     MissionRequestInt,
     MissionRequestList,
-    ParamRequestRead,
-    ParamSet,
-    ParamValue,
     Spec,
     StatusText,
     SysStatus,
@@ -33,6 +30,7 @@ from fleet.mavlink.messages import (
     TimeSync,
 )
 from fleet.mavlink.texts import event_id
+from tests.mavlink.fake_params import FakeParams
 
 HOLD, MISSION, RTL, LAND = 0x03040000, 0x04040000, 0x05040000, 0x06040000
 ASK_AGAIN_S, GIVE_UP_S = 0.28, 5.0
@@ -76,6 +74,7 @@ class FakePx4:
     silent: bool = False
 
     def __post_init__(self) -> None:
+        self.parameters = FakeParams(self.params)
         self._partner: tuple[int, int] | None = None
         self._state = "idle"
         self._kind = 0
@@ -111,6 +110,7 @@ class FakePx4:
                 if self.lists[0]:
                     out.append(self.event("navigator_mis_geofence_violation", now_s))
             out.append(self.current())
+        out += self.parameters.tick()
         if self._grip_s is not None and now_s >= self._grip_s:
             self._grip_s = None
             if self.final_grip_ack:
@@ -171,9 +171,7 @@ class FakePx4:
             return self._on_command(message, now_s, source)
         if isinstance(message, TimeSync) and message.tc1 == 0:
             return [TimeSync(int((now_s - self.boot_s) * 1e9) + 1, message.ts1)]
-        if isinstance(message, ParamRequestRead | ParamSet):
-            return self._on_param(message)
-        return []
+        return self.parameters.receive(message)
 
     # The mission protocol, state for state what PX4's MavlinkMissionManager does, its oddities included: a COUNT of
     # anybody keeps a transfer alive, and a repeated item after the end is acknowledged with what was taken so far.
@@ -311,12 +309,3 @@ class FakePx4:
         else:
             result = 3
         return [CommandAck(command, result, 0, 0, *source), *more]
-
-    def _on_param(self, message: ParamRequestRead | ParamSet) -> list[Message]:
-        name = message.param_id.split(b"\0")[0].decode()
-        if name not in self.params:
-            return []
-        if isinstance(message, ParamSet) and message.param_type == self.params[name][1]:
-            self.params[name] = (message.param_value, message.param_type)
-        value, kind = self.params[name]
-        return [ParamValue(value, len(self.params), 0, name.encode(), kind)]

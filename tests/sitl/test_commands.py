@@ -199,7 +199,7 @@ def test_the_parameter_list_is_complete_and_carries_a_hash() -> None:
     gcs.run(2.0)
     got = gcs.of("PARAM_VALUE")
     hashes = [m for m in got if m["param_id"] == "_HASH_CHECK"]
-    assert [m["param_index"] for m in hashes] == [65535]
+    assert [(m["param_index"], m["param_type"]) for m in hashes] == [(65535, 5)]
     assert len(got) - 1 == got[0]["param_count"]
     assert sorted(m["param_index"] for m in got if m not in hashes) == list(range(len(got) - 1))
 
