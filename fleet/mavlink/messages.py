@@ -319,6 +319,18 @@ class Event(NamedTuple):
     arguments: bytes
 
 
+class CurrentEventSequence(NamedTuple):
+    sequence: int
+    flags: int
+
+
+class RequestEvent(NamedTuple):
+    first_sequence: int
+    last_sequence: int
+    target_system: int
+    target_component: int
+
+
 Message: TypeAlias = (
     Heartbeat
     | SysStatus
@@ -352,6 +364,8 @@ Message: TypeAlias = (
     | ExtendedSysState
     | StatusText
     | Event
+    | CurrentEventSequence
+    | RequestEvent
 )
 
 
@@ -407,5 +421,7 @@ for _row in (
     (245, ExtendedSysState, "BB"),
     (253, StatusText, "B50s", "HB"),
     (410, Event, "IIHBBB40s"),
+    (411, CurrentEventSequence, "HB"),
+    (412, RequestEvent, "HHBB"),
 ):
     Spec(*_row)

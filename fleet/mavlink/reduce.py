@@ -13,10 +13,12 @@ from typing import Any
 
 from fleet.mavlink import px4
 from fleet.mavlink.completion import Completion
+from fleet.mavlink.events import EventFeed, event_text
 from fleet.mavlink.messages import (
     Attitude,
     AutopilotVersion,
     BatteryStatus,
+    CurrentEventSequence,
     Event,
     ExtendedSysState,
     GlobalPositionInt,
@@ -32,7 +34,7 @@ from fleet.mavlink.messages import (
     VfrHud,
     WindCov,
 )
-from fleet.mavlink.texts import StatusTexts, event_text
+from fleet.mavlink.texts import StatusTexts
 from geofences.geodesy import LatLon
 from missions.snapshot import (
     Battery,
@@ -40,6 +42,7 @@ from missions.snapshot import (
     LinkQuality,
     MissionState,
     MissionStatus,
+    Mode,
     Position,
     Timed,
     VehicleState,
@@ -83,6 +86,7 @@ class Track:
         self._newest_boot_ms = -1
         self._status_texts = StatusTexts()
         self._completion = Completion()
+        self.events = EventFeed()
 
     def reduce(self, message: Message, now_s: float) -> bool:
         """Takes a message in. True when it shows that the vehicle has booted anew: all before it is void."""
@@ -98,14 +102,16 @@ class Track:
         if kind is StatusText:
             self._say(self._status_texts.receive(message, now_s), now_s)  # type: ignore[arg-type]
         elif kind is Event:
-            sentence = event_text(message)  # type: ignore[arg-type]
-            self._say([] if sentence is None else [sentence], now_s)
+            self._event(message, now_s)  # type: ignore[arg-type]
+        elif kind is CurrentEventSequence:
+            self.events.current(message)  # type: ignore[arg-type]
         elif kind is MissionItemReached:
             if self._completion.reached(message.seq, now_s):  # type: ignore[union-attr]
                 self._mission_complete()
         else:
             if kind is Heartbeat:
                 self._completion.mode(px4.mode_of(message.custom_mode))  # type: ignore[union-attr]
+                self._say(self._status_texts.flush(now_s), now_s)
             elif kind is MissionCurrent:
                 message = self._completion.current(message)  # type: ignore[arg-type]
             self._raw[kind] = (message, now_s)
@@ -146,6 +152,32 @@ class Track:
                 self._dirty.add(StatusText)
                 if self._completion.said(line):
                     self._mission_complete()
+
+    def _event(self, event: Event, now_s: float) -> None:
+        """Says what is news: the sentence of an event, and why the vehicle would not arm or what fails in the air."""
+        before = self.events.report
+        if not self.events.receive(event, now_s):
+            return
+        sentence = event_text(event)
+        self._say([] if sentence is None else [sentence], now_s)
+        report = self.events.report
+        if report is None or report is before:
+            return
+        beat = self._raw.get(Heartbeat)
+        if beat is None or not beat[0].base_mode & px4.ARMED:
+            reasons = self.not_ready()
+            if reasons and (before is None or reasons != before.reasons(self._mode())):
+                self._say(["Not ready to arm: " + "; ".join(reasons)], now_s)
+        else:
+            self._say([f"Check failed in flight: {line}" for line in report.grave_beside(before)], now_s)
+
+    def not_ready(self) -> tuple[str, ...]:
+        """Why the vehicle would not arm, by its own last report; empty when it would, or has not reported."""
+        return () if self.events.report is None else self.events.report.reasons(self._mode())
+
+    def _mode(self) -> Mode:
+        beat = self._raw.get(Heartbeat)
+        return Mode.HOLD if beat is None else px4.mode_of(beat[0].custom_mode)
 
     def _mission_complete(self) -> None:
         completed = self._completion.completed()
@@ -202,6 +234,7 @@ _CHECKS: dict[type[Any], Callable[[Any], bool]] = {
     AutopilotVersion: _yes,
     StatusText: _yes,
     Event: _yes,
+    CurrentEventSequence: _yes,
 }
 """what is taken in at all, and when it makes sense"""
 _BOOT_TIMED = frozenset({GlobalPositionInt, SystemTime, Attitude, TimeSync})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import zlib
 from dataclasses import dataclass, field
 
+from fleet.mavlink.events import event_id
 from fleet.mavlink.messages import (
     AutopilotVersion,
     CommandAck,
@@ -29,7 +30,6 @@ from fleet.mavlink.messages import (
     SystemTime,
     TimeSync,
 )
-from fleet.mavlink.texts import event_id
 from tests.mavlink.fake_params import FakeParams
 
 HOLD, MISSION, RTL, LAND = 0x03040000, 0x04040000, 0x05040000, 0x06040000

@@ -1,4 +1,4 @@
-"""Link quality, our heartbeat, thinning of the vehicle's streams, and texts in pieces."""
+"""Link quality, our heartbeat, thinning of the vehicle's streams."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fleet.mavlink.beacon import Beacon
-from fleet.mavlink.messages import CommandLong, StatusText, TimeSync
+from fleet.mavlink.messages import CommandLong, TimeSync
 from fleet.mavlink.quality import LinkMeter
-from fleet.mavlink.texts import EVENT_TEXTS, StatusTexts, event_id
 from fleet.mavlink.thinning import WANTED_HZ, Thinning
 from fleet.mavlink.timing import RoundTrip
 
@@ -135,33 +134,3 @@ def test_a_rebooted_vehicle_is_thinned_again() -> None:
         thinning.observe(30)
     thinning.tick(31.0)
     assert any(isinstance(m, CommandLong) and m.param1 == 30 for m in thinning.tick(31.25))
-
-
-def chunks(text: bytes, text_id: int) -> list[StatusText]:
-    parts = [text[n : n + 50] for n in range(0, len(text) + 1, 50)]
-    return [StatusText(6, part, text_id if len(parts) > 1 else 0, n) for n, part in enumerate(parts)]
-
-
-@given(st.text(alphabet="abcdefgh °C", min_size=1, max_size=180), st.randoms())
-def test_a_text_in_pieces_comes_out_whole_in_any_order(text: str, chance: random.Random) -> None:
-    pieces = chunks(text.encode("ascii", "replace"), 9)
-    chance.shuffle(pieces)
-    texts = StatusTexts()
-    assert [line for piece in pieces for line in texts.receive(piece, 1.0)] == [
-        text.encode("ascii", "replace").decode()
-    ]
-
-
-def test_a_text_whose_end_is_lost_is_given_out_as_it_is() -> None:
-    texts = StatusTexts()
-    assert texts.receive(StatusText(2, b"x" * 50, 4, 0), 1.0) == []
-    assert texts.flush(3.0) == []
-    assert texts.flush(5.0) == ["x" * 50]
-
-
-def test_event_ids_are_those_a_real_px4_sent() -> None:
-    """From the recordings: refused feasibility, armed mission start, landing."""
-    assert event_id("navigator_mis_takeoff_not_first") == 0x01FE4222
-    assert event_id("commander_mission_start_denied_no_mission") == 0x016BD68A
-    assert event_id("commander_landing_detected") == 0x019638AC
-    assert len({event_id(name) for name in EVENT_TEXTS}) == len(EVENT_TEXTS)

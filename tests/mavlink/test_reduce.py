@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from pymavlink.dialects.v20 import development
 
 from fleet.mavlink.codec import decode
+from fleet.mavlink.events import event_id
 from fleet.mavlink.frame import scan
 from fleet.mavlink.messages import (
     Attitude,
@@ -31,7 +32,6 @@ from fleet.mavlink.messages import (
 )
 from fleet.mavlink.px4 import mode_of, version_text
 from fleet.mavlink.reduce import Track
-from fleet.mavlink.texts import event_id
 from missions.snapshot import Landed, MissionState, Mode, VehicleState
 from tests.mavlink.recordings import recorded_files, recorded_frames
 
