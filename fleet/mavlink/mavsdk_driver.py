@@ -12,12 +12,15 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
+from importlib import import_module
 from typing import Any
 
 from fleet.clock import Clock
 from fleet.mavlink.mavsdk_transport import MavsdkTransport
 from fleet.mavlink.messages import MissionItemInt
 from fleet.mavlink.native import NativeVehicle
+from fleet.mavlink.params import HASH_CHECK, INT32, REAL32, Param, ParamTable
 from fleet.mavlink.peer import Peer
 from fleet.mavlink.port import Capabilities
 from fleet.mavlink.station import Station
@@ -56,13 +59,18 @@ class MavsdkVehicle(NativeVehicle):
         """`of_vehicle` as for NativeVehicle."""
         super().__init__(peer, **of_vehicle)
         self._transport = transport
-        self._mission_plugin: Any = None
+        self._plugins: dict[str, Any] = {}
+        self._one_param = asyncio.Lock()
+        self._param_types: dict[str, int] = {}
+        """by name, once read; MAVSDK wants to know which it is asked for"""
+
+    # -- plans -------------------------------------------------------------------------------------------------------
 
     async def _send_list(self, kind: ListType, rows: tuple[MissionItemInt, ...]) -> Stored | Rejected | Silent:
         if not rows:
             # MAVSDK uploads no empty list; MISSION_COUNT 0 is one message and its ACK.
             return await self.peer.run(Upload(self.peer.parties, kind, rows, self.peer.rtt))
-        raw = self._missions()
+        raw = self._plugin("mission_raw", "MissionRaw")
         if raw is None:
             return Silent("not yet heard by MAVSDK")
         start = {
@@ -78,7 +86,7 @@ class MavsdkVehicle(NativeVehicle):
         return Silent(f"taking the list ({result})") if refused is None else RejectedSomewhere(refused, 0)
 
     async def _read_back(self, kind: ListType) -> Stored | Rejected | Silent:
-        raw = self._missions()
+        raw = self._plugin("mission_raw", "MissionRaw")
         if raw is None:
             return Silent("not yet heard by MAVSDK")
         start = {
@@ -90,6 +98,66 @@ class MavsdkVehicle(NativeVehicle):
         if result in ("SUCCESS", "NO_MISSION_AVAILABLE"):
             return Stored(0, tuple(_row(item) for item in items))
         return Silent(f"giving the list back ({result})")
+
+    # -- parameters --------------------------------------------------------------------------------------------------
+
+    async def read_param(self, name: str) -> Param | None:
+        types = [self._param_types[name]] if name in self._param_types else [INT32, REAL32]
+        for kind in types:
+            call = "get_param_int" if kind == INT32 else "get_param_float"
+            result, value = await self._ask_param(call, name)
+            if result == "SUCCESS":
+                self._param_types[name] = kind
+                return Param(name, value, kind)
+            if result != "WRONG_TYPE":
+                break
+        return None
+
+    async def write_param(self, param: Param) -> bool:
+        if param.type == INT32:
+            result, _ = await self._ask_param("set_param_int", param.name, int(param.value))
+        else:
+            result, _ = await self._ask_param("set_param_float", param.name, float(param.value))
+        return result == "SUCCESS"
+
+    async def params_hash(self) -> int | None:
+        """None: MAVSDK does not take `_HASH_CHECK` for a parameter, so each check reads them all."""
+        return None
+
+    async def params(self) -> ParamTable:
+        result, all_params = await self._ask_param("get_all_params")
+        found = {}
+        if result == "SUCCESS":
+            found = {p.name: Param(p.name, p.value, INT32) for p in all_params.int_params}
+            found |= {p.name: Param(p.name, p.value, REAL32) for p in all_params.float_params}
+            found.pop(HASH_CHECK, None)
+        return ParamTable(found, len(found) or None, (), None)
+
+    async def _ask_param(self, call: str, *arguments: Any) -> tuple[str, Any]:
+        """One of the Param plugin's calls, all of which block: one at a time, so that a vehicle holds one thread."""
+        from mavsdk.plugins.param import ParamError
+
+        plugin = self._plugin("param", "Param")
+        if plugin is None:
+            return "NO_SYSTEM", None
+        async with self._one_param:
+            try:
+                loop = asyncio.get_running_loop()
+                work = partial(getattr(plugin, call), *arguments)
+                return "SUCCESS", await loop.run_in_executor(self._transport.executor, work)
+            except ParamError as fault:
+                return fault.result.name, None
+
+    # -- MAVSDK ------------------------------------------------------------------------------------------------------
+
+    def _plugin(self, module: str, name: str) -> Any:
+        """A plugin of this vehicle, made once; None before MAVSDK has heard the vehicle."""
+        if name not in self._plugins:
+            system = self._transport.system(self.peer.parties.vehicle_system)
+            if system is None:
+                return None
+            self._plugins[name] = getattr(import_module(f"mavsdk.plugins.{module}"), name)(system)
+        return self._plugins[name]
 
     async def _called_back(self, start: Callable[[Any], None], cancel: Callable[[], Any]) -> tuple[str, list[Any]]:
         """Runs one of MAVSDK's calls that answer from its own thread: the result's name, and what was asked for."""
@@ -114,16 +182,6 @@ class MavsdkVehicle(NativeVehicle):
         except asyncio.CancelledError:
             self._transport.submit(cancel)
             raise
-
-    def _missions(self) -> Any:
-        """The MissionRaw plugin, or None before MAVSDK has heard the vehicle."""
-        if self._mission_plugin is None:
-            system = self._transport.system(self.peer.parties.vehicle_system)
-            if system is not None:
-                from mavsdk.plugins.mission_raw import MissionRaw
-
-                self._mission_plugin = MissionRaw(system)
-        return self._mission_plugin
 
 
 class MavsdkFleet(Mapping[str, MavsdkVehicle]):

@@ -46,7 +46,7 @@ QUEUE = 1024
 AT_ONCE = 128
 """taken in per turn of the event loop: at 40 µs each, 5 ms"""
 WORKERS = 16
-"""threads for MAVSDK's blocking calls, which are those for parameters; a silent vehicle holds one for 2 s"""
+"""threads for MAVSDK's blocking calls, which are those for parameters; a silent vehicle holds one for 3 s"""
 EVERYBODY = "MAVSDK"
 """the one address there is: MAVSDK does not tell who sent, and sends to all"""
 
@@ -90,7 +90,7 @@ class MavsdkTransport:
             self.executor.submit(work)
 
     def close(self) -> None:
-        """Waits for blocking calls under way, 2 s at most, and ends MAVSDK's threads."""
+        """Waits for blocking calls under way, 3 s at most, and ends MAVSDK's threads."""
         self._received = None
         # A call into a destroyed instance would be a crash.
         self.executor.shutdown(cancel_futures=True)
@@ -250,7 +250,8 @@ def _listen_to_log(mavsdk: Any) -> None:
         return
 
     def note(level: Any, text: str, _file: str | None, _line: int) -> bool:
-        (log.warning if level >= mavsdk.LogLevel.WARN else log.debug)("mavsdk", said=text.strip())
+        # Its warnings are of repeated questions, which our own outcomes tell better.
+        (log.warning if level >= mavsdk.LogLevel.ERROR else log.debug)("mavsdk", said=text.strip())
         return True
 
     mavsdk.log_subscribe(note)

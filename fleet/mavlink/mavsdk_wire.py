@@ -44,7 +44,7 @@ def to_json(message: Message) -> tuple[str, str]:
     out: dict[str, Any] = {}
     for (name, size, code), value in zip(_layout(spec.msg_id), message, strict=True):
         out[name] = _spoken(name, value, size, code)
-    return _name(type(message)), json.dumps(out, allow_nan=False)
+    return _name(type(message).__name__), json.dumps(out, allow_nan=False)
 
 
 @cache
@@ -57,8 +57,8 @@ def _layout(message_id: int) -> tuple[tuple[str, int, str], ...]:
 
 
 @cache
-def _name(cls: type[Any]) -> str:
-    return _NAMES.get(cls.__name__) or re.sub(r"(?<=[a-z])(?=[A-Z])", "_", cls.__name__).upper()
+def _name(of_class: str) -> str:
+    return _NAMES.get(of_class) or re.sub(r"(?<=[a-z])(?=[A-Z])", "_", of_class).upper()
 
 
 def _value(value: Any, size: int, code: str) -> Any:
@@ -69,8 +69,8 @@ def _value(value: Any, size: int, code: str) -> Any:
     if isinstance(value, list) and value:
         letter = _OF_SIZE[size // len(value)]
         return struct.pack(f"<{len(value)}{letter}", *(nan if each is None else each for each in value))
-    if size == 4 and isinstance(value, int | float):
-        return struct.pack("<f", value)
+    if size == 4:
+        return struct.pack("<f", value)  # a fault for null: which NaN it was, and so which whole number, is lost
     return b""
 
 
