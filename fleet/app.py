@@ -20,6 +20,8 @@ from fleet.config import ApiToken, FleetConfig, data_dir, load_airspace
 from fleet.controller import Controller
 from fleet.mavlink.native import NativeVehicle
 from fleet.mavlink.port import VehiclePort
+from fleet.mavlink.recorder import UNRECORDED, Recorder, recording
+from fleet.mavlink.signing_store import SigningStore, open_signing
 from fleet.mavlink.station import Station, open_station
 from fleet.mavlink.urls import parse_url
 from fleet.runtime.boxdesk import BoxDesk
@@ -57,9 +59,15 @@ async def running(config: FleetConfig, clock: Clock) -> AsyncIterator[Running]:
         def world() -> World:
             return World(config.sites, ledger.airspace, config.policy.authorised_zones, config.terrain, config.planning)
 
-        station = await stack.enter_async_context(_station(config, clock))
+        recorder = await stack.enter_async_context(_recorder(config, clock))
+        signing = await stack.enter_async_context(open_signing(config.store_path.parent, config.mavlink_keys, clock))
+        station = await stack.enter_async_context(_station(config, clock, recorder, signing))
         ports: dict[str, VehiclePort] = {
-            peer.vehicle_id: NativeVehicle(peer, cruise_m_s=config.vehicles[peer.vehicle_id].type.cruise_m_s)
+            peer.vehicle_id: NativeVehicle(
+                peer,
+                cruise_m_s=config.vehicles[peer.vehicle_id].type.cruise_m_s,
+                contract=config.contracts.get(peer.vehicle_id),
+            )
             for peer in station.peers
         }
 
@@ -90,6 +98,7 @@ async def running(config: FleetConfig, clock: Clock) -> AsyncIterator[Running]:
             world,
             station.beat,
             notify=lambda vehicle_id: ledger.changed("vehicle", vehicle_id),
+            recorder=recorder if recorder is not None else UNRECORDED,
         )
         feed = ColdBoxFeed(config.mqtt, config.boxes, config.box_keys, clock, boxes.take)
         service = Controller(
@@ -101,8 +110,9 @@ async def running(config: FleetConfig, clock: Clock) -> AsyncIterator[Running]:
             world=world,
             air_c=lambda agl_m: config.weather.air_c_at(config.terrain.elevation_amsl_m + agl_m),
             code_secret=await _code_secret(config, store),
-            checks=lambda: {"store": "ok", "boxes": "ok" if feed.connected else feed.status},
+            checks=lambda: _checks(feed, station, signing, recorder),
         )
+        station.on_event(service.link_event)
         station.on_change(lambda vehicle_id: supervisor.wake_vehicle(vehicle_id, urgent=False))
         boxes.on_sample = lambda order_id: supervisor.wake_vehicle(ledger.orders[order_id].vehicle_id or "")
         tokens = TokenTable((t.secret, Principal(t.name, t.role)) for t in config.api.tokens)
@@ -114,16 +124,49 @@ async def running(config: FleetConfig, clock: Clock) -> AsyncIterator[Running]:
 
 
 @contextlib.asynccontextmanager
-async def _station(config: FleetConfig, clock: Clock) -> AsyncIterator[Station]:
+async def _station(
+    config: FleetConfig, clock: Clock, recorder: Recorder | None, signing: SigningStore
+) -> AsyncIterator[Station]:
     """One link per URL, shared by the vehicles that name it; each vehicle prefers its links in its own order."""
     by_url: dict[str, dict[int, str]] = {}
     for vehicle_id, urls in config.links.items():
         for url in urls:
             by_url.setdefault(str(parse_url(url)), {})[config.vehicles[vehicle_id].system_id] = vehicle_id
-    async with open_station(by_url, clock=clock, system_id=config.gcs_system_id, uids=config.uids) as station:
+    async with open_station(
+        by_url,
+        clock=clock,
+        system_id=config.gcs_system_id,
+        uids=config.uids,
+        guards=signing.guards,
+        tap=recorder.tap if recorder is not None else None,
+    ) as station:
         for peer in station.peers:
             peer.prefer([str(parse_url(url)) for url in config.links[peer.vehicle_id]])
         yield station
+
+
+@contextlib.asynccontextmanager
+async def _recorder(config: FleetConfig, clock: Clock) -> AsyncIterator[Recorder | None]:
+    """Writes a tlog per flight, if the configuration names a folder for it."""
+    kept = config.recording
+    if kept.folder is None:
+        yield None
+        return
+    max_bytes, keep_bytes = int(kept.max_mb * 1e6), int(kept.keep_gb * 1e9)
+    async with recording(kept.folder, max_bytes=max_bytes, keep_bytes=keep_bytes, clock=clock) as recorder:
+        yield recorder
+
+
+def _checks(feed: ColdBoxFeed, station: Station, signing: SigningStore, recorder: Recorder | None) -> dict[str, str]:
+    """The parts of the controller: `ok`, or what is wrong."""
+    links = [f"{link.name}: {link.transport.trouble}" for link in station.links if link.transport.trouble]
+    return {
+        "store": "ok",
+        "boxes": "ok" if feed.connected else feed.status,
+        "links": "; ".join(links) or "ok",
+        "signing": signing.trouble or "ok",
+        "recording": (recorder.trouble if recorder is not None else None) or "ok",
+    }
 
 
 async def _code_secret(config: FleetConfig, store: Store) -> bytes:

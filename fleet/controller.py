@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
 import secrets
@@ -10,11 +11,14 @@ from dataclasses import replace
 from math import atan2, degrees, hypot
 from typing import Any
 
+import structlog
+
 from fleet.api.views import airspace_json, alarm_json, order_json, vehicle_json
 from fleet.clock import Clock
+from fleet.mavlink.watch import LinkEvent
 from fleet.runtime.boxdesk import BoxDesk
 from fleet.runtime.hub import Hub
-from fleet.runtime.ledger import Ledger, Note, OrderEntry, order_stream
+from fleet.runtime.ledger import Ledger, Note, OrderEntry, order_stream, vehicle_stream
 from fleet.runtime.supervisor import Supervisor
 from fleet.service import (
     CustodyStep,
@@ -37,6 +41,8 @@ from missions.options import World, nearest_hub, time_left_s
 from missions.orders import IllegalTransitionError, Order, OrderEvent, OrderState
 from missions.plan import Infeasible, Reason
 from missions.sites import Site
+
+log = structlog.get_logger()
 
 MAX_WRONG_CODES = 5
 """a six-digit code stands a guesser a chance of 5 in a million before the order needs an operator"""
@@ -74,6 +80,7 @@ class Controller:
         self._code_secret = code_secret
         self._air_c = air_c
         self._checks = checks
+        self._background: set[asyncio.Task[None]] = set()
         self.hub = Hub(self._render)
         ledger.changed = self._changed
 
@@ -458,6 +465,26 @@ class Controller:
 
     def alarm(self, text: str, vehicle_id: str | None, order_id: str | None) -> None:
         self.hub.alarm(alarm_json(text, vehicle_id=vehicle_id, order_id=order_id))
+
+    def link_event(self, event: LinkEvent) -> None:
+        """Somebody else acts on a vehicle, or tries to: on record, and before the operator's eyes."""
+        flight = self._ledger.flight_of_vehicle(event.vehicle_id) if event.vehicle_id is not None else None
+        stream = "fleet"
+        if flight is not None:
+            stream = order_stream(flight.order_id)
+        elif event.vehicle_id is not None:
+            stream = vehicle_stream(event.vehicle_id)
+        body = {"what": event.kind.value, "text": event.text, "vehicle_id": event.vehicle_id}
+        self._background.add(task := asyncio.create_task(self._write_event(Note(stream, "link_event", body))))
+        task.add_done_callback(self._background.discard)
+        log.warning("link event", what=event.kind.value, vehicle=event.vehicle_id, text=event.text)
+        self.alarm(event.text, event.vehicle_id, flight.order_id if flight is not None else None)
+
+    async def _write_event(self, note: Note) -> None:
+        try:
+            await self._ledger.note(note)
+        except StoreUnavailableError as e:
+            log.error("link event not recorded", reason=str(e), **note.body)
 
     def _render(self, kind: str, key: str) -> dict[str, Any] | None:
         match kind:

@@ -212,7 +212,11 @@ def holds(flight: Flight, state: VehicleState) -> bool:
     if held is None or flight.plan is None or held.plan_id != flight.plan.plan_id or held.boot != state.boot:
         return False
     mission = state.mission.value if state.mission is not None else None
-    return mission is None or mission.mission_id is None or mission.mission_id == held.mission
+    if mission is None or mission.mission_id is None:
+        return True
+    # A fence or a rally point decides where PX4 would fly by itself: another one is another plan.
+    told = (mission.mission_id, mission.fence_id, mission.rally_id)
+    return told == (held.mission, held.fence, held.rally)
 
 
 def mission_complete(state: VehicleState) -> bool:

@@ -194,5 +194,5 @@ class MavlinkLink:
             if peer.tap is not None:
                 peer.tap.frame(raw, now_s)
             if peer.guard is not None:
-                raw = peer.guard.sign(raw, link_id=self.number, now_s=now_s)
+                raw = peer.guard.seal(raw, self.number, now_s)
             self.transport.send(raw, address)

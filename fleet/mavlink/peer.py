@@ -23,8 +23,8 @@ from fleet.mavlink.messages import (
 )
 from fleet.mavlink.path import SAME_BOOT_S, Chooser, Path
 from fleet.mavlink.reduce import Track
+from fleet.mavlink.signing import KeyGuard, without_signature
 from fleet.mavlink.signing import Verdict as Signature
-from fleet.mavlink.signing import without_signature
 from fleet.mavlink.timing import RoundTrip
 from fleet.mavlink.watch import EventKind, LinkEvent, Watch
 from missions.snapshot import LinkQuality, Signing, VehicleState
@@ -54,14 +54,6 @@ class Tap(Protocol):
     def frame(self, raw: bytes, now_s: float) -> None: ...
 
 
-class Guard(Protocol):
-    """The key of one vehicle at work (fleet/mavlink/signing.py)."""
-
-    def check(self, frame: Frame, now_s: float) -> Signature: ...
-
-    def sign(self, unsigned: bytes, *, link_id: int, now_s: float) -> bytes: ...
-
-
 class Peer:
     """A configured vehicle. All times by the clock."""
 
@@ -72,7 +64,7 @@ class Peer:
         clock: Clock,
         *,
         uid: int | None = None,
-        guard: Guard | None = None,
+        guard: KeyGuard | None = None,
         tap: Tap | None = None,
     ) -> None:
         """`uid`: the autopilot's hardware id, if it is known beforehand. `guard`: its key, if it signs."""
@@ -208,6 +200,10 @@ class Peer:
     def send(self, messages: Iterable[Message]) -> None:
         """By the path in use."""
         self.path.send(messages)
+
+    def ask(self, message_id: int) -> None:
+        """For one message now, by REQUEST_MESSAGE."""
+        self.send([_aimed(_request(message_id), self.parties)])
 
     def tick(self, now_s: float) -> None:
         """Housekeeping, about four times a second: paths, round trip, thinning, who it is, what changed."""

@@ -19,7 +19,8 @@ from fleet.mavlink.exchange import Parties
 from fleet.mavlink.frame import Frame
 from fleet.mavlink.link import OWN_COMPONENT, MavlinkLink, Refusal
 from fleet.mavlink.opening import make_transport
-from fleet.mavlink.peer import Guard, Peer, Tap
+from fleet.mavlink.peer import Peer, Tap
+from fleet.mavlink.signing import KeyGuard
 from fleet.mavlink.transport import Received, Transport
 from fleet.mavlink.urls import LinkError, parse_url
 from fleet.mavlink.watch import EventKind, LinkEvent
@@ -40,7 +41,7 @@ class Station:
         clock: Clock,
         system_id: int = 245,
         uids: Mapping[str, int] | None = None,
-        guards: Mapping[str, Guard] | None = None,
+        guards: Mapping[str, KeyGuard] | None = None,
         tap: Callable[[str], Tap] | None = None,
     ) -> None:
         """All mappings by vehicle id. `uids`: hardware ids that are known beforehand; `guards`: of vehicles with a key;

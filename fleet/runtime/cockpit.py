@@ -56,6 +56,8 @@ class Watch:
     step_plan_id: str = ""
     retry_at_s: float = 0.0
     failures: int = 0
+    failed: str = ""
+    """what the newest of them was"""
     decision: Decision | None = None
     decision_key: tuple[Any, ...] = ()
     conflict: Conflict | None = None

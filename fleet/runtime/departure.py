@@ -33,7 +33,8 @@ class Departure:
             return
         if self._cockpit.watch.failures >= LAUNCH_TRIES:
             await self._cockpit.abandon(
-                "the vehicle did not take the plan or would not start", unassign=not flight.was_airborne
+                f"the vehicle did not take the plan or would not start: {self._cockpit.watch.failed}",
+                unassign=not flight.was_airborne,
             )
             return
         if entry.state not in (OrderState.READY, OrderState.IN_FLIGHT):

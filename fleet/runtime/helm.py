@@ -129,6 +129,7 @@ class Helm:
                 flight = replace(flight, expected=EXPECTED_AFTER[step], expected_since_s=now_s)
         else:
             self._cockpit.watch.failures += 1
+            self._cockpit.watch.failed = outcome.text
             self._cockpit.watch.retry_at_s = now_s + RETRY_S * min(8, self._cockpit.watch.failures)
             log.warning("command not done", vehicle=flight.vehicle_id, step=step.value, outcome=outcome.text)
         answer = {**body, "verdict": outcome.verdict.value, "text": outcome.text}
