@@ -106,7 +106,7 @@ def test_a_plan_judged_infeasible_after_its_ack_is_refused_with_the_vehicles_rea
     async def story(vehicle: NativeVehicle, px4: FakePx4, air: Air) -> None:
         outcome = await vehicle.upload(plan(), with_fence_and_rally=True)
         assert (outcome.verdict, outcome.ids) == (Verdict.REFUSED, None)
-        assert "infeasible (Mission rejected: geofence violation)" in outcome.text
+        assert "infeasible (Mission rejected: geofence violation at waypoint 0)" in outcome.text
         start = await vehicle.start_mission()
         assert start.verdict is Verdict.REFUSED
         assert px4.starts == 0
@@ -120,7 +120,7 @@ def test_firmware_that_only_says_in_words_that_a_plan_is_infeasible_is_understoo
         px4.current = lambda: shown()._replace(mission_state=0)  # type: ignore[method-assign]
         outcome = await vehicle.upload(plan(), with_fence_and_rally=True)
         assert (outcome.verdict, outcome.ids) == (Verdict.REFUSED, None)
-        assert "infeasible (Mission rejected: geofence violation)" in outcome.text
+        assert "infeasible (Mission rejected: geofence violation at waypoint 0)" in outcome.text
 
     tell(story, FakePx4(feasible=False))
 
