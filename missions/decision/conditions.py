@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from statistics import NormalDist
-
 from missions.coldchain.samples import BENIGN
+from missions.decision.payload import quantile
 from missions.decision.types import Candidate, CandidateKind, FlightPhase, Forecast, Policy, Snapshot
 from missions.snapshot import BoxVerdict
+
+OUT_OF_RANGE = (BoxVerdict.EXCURSION_ALLOWED, BoxVerdict.QUARANTINE, BoxVerdict.SPOILED)
 
 
 def low_end_pct(end: Forecast, policy: Policy) -> float:
     """The battery at the end that is exceeded with the probability policy asks for."""
-    return end.mean - NormalDist().inv_cdf(policy.min_p_reach) * end.sd
+    return end.mean - quantile(policy.min_p_reach) * end.sd
 
 
 def planned(s: Snapshot) -> Candidate | None:
     """The candidate of flying on as planned."""
-    return next((c for c in s.candidates if c.kind is CandidateKind.CONTINUE), None)
+    for candidate in s.candidates:
+        if candidate.kind is CandidateKind.CONTINUE:
+            return candidate
+    return None
 
 
 def payload_aboard(s: Snapshot) -> bool:
@@ -48,7 +52,7 @@ def takeover(s: Snapshot, policy: Policy, now_s: float) -> str:
     mode, failsafe = s.vehicle.mode, s.vehicle.failsafe
     if not s.authority:
         return "an operator has to hand authority back"
-    if mode is None or s.expected_mode is None or mode.value.value == s.expected_mode:
+    if mode is None or s.expected_mode is None or mode.value == s.expected_mode:
         return ""
     if is_link_stale(s, policy, now_s) or (failsafe is not None and failsafe.value):
         return ""
@@ -70,8 +74,11 @@ def plan_not_verified(s: Snapshot, policy: Policy, now_s: float) -> str:
 def telemetry_stale(s: Snapshot, policy: Policy, now_s: float) -> str:
     if is_link_stale(s, policy, now_s):
         return ""
+    position, mode = s.vehicle.position, s.vehicle.mode
+    if position is not None and mode is not None and now_s - min(position.at_s, mode.at_s) <= policy.telemetry_stale_s:
+        return ""
     late = []
-    for name, field in (("position", s.vehicle.position), ("mode", s.vehicle.mode)):
+    for name, field in (("position", position), ("mode", mode)):
         if field is None:
             late.append(f"no {name}")
         elif field.age_s(now_s) > policy.telemetry_stale_s:
@@ -141,17 +148,15 @@ def sensor_untrusted(s: Snapshot, policy: Policy, now_s: float) -> str:
         return ""
     if s.box.sample.age_s(now_s) > policy.box_silent_s:
         return ""
-    bad = [f for f in s.box.sensor_faults if f not in BENIGN]
-    if bad:
+    if s.box.sensor_faults and (bad := [f for f in s.box.sensor_faults if f not in BENIGN]):
         return ", ".join(bad)
     return s.box.why if s.box.verdict is BoxVerdict.UNKNOWN else ""
 
 
 def excursion_now(s: Snapshot, policy: Policy, now_s: float) -> str:
-    if not payload_aboard(s) or s.box is None:
+    if s.box is None or s.box.verdict not in OUT_OF_RANGE or not payload_aboard(s):
         return ""
-    out = (BoxVerdict.EXCURSION_ALLOWED, BoxVerdict.QUARANTINE, BoxVerdict.SPOILED)
-    return s.box.why if s.box.verdict in out else ""
+    return s.box.why
 
 
 def excursion_forecast(s: Snapshot, policy: Policy, now_s: float) -> str:

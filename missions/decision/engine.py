@@ -15,6 +15,7 @@ from geofences.geodesy import distance_m
 from missions.decision import faults
 from missions.decision.faults import STEERABLE, Raised
 from missions.decision.payload import Judged, dose_value, judge
+from missions.decision.repeats import PerVehicle
 from missions.decision.types import (
     Action,
     ActiveFault,
@@ -43,7 +44,8 @@ PLAN = "plan"
 def decide(memory: Memory, snapshot: Snapshot, policy: Policy, now_s: float) -> tuple[Memory, Decision]:
     """The decision for this snapshot, and what to remember for the next. Pure."""
     fault_memory, raised = faults.fold(memory.faults, snapshot, policy, now_s)
-    memory = replace(memory, faults=fault_memory)
+    if fault_memory != memory.faults:
+        memory = replace(memory, faults=fault_memory)
     active = tuple(ActiveFault(r.row.name, r.text, r.since_s, r.row.asks) for r in raised)
     away = next((r for r in raised if r.row.stands_down), None)
     if away is not None or not snapshot.authority:
@@ -55,7 +57,8 @@ def decide(memory: Memory, snapshot: Snapshot, policy: Policy, now_s: float) -> 
         sentence = f"{silent.text}; {if_link_dies(snapshot)}."
         return memory, Decision(memory.action, None, silent.row.name, sentence, active, link_silent=True)
     decision = _steer(memory, snapshot, policy, now_s, raised)
-    return _remember(memory, decision, snapshot, now_s), replace(decision, faults=active)
+    memory = _remember(memory, decision, snapshot, now_s)
+    return memory, replace(decision, faults=active) if active else decision
 
 
 def if_link_dies(s: Snapshot) -> str:
@@ -84,6 +87,8 @@ def _steer(memory: Memory, s: Snapshot, policy: Policy, now_s: float, raised: Se
     # A row that only waits to be cleared speaks of the plan before: barring the new one too would swap plans for ever.
     barred = [r for r in raised if r.row.needs_new_route and r.detail]
     options = judge(s, policy, now_s, plan_barred=bool(barred), plan_legal_yet=_legal_yet(s, policy, barred))
+    if not raised:
+        return _quiet.get(s.vehicle.vehicle_id, (options,), lambda: _as_planned(options))
     considered = tuple(o.scored for o in options)
     if asked >= Action.RETURN:
         assert by is not None
@@ -215,7 +220,7 @@ def _compare(
     """The best candidate for the dose, if a row asks to compare; else the plan."""
     opening = next((r for r in raised if r.row.opens_comparison or r.row.needs_new_route), None)
     if opening is None:
-        return Decision(Action.CONTINUE, None, PLAN, _as_planned(options))
+        return _as_planned(options)
     feasible = [o for o in options if o.feasible]
     if _awaits_reroute(feasible, raised, s):
         return Decision(Action.CONTINUE, None, opening.row.name, f"{opening.text}: a route around it is looked for.")
@@ -270,9 +275,13 @@ def _incumbent(feasible: Sequence[Judged], memory: Memory, s: Snapshot) -> tuple
 # sentences
 
 
-def _as_planned(options: Sequence[Judged]) -> str:
+def _as_planned(options: Sequence[Judged]) -> Decision:
     now = next((o for o in options if o.candidate.kind is CandidateKind.CONTINUE), None)
-    return "Flying the plan." if now is None else f"Flying the plan: {_numbers(now)}."
+    sentence = "Flying the plan." if now is None else f"Flying the plan: {_numbers(now)}."
+    return Decision(Action.CONTINUE, None, PLAN, sentence, considered=tuple(o.scored for o in options))
+
+
+_quiet: PerVehicle[Decision] = PerVehicle()
 
 
 def _numbers(o: Judged) -> str:
@@ -306,8 +315,9 @@ def _instead_of(chosen: Judged, options: Sequence[Judged]) -> str:
 
 def _remember(memory: Memory, decision: Decision, s: Snapshot, now_s: float) -> Memory:
     """Choices are remembered by kind and site: their routes are made anew every few seconds."""
+    same = memory if memory.action == decision.action else replace(memory, action=decision.action)
     if decision.candidate is None and decision.action >= Action.HOLD:
-        return replace(memory, action=decision.action)
+        return same
     c = decision.candidate
     kind = c.kind if c is not None else CandidateKind.CONTINUE
     site = c.site_id if c is not None else s.plan.goal_site
@@ -315,9 +325,9 @@ def _remember(memory: Memory, decision: Decision, s: Snapshot, now_s: float) -> 
         site = s.plan.goal_site
         if memory.chosen_site == site:
             # Flying on to where it was sent: that stays the choice, with its age.
-            return replace(memory, action=decision.action)
+            return same
     if (kind, site) == (memory.chosen_kind, memory.chosen_site):
-        return replace(memory, action=decision.action)
+        return same
     first = memory.chosen_site == "" and kind is CandidateKind.CONTINUE
     return replace(
         memory,

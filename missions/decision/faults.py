@@ -200,6 +200,7 @@ TABLE: tuple[Fault, ...] = (
 )
 
 BY_NAME = {row.name: row for row in TABLE}
+_IN_PHASE = {phase: tuple((r, r.name, r.condition) for r in TABLE if phase in r.phases) for phase in FlightPhase}
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,11 +223,11 @@ def fold(
     known = {m.name: m for m in before}
     memories: list[FaultMemory] = []
     raised: list[Raised] = []
-    for row in TABLE:
-        if s.phase not in row.phases:
+    for row, name, condition in _IN_PHASE[s.phase]:
+        detail = condition(s, policy, now_s)
+        if not detail and name not in known:
             continue
-        detail = row.condition(s, policy, now_s)
-        memory = _fold_one(row, known.get(row.name), bool(detail), policy, now_s)
+        memory = _fold_one(row, known.get(name), bool(detail), policy, now_s)
         if memory is None:
             continue
         memories.append(memory)

@@ -7,8 +7,10 @@ sent again; one that lands at an alternate has yet to be fetched. Late is worse 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from statistics import NormalDist
 
+from missions.decision.repeats import PerVehicle
 from missions.decision.types import Candidate, CandidateKind, FlightPhase, Forecast, Policy, Scored, Snapshot
 from missions.orders import Order, Priority
 
@@ -34,6 +36,12 @@ class Judged:
         return not self.scored.rejected
 
 
+@cache
+def quantile(p: float) -> float:
+    """How many standard deviations below the mean a value is exceeded with probability p."""
+    return _NORMAL.inv_cdf(p)
+
+
 def p_above(end: Forecast, floor: float) -> float:
     """Probability that a normally distributed value is at or above the floor."""
     if end.sd <= 0.0:
@@ -49,16 +57,29 @@ def judge(
     `plan_barred`: a row forbids to fly the present plan on. `plan_legal_yet`: the closure on it is still so far that
     flying on for now is legal, though not to its end.
     """
-    age_s = None if s.candidates_at_s is None else now_s - s.candidates_at_s
-    z = _NORMAL.inv_cdf(policy.min_p_reach)
+    too_old = s.candidates_at_s is None or now_s - s.candidates_at_s > policy.max_candidate_age_s
+    closed = None if s.conflict is None else s.conflict.zone_id
+    asked = (s.candidates, s.order, policy, s.phase, s.airspace_version, closed, too_old, plan_barred, plan_legal_yet)
+    return _judged.get(
+        s.vehicle.vehicle_id, asked, lambda: _judge(s, policy, closed, too_old, plan_barred, plan_legal_yet)
+    )
+
+
+_judged: PerVehicle[tuple[Judged, ...]] = PerVehicle()
+
+
+def _judge(
+    s: Snapshot, policy: Policy, closed: str | None, too_old: bool, plan_barred: bool, plan_legal_yet: bool
+) -> tuple[Judged, ...]:
+    z = quantile(policy.min_p_reach)
     judged = []
     for c in s.candidates:
         why, legal = "", True
         p_reach = p_above(c.energy_end_pct, policy.reserve_pct)
         if c.kind is CandidateKind.CONTINUE:
-            if s.conflict is not None:
-                why, legal = f"enters closed zone {s.conflict.zone_id}", plan_legal_yet
-        elif age_s is None or age_s > policy.max_candidate_age_s:
+            if closed is not None:
+                why, legal = f"enters closed zone {closed}", plan_legal_yet
+        elif too_old:
             why, legal = "its route is too old", False
         elif c.plan.airspace_version != s.airspace_version:
             why = f"planned against airspace {c.plan.airspace_version}, now {s.airspace_version}"

@@ -1,0 +1,32 @@
+"""The same question several times a second for every vehicle in flight, with inputs that change every few seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
+
+T = TypeVar("T")
+MAX_VEHICLES = 4096
+"""more than any fleet; a process that makes up vehicle ids without end must not grow without end"""
+
+
+class PerVehicle(Generic[T]):
+    """The last answer of a pure function for each vehicle, given again while the question is the same.
+
+    It holds what it was asked: values that live as long elsewhere. Equal objects that are the same object, as they
+    mostly are here, compare at no cost.
+    """
+
+    def __init__(self) -> None:
+        self._last: dict[str, tuple[tuple[Any, ...], T]] = {}
+
+    def get(self, vehicle_id: str, asked: tuple[Any, ...], make: Callable[[], T]) -> T:
+        """What `make` gives for `asked`, which has to name everything that `make` looks at."""
+        held = self._last.get(vehicle_id)
+        if held is not None and held[0] == asked:
+            return held[1]
+        if len(self._last) >= MAX_VEHICLES:
+            self._last.clear()
+        answer = make()
+        self._last[vehicle_id] = (asked, answer)
+        return answer
