@@ -47,6 +47,13 @@ def test_a_false_beginning_holds_back_the_next_frame_only_until_it_has_stalled()
     assert parser.bad_bytes == len(PROMISE)
 
 
+def test_a_false_beginning_within_old_noise_is_as_old_as_the_noise() -> None:
+    parser = StreamParser()
+    parser.feed(bytes((0xFE, 20, 1, 1, 1, 0)) + PROMISE, 0.0)
+    assert parser.feed(bytes(16), 1.0) == [], "the first is settled, the second is not"
+    assert [frame.seq for frame in parser.feed(beat(1), 1.0 + STALL_S / 2)] == [1]
+
+
 @pytest.mark.parametrize("lost", range(len(encode(POSITION, seq=1, system=1, component=1))))
 def test_a_frame_that_lost_a_byte_costs_itself_alone(lost: int) -> None:
     """Its CRC ends in FE 27: with the last byte lost, FE and the next frame look like a long MAVLink 1 frame."""
