@@ -24,6 +24,8 @@ WINDOW = 64
 """events remembered; PX4 keeps fewer for those who ask again"""
 ASK_AGAIN = 3
 """times a lost event is asked for: PX4 forgets it soon"""
+REPORT_S = 10.0
+"""between two requests for a report; an autopilot without reports is left alone after ASK_AGAIN of them"""
 MODE_GROUPS = {Mode.MISSION: 3, Mode.HOLD: 4, Mode.RETURN: 5, Mode.TAKEOFF: 17, Mode.LAND: 18}
 """bit of a mode in an arming report; PX4 arms in the mode it is in"""
 FLOWN = sum(1 << bit for bit in MODE_GROUPS.values())
@@ -152,6 +154,8 @@ class EventFeed:
         self._lost: dict[int, int] = {}
         """number → how often it was asked for"""
         self._asked_s = float("-inf")
+        self._reports_asked = 0
+        self._report_asked_s = float("-inf")
 
     def receive(self, event: Event, now_s: float) -> bool:
         """False for an event that was there before."""
@@ -185,6 +189,14 @@ class EventFeed:
             if self._lost[number] == ASK_AGAIN:
                 del self._lost[number]
         return [RequestEvent(run[0], run[-1], 0, 0)]
+
+    def wants_report(self, now_s: float) -> bool:
+        """True, a few times, while none is known: time to ask for one (RUN_PREARM_CHECKS), on the ground."""
+        if self.report is not None or self._reports_asked == ASK_AGAIN or now_s - self._report_asked_s < REPORT_S:
+            return False
+        self._reports_asked += 1
+        self._report_asked_s = now_s
+        return True
 
     def _advance(self, sequence: int) -> None:
         """Notes the numbers that were skipped, and forgets those long past."""

@@ -20,6 +20,7 @@ from fleet.mavlink.messages import (
     MissionRequest,
     MissionRequestInt,
     ParamValue,
+    RequestEvent,
 )
 from fleet.mavlink.path import SAME_BOOT_S, Chooser, Path
 from fleet.mavlink.reduce import Track
@@ -31,6 +32,7 @@ from missions.snapshot import LinkQuality, Signing, VehicleState
 
 R = TypeVar("R")
 REQUEST_MESSAGE = 512
+RUN_PREARM_CHECKS = 401
 AUTOPILOT_VERSION = 148
 MISSION_CURRENT = 42
 FIRST_WISHES = (MISSION_CURRENT, 1, 245, 33)
@@ -229,6 +231,10 @@ class Peer:
         if unknown and now_s - path.version_asked_s > 2 * path.rtt.timeout_s:
             path.version_asked_s = now_s
             wishes.append(_request(AUTOPILOT_VERSION))
+        if path is self.path:
+            wishes += self.track.events.tick(now_s, path.rtt.timeout_s)
+            if self.track.wants_report(now_s):
+                wishes.append(CommandLong(*(0.0,) * 7, RUN_PREARM_CHECKS, 0, 0))
         mission = self.track.state().mission
         if path is self.path and mission is not None and path.up(now_s):
             since_s = max(mission.at_s, self._plan_asked_s)
@@ -317,6 +323,6 @@ def _request(message_id: int) -> CommandLong:
 
 
 def _aimed(message: Message, parties: Parties) -> Message:
-    if isinstance(message, CommandLong):
+    if isinstance(message, CommandLong | RequestEvent):
         return message._replace(target_system=parties.vehicle_system, target_component=parties.vehicle_component)
     return message

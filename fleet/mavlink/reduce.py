@@ -175,6 +175,11 @@ class Track:
         """Why the vehicle would not arm, by its own last report; empty when it would, or has not reported."""
         return () if self.events.report is None else self.events.report.reasons(self._mode())
 
+    def wants_report(self, now_s: float) -> bool:
+        """PX4 reports its arming checks when they change: one that was ready before we came has to be asked."""
+        beat = self._raw.get(Heartbeat)
+        return beat is not None and not beat[0].base_mode & px4.ARMED and self.events.wants_report(now_s)
+
     def _mode(self) -> Mode:
         beat = self._raw.get(Heartbeat)
         return Mode.HOLD if beat is None else px4.mode_of(beat[0].custom_mode)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from fleet.mavlink.codec import decode
 from fleet.mavlink.event_checks import CHECKS
 from fleet.mavlink.event_table import CHOICES, EVENTS
-from fleet.mavlink.events import ASK_AGAIN, FLOWN, WINDOW, ArmingReport, EventFeed, event_id, event_text
+from fleet.mavlink.events import ASK_AGAIN, FLOWN, REPORT_S, WINDOW, ArmingReport, EventFeed, event_id, event_text
 from fleet.mavlink.frame import scan
 from fleet.mavlink.messages import CurrentEventSequence, Event, Heartbeat, Message, RequestEvent
 from fleet.mavlink.reduce import Track
@@ -217,6 +217,16 @@ def test_an_event_of_another_module_in_the_midst_of_a_report_is_no_finding() -> 
 
 def test_a_report_without_a_reason_says_so() -> None:
     assert ArmingReport(0, (), 0).reasons(Mode.HOLD) == ("a reason it does not tell",)
+
+
+def test_a_report_is_asked_for_a_few_times_only_and_only_while_there_is_none() -> None:
+    feed = EventFeed()
+    asked = [second for second in range(100) if feed.wants_report(float(second))]
+    assert len(asked) == ASK_AGAIN
+    assert asked == sorted({0, REPORT_S, 2 * REPORT_S})
+    told = EventFeed()
+    fed(told, *report(10))
+    assert not told.wants_report(1.0)
 
 
 def test_the_track_says_once_why_the_vehicle_is_not_ready_and_in_flight_what_fails() -> None:

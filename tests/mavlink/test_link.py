@@ -13,13 +13,16 @@ from pymavlink.dialects.v20 import development
 
 from fleet.clock import ScaledClock
 from fleet.mavlink.codec import encode
+from fleet.mavlink.events import event_id
 from fleet.mavlink.frame import scan
 from fleet.mavlink.messages import (
     Attitude,
     AutopilotVersion,
     CommandLong,
+    Event,
     Heartbeat,
     MissionCount,
+    RequestEvent,
     SystemTime,
     TimeSync,
 )
@@ -232,6 +235,19 @@ def test_a_rebooted_vehicle_is_thinned_and_asked_for_its_version_at_once() -> No
             asked = [(m.command, m.param1) for _, m in air.sent if isinstance(m, CommandLong)]
             assert (512, 148.0) in asked
             assert (511, 30.0) in asked
+
+    in_fake_time(story())
+
+
+def test_a_vehicle_on_the_ground_is_asked_why_it_would_not_arm_and_for_the_events_that_were_lost() -> None:
+    async def story() -> None:
+        async with Air(FakePx4(system=1)) as air:
+            await asyncio.sleep(1.0)
+            checks = [m for _, m in air.sent if isinstance(m, CommandLong) and m.command == 401]
+            assert [(m.target_system, m.target_component) for m in checks] == [(1, 1)]
+            air.from_vehicle(1, [Event(event_id("commander_rtl"), 0, n, 0, 0, 102, b"") for n in (100, 103)])
+            await asyncio.sleep(1.0)
+            assert RequestEvent(101, 102, 1, 1) in [m for _, m in air.sent]
 
     in_fake_time(story())
 
