@@ -1,6 +1,8 @@
-"""How good a vehicle's link is: loss from gaps in its sequence numbers, round trip from TIMESYNC."""
+"""How good a vehicle's link is: loss from gaps in its sequence numbers, round trip from TIMESYNC or PING."""
 
 from __future__ import annotations
+
+from collections import deque
 
 from fleet.mavlink.messages import Message, Ping, TimeSync
 from fleet.mavlink.timing import RoundTrip
@@ -11,6 +13,10 @@ UNNUMBERED = -1
 """sequence number of a frame whose transport does not tell it: no loss is counted, and none is shown"""
 ASK_S = 5.0
 """round trips are measured this often; each second until the first answer"""
+PING_AFTER = 2
+"""questions in a row without an answer, and PING is asked too: a router or a vehicle may know only one of the two"""
+MAX_OPEN = 64
+"""questions remembered: one a second for as long as a round trip may take"""
 
 
 class LinkMeter:
@@ -22,9 +28,17 @@ class LinkMeter:
         self._got = self._lost = 0
         self._old_got = self._old_lost = 0
         self._turn_s = 0.0
+        self._open: deque[int] = deque(maxlen=MAX_OPEN)
+        """times of our questions, µs: an answer to somebody else's must not be measured by our clock"""
+        self._unanswered = 0
         self.next_ask_s = 0.0
 
     def count(self, seq: int, now_s: float) -> None:
+        """A frame with this sequence number came."""
+        if seq == self._next and now_s < self._turn_s:
+            self._got += 1
+            self._next = (seq + 1) & 0xFF
+            return
         if seq == UNNUMBERED:
             return
         if now_s >= self._turn_s:
@@ -52,13 +66,27 @@ class LinkMeter:
         return 100.0 * lost / (got + lost) if got else None
 
     def tick(self, now_s: float) -> list[Message]:
-        """A TIMESYNC question when one is due. It carries our time in ns and comes back with the vehicle's."""
+        """Questions when they are due. They carry our time and come back with it."""
         if now_s < self.next_ask_s:
             return []
         self.next_ask_s = now_s + (1.0 if self.rtt.rtt_s is None else ASK_S)
-        return [TimeSync(0, int(now_s * 1e9))]
+        asked_us = int(now_s * 1e6)
+        self._open.append(asked_us)
+        questions: list[Message] = [TimeSync(0, asked_us * 1000)]
+        if self._unanswered >= PING_AFTER:
+            questions.append(Ping(asked_us, self._unanswered & 0xFF, 0, 0))
+        self._unanswered += 1
+        return questions
 
     def receive(self, message: TimeSync | Ping, now_s: float) -> None:
-        """Takes the answer to one of our questions; the vehicle's own questions have tc1 0 and are not for us."""
-        if isinstance(message, TimeSync) and message.tc1 > 0:
-            self.rtt.sample(now_s - message.ts1 / 1e9)
+        """Takes the first answer to one of our questions. The vehicle's own have tc1 0 or no target, and are not ours
+        to answer: it keeps its own time."""
+        if isinstance(message, TimeSync):
+            asked_us = message.ts1 // 1000 if message.tc1 > 0 else None
+        else:
+            asked_us = message.time_usec if message.target_system else None
+        if asked_us is None or asked_us not in self._open:
+            return
+        self._open.remove(asked_us)
+        self._unanswered = 0
+        self.rtt.sample(now_s - asked_us / 1e6)

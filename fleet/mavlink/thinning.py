@@ -6,6 +6,8 @@ is set again. So a lost command, a reboot and another station's wishes all mend 
 
 from __future__ import annotations
 
+from collections import defaultdict
+
 from fleet.mavlink.messages import CommandLong, Message
 
 SET_MESSAGE_INTERVAL = 511
@@ -39,7 +41,7 @@ class Thinning:
     """Counts one vehicle's messages and says which intervals to set."""
 
     def __init__(self) -> None:
-        self._counts: dict[int, int] = {}
+        self._counts: defaultdict[int, int] = defaultdict(int)
         self._pending: list[Message] = []
         self._tries: dict[int, int] = {}
         self._left_alone_s: dict[int, float] = {}
@@ -48,7 +50,7 @@ class Thinning:
         """beginning of the count; in the future while what was set settles"""
 
     def observe(self, msg_id: int) -> None:
-        self._counts[msg_id] = self._counts.get(msg_id, 0) + 1
+        self._counts[msg_id] += 1
 
     def restart(self) -> None:
         """The vehicle booted: it sends its defaults again."""

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fleet.mavlink.beacon import Beacon
-from fleet.mavlink.messages import CommandLong, TimeSync
+from fleet.mavlink.messages import CommandLong, Ping, TimeSync
 from fleet.mavlink.quality import LinkMeter
 from fleet.mavlink.thinning import WANTED_HZ, Thinning
 from fleet.mavlink.timing import RoundTrip
@@ -49,6 +49,32 @@ def test_the_round_trip_comes_from_our_own_timesync_only() -> None:
     assert meter.rtt.rtt_s is not None
     assert abs(meter.rtt.rtt_s - 0.25) < 1e-6
     assert not meter.tick(1000.3)
+
+
+def test_an_answer_to_another_stations_question_or_a_second_one_to_ours_is_not_measured() -> None:
+    meter = LinkMeter(RoundTrip())
+    (question,) = meter.tick(1000.0)
+    assert isinstance(question, TimeSync)
+    meter.receive(TimeSync(42, question.ts1 - 3_000_000_000), 1000.1)
+    assert meter.rtt.rtt_s is None
+    meter.receive(TimeSync(42, question.ts1), 1000.2)
+    meter.receive(TimeSync(42, question.ts1), 1005.2)
+    assert meter.rtt.rtt_s is not None
+    assert abs(meter.rtt.rtt_s - 0.2) < 1e-6
+
+
+def test_ping_is_asked_too_where_timesync_goes_unanswered() -> None:
+    meter = LinkMeter(RoundTrip())
+    assert [type(q) for n in range(2) for q in meter.tick(1000.0 + n)] == [TimeSync, TimeSync]
+    _, ping = meter.tick(1002.0)
+    assert isinstance(ping, Ping)
+    assert (ping.target_system, ping.target_component) == (0, 0), "a question; PX4's answer names who asked"
+    meter.receive(ping, 1002.1)
+    assert meter.rtt.rtt_s is None, "the vehicle's own question"
+    meter.receive(ping._replace(target_system=245, target_component=190), 1002.3)
+    assert meter.rtt.rtt_s is not None
+    assert abs(meter.rtt.rtt_s - 0.3) < 1e-6
+    assert [type(q) for q in meter.tick(1010.0)] == [TimeSync]
 
 
 @given(st.lists(st.floats(0.001, 5.0), min_size=1, max_size=50))
