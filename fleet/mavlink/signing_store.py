@@ -82,16 +82,19 @@ class SigningStore:
         self._writes = Lock()
         self._made = self._written = self._promised = 0
         """generations: a write that was overtaken by a later one is dropped"""
+        self._entries: dict[str, dict[str, Any]] = {}
+        self._vehicles: dict[str, _Keyed] = {}
+        if not keys:
+            return
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise SigningStoreError(_no_folder(folder, error)) from None
         self._entries = _read(self.file)
         self._vehicles = {vehicle_id: self._keyed(vehicle_id, key) for vehicle_id, key in keys.items()}
-        if self._vehicles:
-            try:
-                folder.mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                raise SigningStoreError(_no_folder(folder, error)) from None
-            self._save()
-            if self.trouble is not None:
-                raise SigningStoreError(self.trouble)
+        self._save()
+        if self.trouble is not None:
+            raise SigningStoreError(self.trouble)
 
     def _keyed(self, vehicle_id: str, key: bytes) -> _Keyed:
         key_id = sha256(b"coldwing signing key" + key).hexdigest()[:16]
