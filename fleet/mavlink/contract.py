@@ -43,6 +43,7 @@ class Version(NamedTuple):
 class Span(NamedTuple):
     """What a written version stands for: `1.17.0` for itself alone, `1.17` for its whole series with pre-releases."""
 
+    text: str
     first: Version
     after: Version
     """the first that is newer"""
@@ -55,9 +56,9 @@ def parse_version(text: str) -> Span:
         raise VersionError(f"a PX4 version such as 1.17.0, 1.17.0rc or 1.17, which {text.strip()!r} is not")
     major, minor = int(found[1]), int(found[2])
     if found[3] is None:
-        return Span(Version(major, minor, 0, 0), Version(major, minor + 1, 0, 0))
+        return Span(found[0], Version(major, minor, 0, 0), Version(major, minor + 1, 0, 0))
     exact = Version(major, minor, int(found[3]), _KINDS.index(found[4] or ""))
-    return Span(exact, exact._replace(kind=exact.kind + 1))
+    return Span(found[0], exact, exact._replace(kind=exact.kind + 1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +175,7 @@ def judge_firmware(contract: Contract, firmware: str | None) -> Outcome:
     version = parse_version(firmware).first
     why = [f"PX4 {firmware} may not fly: {denial.reason}" for denial in contract.denied if version in denial.versions]
     if contract.minimum is not None and version < contract.minimum.first:
-        why.append(f"PX4 {firmware} is older than what may fly")
+        why.append(f"PX4 {firmware} is older than {contract.minimum.text}, the oldest that may")
     return Outcome(Verdict.REFUSED, "firmware: " + "; ".join(why)) if why else Outcome(Verdict.DONE, f"PX4 {firmware}")
 
 
