@@ -15,6 +15,7 @@ import structlog
 
 from fleet.api.views import airspace_json, alarm_json, order_json, vehicle_json
 from fleet.clock import Clock
+from fleet.mavlink.port import PlanIds
 from fleet.mavlink.watch import LinkEvent
 from fleet.runtime.boxdesk import BoxDesk
 from fleet.runtime.hub import Hub
@@ -23,6 +24,7 @@ from fleet.runtime.supervisor import Supervisor
 from fleet.service import (
     CustodyStep,
     Health,
+    LinkView,
     LiveEvent,
     OrderRequest,
     OrderView,
@@ -70,6 +72,7 @@ class Controller:
         code_secret: bytes,
         air_c: Callable[[float], float],
         checks: Callable[[], dict[str, str]],
+        links: Callable[[], Sequence[LinkView]] = tuple,
     ) -> None:
         self._clock = clock
         self._store = store
@@ -80,6 +83,7 @@ class Controller:
         self._code_secret = code_secret
         self._air_c = air_c
         self._checks = checks
+        self.links = links
         self._background: set[asyncio.Task[None]] = set()
         self.hub = Hub(self._render)
         ledger.changed = self._changed
@@ -385,6 +389,8 @@ class Controller:
         if velocity is not None and speed is not None and speed > 0.5:
             heading = degrees(atan2(velocity.east_m_s, velocity.north_m_s)) % 360.0
         plan = flight.plan if flight is not None else None
+        held = flight.held if flight is not None else None
+        verified = flight is not None and holds(flight, state)
         return VehicleView(
             vehicle_id=vehicle_id,
             type_name=vehicle.type.name,
@@ -413,8 +419,15 @@ class Controller:
             rtt_s=state.link.rtt_s,
             loss_pct=state.link.loss_pct,
             firmware=state.firmware,
-            plan_verified=flight is not None and holds(flight, state),
+            plan_verified=verified,
             if_link_dies=if_link_dies(flight, state, self._world().sites) if flight is not None else "",
+            driver=self._supervisor.ports[vehicle_id].capabilities.driver,
+            uid=state.uid,
+            signing=state.link.signing.value,
+            links=state.link.paths,
+            plan_ids=PlanIds(held.mission, held.fence, held.rally) if verified and held is not None else None,
+            other_gcs=state.link.other_gcs,
+            unfit=self._supervisor.fitness.why_not(vehicle_id, state) if age_s is not None else None,
         )
 
     # airspace

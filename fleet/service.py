@@ -5,15 +5,17 @@ Expected outcomes are values: a `Refused` carries the reasons; exceptions mean a
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
 
+from fleet.mavlink.port import PlanIds
 from geofences.volumes import Zone
 from missions.orders import Order, OrderState, Priority
 from missions.plan import Plan, Reason
 from missions.sites import Site
+from missions.snapshot import LinkPath
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +116,50 @@ class VehicleView:
     plan_verified: bool = False
     if_link_dies: str = ""
     """what PX4 would do by itself"""
+    driver: str = "native"
+    uid: int | None = None
+    """the autopilot's hardware id"""
+    signing: str = "off"
+    """off, waiting (for the first signed frame) or verified"""
+    links: tuple[LinkPath, ...] = ()
+    """the links that may reach it, the preferred one first"""
+    plan_ids: PlanIds | None = None
+    """opaque_ids of mission, fence and rally points that were proven to be on board, while they still are"""
+    other_gcs: tuple[int, ...] = ()
+    """system ids of other ground stations heard on it"""
+    unfit: str | None = None
+    """why it may not be given a flight, by its firmware and parameters"""
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedSender:
+    """Somebody who was not admitted on a link."""
+
+    system_id: int
+    address: str
+    why: str
+    first_s: float
+    last_s: float
+    frames: int
+
+
+@dataclass(frozen=True, slots=True)
+class LinkView:
+    """A MAVLink link and its counters since the controller started."""
+
+    link: str
+    trouble: str | None
+    """why nothing can come in at present, with the fix"""
+    frames: int
+    bad_bytes: int
+    refused_frames: int
+    over_budget: Mapping[str, int]
+    """frames dropped by vehicle because it sent too many"""
+    unsigned: Mapping[str, int]
+    """frames refused by vehicle because they were not signed with its key, or replayed"""
+    send_drops: int
+    kernel_drops: int | None
+    refused: tuple[RefusedSender, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +244,10 @@ class FleetService(Protocol):
 
     async def command(self, vehicle_id: str, command: VehicleCommand, *, actor: str) -> VehicleView | Refused:
         """An operator's request; enters the session as an event. RESUME also hands authority back."""
+        ...
+
+    def links(self) -> Sequence[LinkView]:
+        """The MAVLink links, and who was not admitted on them."""
         ...
 
     def zones(self) -> tuple[int, Sequence[Zone]]:

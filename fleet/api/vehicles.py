@@ -11,7 +11,7 @@ from fleet.api.deps import Context, Ctx, Operator, OrderReader, Reader, known_qu
 from fleet.api.docs import SSE_SCHEMA, problems
 from fleet.api.models import CommandIn
 from fleet.api.problems import refuse, unwrap
-from fleet.api.views import Sites, VehicleOut, Vehicles, rfc3339, site_out, vehicle_out
+from fleet.api.views import Links, Sites, VehicleOut, Vehicles, link_out, rfc3339, site_out, vehicle_out
 
 router = APIRouter(prefix="/v1", responses=problems(401, 403), dependencies=[Depends(known_query)])
 
@@ -40,6 +40,12 @@ async def get_vehicle(ctx: Ctx, _who: Reader, vehicle_id: str) -> VehicleOut:
 async def command_vehicle(ctx: Ctx, who: Operator, vehicle_id: str, body: CommandIn) -> VehicleOut:
     """An operator's request: hold, resume (also hands authority back), return or land."""
     return vehicle_out(unwrap(await ctx.service.command(vehicle_id, body.command, actor=who.name)))
+
+
+@router.get("/links", response_model=Links, tags=["vehicles"])
+async def list_links(ctx: Ctx, _who: Reader) -> Links:
+    """The MAVLink links to the fleet: what comes in, what is dropped, and who was not admitted and why."""
+    return Links(links=[link_out(view) for view in ctx.service.links()])
 
 
 @router.get("/sites", response_model=Sites, tags=["airspace"])

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, Field
 
 from fleet.api.problems import ReasonOut
-from fleet.service import OrderView, Quote, RecordedEvent, VehicleView
+from fleet.service import LinkView, OrderView, Quote, RecordedEvent, VehicleView
 from missions.orders import FINAL_ORDER_STATES, OrderState, Priority
 from missions.plan import Plan, Reason
 from missions.sites import Site, SiteKind
@@ -113,6 +113,25 @@ class OrderPage(BaseModel):
     next: str | None = Field(description="the next page's path, or null at the end")
 
 
+class PathOut(BaseModel):
+    """One link to a vehicle. Telemetry is taken from the one in use; the others stand by."""
+
+    link: str = Field(examples=["udpin://127.0.0.1:14550"])
+    up: bool
+    in_use: bool
+    rtt_s: float | None
+    loss_pct: float | None
+    trouble: str | None = Field(description="why nothing is taken from here")
+
+
+class PlanIdsOut(BaseModel):
+    """The vehicle's own checksums (opaque_id) of its lists; 0 for an empty one."""
+
+    mission: int
+    fence: int
+    rally: int
+
+
 class VehicleOut(BaseModel):
     """A vehicle as last known. `link` and `heard_age_s` say how old that is: stale values are shown, not hidden."""
 
@@ -145,6 +164,13 @@ class VehicleOut(BaseModel):
     firmware: str | None
     plan_verified: bool
     if_link_dies: str = Field(description="what PX4 would do by itself")
+    driver: str = Field(description="native or mavsdk")
+    uid: str | None = Field(description="the autopilot's hardware id, hexadecimal", examples=["0x4d"])
+    signing: str = Field(description="off, waiting (for the first signed frame) or verified")
+    links: list[PathOut] = Field(description="links that may reach it, the preferred one first")
+    plan_ids: PlanIdsOut | None = Field(description="what was proven to be on board and still is")
+    other_gcs: list[int] = Field(description="system ids of other ground stations heard on it")
+    unfit: str | None = Field(description="why its firmware or parameters keep it from being given a flight")
 
 
 def vehicle_out(view: VehicleView) -> VehicleOut:
@@ -178,11 +204,83 @@ def vehicle_out(view: VehicleView) -> VehicleOut:
         firmware=view.firmware,
         plan_verified=view.plan_verified,
         if_link_dies=view.if_link_dies,
+        driver=view.driver,
+        uid=None if view.uid is None else f"{view.uid:#x}",
+        signing=view.signing,
+        links=[
+            PathOut(
+                link=path.link,
+                up=path.up,
+                in_use=path.in_use,
+                rtt_s=_finite(path.rtt_s),
+                loss_pct=_finite(path.loss_pct),
+                trouble=path.trouble,
+            )
+            for path in view.links
+        ],
+        plan_ids=None
+        if view.plan_ids is None
+        else PlanIdsOut(mission=view.plan_ids.mission, fence=view.plan_ids.fence, rally=view.plan_ids.rally),
+        other_gcs=list(view.other_gcs),
+        unfit=view.unfit,
     )
 
 
 class Vehicles(BaseModel):
     vehicles: list[VehicleOut]
+
+
+class RefusedSenderOut(BaseModel):
+    system_id: int
+    address: str
+    why: str
+    first: str = Time
+    last: str = Time
+    frames: int
+
+
+class LinkOut(BaseModel):
+    """A MAVLink link. Counters since the controller started."""
+
+    link: str
+    trouble: str | None = Field(description="why nothing can come in at present, with the fix")
+    frames: int
+    bad_bytes: int = Field(description="bytes that were no valid frame")
+    refused_frames: int
+    over_budget: dict[str, int] = Field(description="frames dropped by vehicle because it sent too many")
+    unsigned: dict[str, int] = Field(description="frames refused by vehicle: not signed with its key, or replayed")
+    send_drops: int
+    kernel_drops: int | None
+    refused: list[RefusedSenderOut] = Field(description="who was not admitted, newest last")
+
+
+class Links(BaseModel):
+    links: list[LinkOut]
+
+
+def link_out(view: LinkView) -> LinkOut:
+    return LinkOut(
+        link=view.link,
+        trouble=view.trouble,
+        frames=view.frames,
+        bad_bytes=view.bad_bytes,
+        refused_frames=view.refused_frames,
+        over_budget=dict(view.over_budget),
+        unsigned=dict(view.unsigned),
+        send_drops=view.send_drops,
+        kernel_drops=view.kernel_drops,
+        refused=[
+            RefusedSenderOut(
+                system_id=each.system_id,
+                address=each.address,
+                why=each.why,
+                first=rfc3339(each.first_s),
+                last=rfc3339(each.last_s),
+                frames=each.frames,
+            )
+            for each in view.refused
+        ],
+    )
 
 
 class EventOut(BaseModel):

@@ -33,7 +33,7 @@ def list_vehicles(url: Url = DEFAULT_URL, token: Token = "", json: JsonFlag = Fa
             _with_unit(v["box_temp_c"], " °C", 1),
             v["verdict"],
             v["eta"],
-            "; ".join(v["faults"]),
+            "; ".join([*v["faults"], *([v["unfit"]] if v["unfit"] else [])]),
         )
         for v in answer["vehicles"]
     ]
@@ -46,8 +46,35 @@ def show(vehicle_id: VehicleId, url: Url = DEFAULT_URL, token: Token = "", json:
     out = Output(json)
     with Api(url, token, out) as api:
         vehicle = api.get(f"/v1/vehicles/{segment(vehicle_id)}")
-    human = {**vehicle, "route": f"{len(vehicle['route'])} points" if vehicle["route"] else None}
+    ids = vehicle["plan_ids"]
+    human = {
+        **vehicle,
+        "route": f"{len(vehicle['route'])} points" if vehicle["route"] else None,
+        "links": "\n".join(_path(path) for path in vehicle["links"]),
+        "plan_ids": " ".join(f"{name} {value:08x}" for name, value in ids.items()) if ids else None,
+    }
     out.data(vehicle, describe(human))
+
+
+@app.command()
+def links(url: Url = DEFAULT_URL, token: Token = "", json: JsonFlag = False) -> None:
+    """Show the MAVLink links: what comes in, what is dropped, and who was not admitted and why."""
+    out = Output(json)
+    with Api(url, token, out) as api:
+        answer = api.get("/v1/links")
+    columns = ("link", "frames", "damaged", "refused", "dropped", "who was not admitted, and what is wrong")
+    rows = [
+        (
+            link["link"],
+            link["frames"],
+            f"{link['bad_bytes']} B",
+            link["refused_frames"],
+            (link["kernel_drops"] or 0) + link["send_drops"] + sum(link["over_budget"].values()),
+            "\n".join([*([link["trouble"]] if link["trouble"] else []), *map(_refused, link["refused"])]),
+        )
+        for link in answer["links"]
+    ]
+    out.table(answer, columns, rows, empty="No links are configured.")
 
 
 @app.command()
@@ -84,6 +111,20 @@ def _command(vehicle_id: str, command: str, url: str, token: str, out: Output) -
 def _link(vehicle: dict[str, Any]) -> str:
     age = vehicle["heard_age_s"]
     return vehicle["link"] if age is None or vehicle["link"] == "up" else f"{vehicle['link']} ({age:.0f} s)"
+
+
+def _path(path: dict[str, Any]) -> str:
+    parts = [
+        "in use" if path["in_use"] else "stands by" if path["up"] else "down",
+        None if path["rtt_s"] is None else f"round trip {1000 * path['rtt_s']:.0f} ms",
+        None if path["loss_pct"] is None else f"loss {path['loss_pct']:.1f} %",
+        path["trouble"],
+    ]
+    return f"{path['link']}: {', '.join(part for part in parts if part)}"
+
+
+def _refused(sender: dict[str, Any]) -> str:
+    return f"system id {sender['system_id']} at {sender['address']}, {sender['frames']} frames: {sender['why']}"
 
 
 def _with_unit(value: float | None, unit: str, digits: int = 0) -> str | None:

@@ -14,12 +14,14 @@ from fleet.records.codec import canonical_json
 from fleet.service import (
     CustodyStep,
     Health,
+    LinkView,
     LiveEvent,
     OrderRequest,
     OrderView,
     Quote,
     RecordedEvent,
     Refused,
+    RefusedSender,
     VehicleCommand,
     VehicleView,
 )
@@ -29,6 +31,7 @@ from geofences.volumes import Circle, Polygon, Restriction, Role, Volume, Zone
 from missions.orders import FINAL_ORDER_STATES, Order, OrderEvent, OrderState, next_order_state
 from missions.plan import Alternate, Ending, EnergyBudget, FenceSet, Leg, Plan, Reason, Waypoint
 from missions.sites import Site, SiteKind
+from missions.snapshot import LinkPath
 
 HUB = LatLon(7.5, 38.2)
 START_S = 1_893_456_000.0
@@ -104,10 +107,26 @@ def vehicle(vehicle_id: str, **fields: Any) -> VehicleView:
         authority=True,
         faults=(),
         decision=None,
-        firmware="1.15.4",
+        firmware="1.17.0",
+        uid=0x4D,
+        links=(LinkPath("udpin://127.0.0.1:14550", up=True, in_use=True, rtt_s=0.04, loss_pct=0.2),),
         if_link_dies="Hold 10 s, then return to Teral Hub.",
     )
     return replace(on_pad, **fields)
+
+
+LINK = LinkView(
+    link="udpin://127.0.0.1:14550",
+    trouble=None,
+    frames=4500,
+    bad_bytes=12,
+    refused_frames=3,
+    over_budget={},
+    unsigned={},
+    send_drops=0,
+    kernel_drops=0,
+    refused=(RefusedSender(42, "10.9.9.9:9999", "no vehicle with system id 42 is configured", START_S, START_S, 3),),
+)
 
 
 class FakeFleet:
@@ -120,6 +139,7 @@ class FakeFleet:
         self.keys: dict[tuple[str, str], tuple[str, str]] = {}
         self.records: dict[str, list[RecordedEvent]] = defaultdict(list)
         self.vehicle_views = {v: vehicle(v) for v in ("cw-1", "cw-2", "cw-3")}
+        self.link_views: list[LinkView] = [LINK]
         self.zone_list = {z.zone_id: z for z in ZONES}
         self.airspace_version = 1
         self.commands: list[tuple[str, VehicleCommand, str]] = []
@@ -337,6 +357,9 @@ class FakeFleet:
         self.commands.append((vehicle_id, command, actor))
         mode = {"resume": "mission"}.get(command.value, command.value)
         return self.set_vehicle(vehicle_id, mode=mode, decision=f"{actor} asked for {command.value}")
+
+    def links(self) -> Sequence[LinkView]:
+        return self.link_views
 
     def zones(self) -> tuple[int, Sequence[Zone]]:
         return self.airspace_version, tuple(self.zone_list.values())

@@ -41,15 +41,22 @@ export class Detail {
       h("h2", {}, v.vehicle_id, " ", h("small", { class: "muted" }, `${v.type_name} · ${words(v.phase ?? "idle")} · mode ${words(v.mode)}`)),
       h("p", { class: "chips" }, linkChip(entry), verdictChip(v.verdict),
         h("span", { class: `chip ${v.plan_verified ? "good" : "dim"}` }, v.plan_verified ? "✓ plan verified on board" : "○ no verified plan"),
+        v.signing === "off" ? null : h("span", { class: `chip ${v.signing === "verified" ? "good" : "bad"}` }, v.signing === "verified" ? "✓ signed" : "✕ nothing signed heard"),
+        v.other_gcs.length ? h("span", { class: "chip bad" }, `⚠ other ground station ${v.other_gcs.join(", ")}`) : null,
         v.authority ? null : h("span", { class: "chip bad" }, "✋ somebody else flies")),
-      ...faultLines(v.faults),
+      ...faultLines(v.unfit ? [...v.faults, v.unfit] : v.faults),
       v.decision && h("p", { class: "decision" }, v.decision),
       v.if_link_dies && h("p", { class: "muted" }, `If the link dies: ${v.if_link_dies}`),
       h("p", { class: "muted small" }, [
         `height ${number(v.alt_agl_m, 0, "m")} AGL`, `${number(v.alt_amsl_m, 0, "m")} AMSL`, `speed ${number(v.ground_speed_m_s, 0, "m/s")}`,
-        `round trip ${v.rtt_s === null ? "–" : number(v.rtt_s * 1000, 0, "ms")}`, `loss ${number(v.loss_pct, 1, "%")}`,
+        `last message ${number(v.heard_age_s, 1, "s")} ago`, `round trip ${v.rtt_s === null ? "–" : number(v.rtt_s * 1000, 0, "ms")}`, `loss ${number(v.loss_pct, 1, "%")}`,
         `heading ${number(v.heading_deg, 0, "°")}`, `ETA ${clock(v.eta)}`,
-        `PX4 ${v.firmware ?? "–"}`].join(" · ")),
+        `PX4 ${v.firmware ?? "–"}`, v.uid && `uid ${v.uid}`, `driver ${v.driver}`,
+        v.plan_ids && `plan ids ${["mission", "fence", "rally"].map((list) => v.plan_ids[list].toString(16).padStart(8, "0")).join(" / ")}`,
+      ].filter(Boolean).join(" · ")),
+      v.links.length > 1 && h("ul", { class: "muted small links" }, v.links.map((path) => h("li", {},
+        `${path.link}: ${path.trouble ?? (path.in_use ? "in use" : path.up ? "stands by" : "down")}` +
+        (path.rtt_s === null ? "" : `, ${number(path.rtt_s * 1000, 0, "ms")}`) + (path.loss_pct === null ? "" : `, loss ${number(path.loss_pct, 1, "%")}`)))),
     ]);
     this.#data(entry);
   }
