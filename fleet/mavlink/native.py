@@ -19,8 +19,8 @@ from fleet.mavlink.contract import Contract, Demand, Memory, fulfil
 from fleet.mavlink.items import FRAME_GLOBAL_INT, degrees_e7, plan_items
 from fleet.mavlink.messages import CommandInt, CommandLong, Heartbeat, MissionItemInt
 from fleet.mavlink.params import HASH_CHECK, Param, ParamList, ParamRead, ParamTable, ParamWrite, Required
-from fleet.mavlink.peer import Peer
-from fleet.mavlink.port import Outcome, UploadOutcome, Verdict
+from fleet.mavlink.peer import MISSION_CURRENT, Peer
+from fleet.mavlink.port import Capabilities, Outcome, UploadOutcome, Verdict
 from fleet.mavlink.proof import Acked, Proof, Prover, said_since, why_not_start
 from fleet.mavlink.transfer import Download, ListType, Rejected, Silent, Stored, Upload, same_list
 from geofences.geodesy import LatLon
@@ -35,6 +35,9 @@ ARM_DISARM = 400
 CHANGE_MODE_FLAG = 1.0
 GRIPPER_OPEN = 0.0
 
+ASK_TRIES = 6
+COMMAND_TRIES = 6
+"""for how many repeats of a mode command its effect may be awaited"""
 REPOSITION_SAYS_NO_S = 1.2
 """PX4 accepts a reposition outside its fence and then says so in a text, without moving"""
 
@@ -42,6 +45,10 @@ REPOSITION_SAYS_NO_S = 1.2
 class NativeVehicle:
     """One vehicle (VehiclePort). `cruise_m_s`: ground speed put into missions; None leaves it to its parameters.
     `contract`: what `check` demands of it."""
+
+    capabilities = Capabilities(
+        driver="native", compares_opaque_id=True, verifies_signing=True, several_links=True, records=True
+    )
 
     def __init__(self, peer: Peer, *, cruise_m_s: float | None = None, contract: Contract | None = None) -> None:
         self.vehicle_id = peer.vehicle_id
@@ -65,10 +72,14 @@ class NativeVehicle:
 
     async def upload(self, plan: Plan, *, with_fence_and_rally: bool) -> UploadOutcome:
         async with self._uploading:
-            return await self._upload(plan, with_fence_and_rally=with_fence_and_rally)
+            self._proof = None
+            self.peer.watch.upload_begins()
+            try:
+                return await self._upload(plan, with_fence_and_rally=with_fence_and_rally)
+            finally:
+                self.peer.watch.upload_ends(self._proof.ids if self._proof is not None else None)
 
     async def _upload(self, plan: Plan, *, with_fence_and_rally: bool) -> UploadOutcome:
-        self._proof = None
         boot = self.state().boot
         items = plan_items(plan, cruise_m_s=self._cruise_m_s)
         lists = [(ListType.MISSION, items.mission)]
@@ -124,14 +135,29 @@ class NativeVehicle:
     # -- flying ------------------------------------------------------------------------------------------------------
 
     async def start_mission(self) -> Outcome:
-        why_not = self.holds_proven_plan()
+        why_not = self.holds_proven_plan() or await self._still_holds_it()
         if why_not is not None:
             return Outcome(Verdict.REFUSED, why_not)
 
         def flying(beat: Heartbeat) -> bool:
             return bool(beat.base_mode & px4.ARMED) and px4.mode_of(beat.custom_mode) in (Mode.MISSION, Mode.TAKEOFF)
 
-        return await self._mode("start", _long(MISSION_START), flying, repeat=Repeat.IF_NO_EFFECT)
+        modes = (Mode.MISSION, Mode.TAKEOFF)
+        return await self._mode("start", _long(MISSION_START), modes, flying, repeat=Repeat.IF_NO_EFFECT, arms=True)
+
+    async def _still_holds_it(self) -> str | None:
+        """Asks what the vehicle holds now: MISSION_CURRENT is up to a second old, long enough for a rival."""
+        peer = self.peer
+        asked_s = peer.clock.now_s()
+
+        def told(state: VehicleState) -> bool:
+            return state.mission is not None and state.mission.at_s > asked_s
+
+        for n in range(ASK_TRIES):
+            peer.ask(MISSION_CURRENT)
+            if await peer.wait_until(told, peer.rtt.backoff_s(n)):
+                return self.holds_proven_plan()
+        return "the vehicle does not say which plan it holds at this moment"
 
     async def fly_mission(self) -> Outcome:
         why_not = self.holds_proven_plan() if self._proof is not None else None
@@ -153,7 +179,7 @@ class NativeVehicle:
         began_s = self.peer.clock.now_s()
         x, y = degrees_e7(to.lat_deg), degrees_e7(to.lon_deg)
         message = CommandInt(-1.0, CHANGE_MODE_FLAG, 0.0, nan, x, y, alt_amsl_m, DO_REPOSITION, 0, 0, FRAME_GLOBAL_INT)
-        outcome = await self._mode("reposition", message, _shows(Mode.HOLD))
+        outcome = await self._mode("reposition", message, (Mode.HOLD,), _shows(Mode.HOLD))
         if outcome.ok:
             objection = "reposition is outside"
             until_s = REPOSITION_SAYS_NO_S + (self.peer.rtt.rtt_s or 0.0)
@@ -165,19 +191,22 @@ class NativeVehicle:
 
     async def _set_mode(self, what: str, mode: Mode) -> Outcome:
         message = _long(DO_SET_MODE, float(px4.CUSTOM_MODE_ENABLED), float(px4.AUTO), float(px4.auto_sub_mode(mode)))
-        return await self._mode(what, message, _shows(mode))
+        return await self._mode(what, message, (mode,), _shows(mode))
 
     async def _mode(
         self,
         what: str,
         message: CommandLong | CommandInt,
+        modes: tuple[Mode, ...],
         effect: Callable[[Heartbeat], bool],
         *,
         repeat: Repeat = Repeat.FREELY,
+        arms: bool = False,
     ) -> Outcome:
         """A command that changes the mode. The newest wins: one under way gives way at once."""
         peer = self.peer
         began_s = peer.clock.now_s()
+        peer.watch.commanding(frozenset(modes), began_s, peer.rtt.patience_s(COMMAND_TRIES), arms=arms)
         command = Command(peer.parties, message, peer.rtt, repeat=repeat, effect=effect)
         before, self._mode_command = self._mode_command, command
         if before is not None:
