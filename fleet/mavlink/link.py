@@ -133,16 +133,20 @@ class MavlinkLink:
         if heartbeat.autopilot != AUTOPILOT_PX4:
             self._refuse(frame.system, address, now_s, f"its autopilot is type {heartbeat.autopilot}, not PX4 (12)")
             return False
-        if path.address is not None and path.heard_s is not None and now_s - path.heard_s < ADDRESS_HELD_S:
+        old = path.address
+        heard = path.heard_s is not None and now_s - path.heard_s < ADDRESS_HELD_S
+        if old is not None and heard and not self.transport.gone(old):
             self._refuse(
                 frame.system,
                 address,
                 now_s,
-                f"system id {frame.system} is already in use by {peer.vehicle_id} at {shown(path.address)}; "
+                f"system id {frame.system} is already in use by {peer.vehicle_id} at {shown(old)}; "
                 f"give one of the two another MAV_SYS_ID",
             )
             return False
         path.moved(address)
+        if all(path.address != old for _, path in self._routes.values()):
+            self._seq.pop(old, None)  # a vehicle that connects anew has a new address each time
         return True
 
     def _stranger(self, frame: Frame, address: Any, now_s: float) -> str:

@@ -99,6 +99,10 @@ class MavsdkTransport:
             self._direct.clear()
             self._mavsdk.destroy()
 
+    def gone(self, address: Any) -> bool:
+        """Never: MAVSDK does not tell."""
+        return False
+
     def kernel_drops(self) -> int | None:
         return None
 

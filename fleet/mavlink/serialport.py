@@ -46,6 +46,10 @@ class SerialTransport:
         if self._stream is None or not self._stream.send(data):
             self.send_drops += 1
 
+    def gone(self, address: Any) -> bool:
+        """Never: the device may be plugged in again."""
+        return False
+
     def kernel_drops(self) -> int | None:
         """Serial drivers do not tell in a way that all of them share."""
         return None

@@ -83,6 +83,9 @@ class TcpInTransport:
         if client is None or not client[1].send(data):
             self.send_drops += 1
 
+    def gone(self, address: Any) -> bool:
+        return address not in self._clients
+
     def kernel_drops(self) -> int | None:
         """TCP drops nothing: it makes the sender wait."""
         return None
@@ -145,6 +148,10 @@ class TcpOutTransport:
     def send(self, data: bytes, address: Any) -> None:
         if self._stream is None or not self._stream.send(data):
             self.send_drops += 1
+
+    def gone(self, address: Any) -> bool:
+        """Never: it is called again."""
+        return False
 
     def kernel_drops(self) -> int | None:
         """TCP drops nothing: it makes the sender wait."""

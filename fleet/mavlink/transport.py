@@ -30,6 +30,10 @@ class Transport(Protocol):
 
     def send(self, data: bytes, address: Any) -> None: ...
 
+    def gone(self, address: Any) -> bool:
+        """True when nothing will ever come from that address again: a TCP connection that ended."""
+        ...
+
     def kernel_drops(self) -> int | None:
         """What the kernel threw away because nobody read in time; None where it does not tell."""
         ...

@@ -90,6 +90,10 @@ class UdpTransport:
             received(found.frames, found.bad, address)
         turn_over()
 
+    def gone(self, address: Any) -> bool:
+        """Never: nobody tells when a sender of datagrams is."""
+        return False
+
     def kernel_drops(self) -> int | None:
         """Datagrams the kernel threw away because its buffer was full (/proc/net/udp); None where it does not tell."""
         if self._socket.fileno() < 0:

@@ -76,6 +76,8 @@ class Air:
     ) -> None:
         self.peer: Any = None
         self.send_drops = 0
+        self.ended: set[Any] = set()
+        """addresses whose connection was closed"""
         self.trouble: str | None = None
         self.vehicles = {v.system: v for v in vehicles}
         self.addresses = {v.system: (f"10.0.0.{v.system}", 14580) for v in vehicles}
@@ -104,6 +106,9 @@ class Air:
         """Nothing to open: `arrive` hands the link what comes in."""
 
     def close(self) -> None: ...
+
+    def gone(self, address: Any) -> bool:
+        return address in self.ended
 
     def kernel_drops(self) -> int | None:
         return None

@@ -165,6 +165,18 @@ def test_a_vehicle_whose_uid_is_configured_is_taken_only_when_it_tells_it() -> N
     in_fake_time(story())
 
 
+def test_a_vehicle_whose_connection_ended_may_call_again_at_once() -> None:
+    async def story() -> None:
+        async with Air(FakePx4()) as air:
+            air.ended.add(air.addresses[1])
+            air.arrive(raw(PX4_BEAT, 1), ELSEWHERE)
+            peer = air.station.peer("cw-1")
+            assert peer.path.address == ELSEWHERE
+            assert air.station.refusals == ()
+
+    in_fake_time(story())
+
+
 def test_an_autopilot_that_is_not_px4_is_refused() -> None:
     async def story() -> None:
         async with Air(names={7: "cw-7"}) as air:
