@@ -122,6 +122,7 @@ class Bedlam:
         self.mad.log.clear()
         await asyncio.sleep(for_s)
         _ = self.air.station.peer("cw-2").state()
+        self.check()
 
     async def _command_the_mad_one(self) -> None:
         """Exchanges are under way with it all the time, of every kind in turn."""
@@ -153,9 +154,9 @@ class Bedlam:
                     task.result()
                     raise AssertionError(f"{task.get_name()} has ended")
             busy.cancel()
-            self.check()
 
     def check(self) -> None:
+        """AssertionError for what of the vehicle table is no longer true."""
         station, now_s = self.air.station, self.air.clock.now_s()
         assert [peer.vehicle_id for peer in station.peers] == ["cw-1", "cw-2"], "no vehicle appears out of nothing"
         assert len(station.refusals) <= 512
