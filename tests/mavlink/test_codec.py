@@ -20,6 +20,7 @@ from fleet.mavlink.messages import CommandAck, Heartbeat, MissionAck, MissionCur
 from tests.mavlink.recordings import recorded_files, recorded_frames
 
 HEARTBEAT = Heartbeat(0x03040000, 2, 12, 29, 3)
+ATTITUDE = 30
 
 
 def frame_of(message: Any, seq: int = 7) -> bytes:
@@ -59,11 +60,11 @@ def test_every_recorded_message_decodes_as_pymavlink_decodes_it() -> None:
             # Attitude alone is a third of the traffic and all alike; a tenth of it is enough.
             if ours is None or frame.msg_id not in development.mavlink_map:
                 continue
-            if frame.msg_id == 30 and frame.seq % 10:
+            if frame.msg_id == ATTITUDE and frame.seq % 10:
                 continue
             theirs = parser.decode(bytearray(raw))
             assert (frame.system, frame.component) == (theirs.get_srcSystem(), theirs.get_srcComponent())
-            for name in theirs.get_fieldnames():
+            for name in theirs.get_fieldnames() if frame.msg_id != ATTITUDE else ["time_boot_ms"]:
                 expected = getattr(theirs, name)
                 assert same(as_pymavlink_has_it(ours, name, expected), expected), (theirs, ours)
             compared[frame.msg_id] += 1
@@ -93,8 +94,11 @@ def test_each_layout_agrees_with_pymavlink_as_far_as_it_goes(spec: Spec) -> None
         assert spec.msg_id in (410, 411, 412), "pymavlink 2.4.50 lacks the events alone"
         return
     names = theirs.ordered_fieldnames
-    assert spec.cls._fields[: len(names)] == tuple(names)
-    assert spec.size >= theirs.unpacker.size
+    if spec.msg_id == ATTITUDE:
+        assert spec.cls._fields == (names[0],), "only its time is read"
+    else:
+        assert spec.cls._fields[: len(names)] == tuple(names)
+        assert spec.size >= theirs.unpacker.size
     assert CRC_EXTRA[spec.msg_id] == theirs.crc_extra
 
 

@@ -242,7 +242,7 @@ def test_a_rebooted_vehicle_is_thinned_and_asked_for_its_version_at_once() -> No
             air.sent.clear()
             for _ in range(60):
                 boot_ms = int((air.clock.now_s() - px4.boot_s) * 1000)
-                air.from_vehicle(1, [Attitude(boot_ms, 0, 0, 0, 0, 0, 0)])
+                air.from_vehicle(1, [Attitude(boot_ms)])
                 await asyncio.sleep(0.05)
             asked = [(m.command, m.param1) for _, m in air.sent if isinstance(m, CommandLong)]
             assert (512, 148.0) in asked

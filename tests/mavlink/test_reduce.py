@@ -147,8 +147,8 @@ def test_boot_time_running_backwards_is_a_reboot_and_voids_what_was_known() -> N
     track = Track("cw-1")
     track.reduce(Heartbeat(0x03040000, 2, 12, 157, 4), 1.0)
     track.reduce(SystemTime(0, 60_000), 1.0)
-    assert not track.reduce(Attitude(59_500, 0, 0, 0, 0, 0, 0), 1.1), "a datagram that was overtaken"
-    assert track.reduce(Attitude(4_000, 0, 0, 0, 0, 0, 0), 9.0)
+    assert not track.reduce(Attitude(59_500), 1.1), "a datagram that was overtaken"
+    assert track.reduce(Attitude(4_000), 9.0)
     assert track.state() == VehicleState("cw-1", boot=1)
     assert not track.reduce(SystemTime(0, 5_000), 10.0)
 
@@ -163,8 +163,10 @@ def test_the_answer_to_a_timesync_shows_a_reboot_too() -> None:
 
 def test_the_newer_of_two_battery_messages_stands() -> None:
     track = Track("cw-1")
-    track.reduce(BatteryStatus(0, 0, 0, b"\xa0\x0f" + b"\xff" * 18, -1, 0, 0, 0, 50), 2.0)
-    track.reduce(sys_status(battery_remaining=60), 1.0)
+    status = BatteryStatus(0, 0, 0, b"\xa0\x0f" + b"\xff" * 18, -1, 0, 0, 0, 50)
+    track.reduce(status._replace(battery_remaining=70), 1.0)
+    track.reduce(sys_status(battery_remaining=60), 2.0)
+    track.reduce(status, 3.0)
     battery = track.state().battery
     assert battery is not None
     assert (battery.value.remaining_pct, battery.value.voltage_v, battery.value.current_a) == (50.0, 4.0, None)
