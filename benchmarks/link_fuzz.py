@@ -74,8 +74,8 @@ def main() -> None:
     figures["traced_growth_mb_per_100k_frames"] = round(in_fake_time(traced(TRACED_FRAMES)), 3)
     how = (
         "simulated time, no sockets: bytes through the datagram scanner and the stream parser; frames with true "
-        "checksums and random ids, senders, lengths and fields (NaN and infinity among them), half in the name of an admitted "
-        "vehicle that is being commanded, and PX4 heartbeats in a good vehicle's name from other addresses; the good "
+        "checksums and random ids, senders, lengths and fields (NaN and infinity among them), half in the name of an "
+        "admitted vehicle that is being commanded, and PX4 heartbeats in a good vehicle's name from other addresses; the good "
         "vehicle's state is compared every 50 frames; growth is of the process, harness included"
     )
     report("link_fuzz", figures, how, ("fastcrc",))

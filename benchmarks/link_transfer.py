@@ -133,7 +133,8 @@ def main() -> None:
     how = (
         "simulated time, no sockets, against a scripted vehicle with PX4's states of a transfer: it asks again every "
         "0.28 s and gives up after 5 s of silence; loss and delay on every message each way; identical: the id "
-        "that the upload got, the vehicle's store and a list read back over the same link all agree, within 25 minutes together"
+        "that the upload got, the vehicle's store and a list read back over the same link all agree, within 25 minutes "
+        "together"
     )
     report("link_transfer", out, how, packages)
 
