@@ -34,8 +34,11 @@ PRE_ROLL_FRAMES = 128
 """what an idle vehicle's last seconds may take: about 25 kB, 8 s of a thinned link"""
 MAX_QUEUED = 50_000
 """frames that wait for the disk: 3 s of 1,000 vehicles at 15 msg/s, about 15 MB; what comes on top is dropped"""
-WRITE_EVERY_S = 1.0
-"""what a crash of the controller can cost; the kernel writes to the disk in its own time, at a flight's end at once"""
+TURN_S = 0.1
+TURNS = 20
+"""each turn the thread takes what has come in and writes every 20th flight: a thousand flights at once would hold up
+the event loop, which shares the interpreter with it. So a crash of the controller can cost 2 s of a recording. The
+kernel brings it to the disk in its own time; at a flight's end that is done at once"""
 TIDY_EVERY_S = 60.0
 RESERVE_BYTES = 256 * 2**20
 """disk space left to others: orders and their record are stored on the same disk, and must never lack room for this"""
@@ -114,6 +117,8 @@ class Recorder:
         self._clock = clock
         self._taps: dict[str, Tap] = {}
         self._queue: deque[_Job] = deque()
+        self._waiting: dict[_Flight, list[bytes]] = {}
+        self._begun = 0
         self._stop = Event()
         self._tidied_s: float | None = None
         self._told: tuple[str | None, float] = (None, 0.0)
@@ -134,7 +139,8 @@ class Recorder:
             if tap.flight.flight_id == flight_id:
                 return
             self.end(vehicle_id)
-        tap.begin(_Flight(self._folder, vehicle_id, flight_id), self._clock.now_s())
+        self._begun += 1
+        tap.begin(_Flight(self._folder, vehicle_id, flight_id, self._begun % TURNS), self._clock.now_s())
 
     def end(self, vehicle_id: str) -> None:
         """The vehicle is idle again; nothing happens if it was."""
@@ -152,11 +158,13 @@ class Recorder:
 
     def run(self) -> None:
         """Writes until `stop`; whatever goes wrong, it goes on."""
+        turn = 0
         ending = False
         while not ending:
-            ending = self._stop.wait(0.0 if self._tidied_s is None else WRITE_EVERY_S)
+            ending = self._stop.wait(TURN_S if turn else 0.0)
+            turn += 1
             try:
-                self.work()
+                self.work(None if ending else turn % TURNS)
             except Exception as e:  # a fault of ours: it must be seen, and the next second may be recorded
                 log.exception("flight recording")
                 self.trouble = f"flights are not recorded: {e!r}; this is a fault of Coldwing: please report it"
@@ -167,28 +175,26 @@ class Recorder:
             self.end(vehicle_id)
         self._stop.set()
 
-    def work(self) -> None:
-        """Writes what has come in since the last call, and keeps the folder in order."""
+    def work(self, turn: int | None = None) -> None:
+        """Takes what has come in, writes the flights whose turn it is (None: all) and keeps the folder in order."""
         problem: str | None = None
-        wrote = tidied = False
-        try:
-            if self._tidied_s is None or time.monotonic() - self._tidied_s >= TIDY_EVERY_S:
-                self._tidied_s = time.monotonic()
-                tidied = True
-                problem = self._tidy()
-        except OSError as e:
-            problem = self._said(e)
-        frames, ended = self._take()
-        dropped = self.stats().dropped
-        if dropped > self._dropped:
-            problem = f"the disk of {self._folder} is too slow: {dropped - self._dropped} frames were not recorded"
-            self._dropped = dropped
-        for flight, blobs in frames.items():
+        tidied = self._tidied_s is None or time.monotonic() - self._tidied_s >= TIDY_EVERY_S
+        if tidied:
+            self._tidied_s = time.monotonic()
             try:
-                self._spare_the_disk()
+                problem = self._tidy()
+            except OSError as e:
+                problem = self._said(e)
+        ended = self._take()
+        due = [flight for flight in self._waiting if turn in (None, flight.turn) or flight in ended]
+        full = bool(due) and self._is_full()
+        for flight in due:
+            blobs = self._waiting.pop(flight)
+            try:
+                if full:
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
                 flight.write(blobs, self._max_bytes)
                 self._frames += len(blobs)
-                wrote = True
             except OSError as e:
                 self._lost += len(blobs)
                 problem = self._said(e)
@@ -197,19 +203,23 @@ class Recorder:
                 flight.settle()
             except OSError as e:
                 problem = self._said(e)
-        if problem is not None or wrote or tidied:
+        dropped = self.stats().dropped
+        if dropped > self._dropped:
+            problem = f"the disk of {self._folder} is too slow: {dropped - self._dropped} frames were not recorded"
+            self._dropped = dropped
+        if problem is not None or due or tidied:
             self._tell(problem)
 
-    def _take(self) -> tuple[dict[_Flight, list[bytes]], list[_Flight]]:
-        frames: dict[_Flight, list[bytes]] = {}
-        ended = []
+    def _take(self) -> set[_Flight]:
+        """Empties the queue. Returns the flights that have ended."""
+        ended = set()
         for _ in range(len(self._queue)):
             flight, at_s, raw, link = self._queue.popleft()
             if raw is None:
-                ended.append(flight)
+                ended.add(flight)
             elif not tlog.carries_a_key(raw):
-                frames.setdefault(flight, []).append(tlog.entry(at_s, raw, link))
-        return frames, ended
+                self._waiting.setdefault(flight, []).append(tlog.entry(at_s, raw, link))
+        return ended
 
     def _tidy(self) -> str | None:
         """Prunes, and looks whether the folder can be written even while nobody flies. Returns what is wrong."""
@@ -229,9 +239,11 @@ class Recorder:
             )
         return None
 
-    def _spare_the_disk(self) -> None:
-        if shutil.disk_usage(self._folder).free < self._reserve_bytes:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._folder))
+    def _is_full(self) -> bool:
+        try:
+            return shutil.disk_usage(self._folder).free < self._reserve_bytes
+        except OSError:
+            return False  # the attempt to write says what is wrong
 
     def _said(self, error: OSError) -> str:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
@@ -261,12 +273,13 @@ class Recorder:
 class _Flight:
     """One flight's files. No file is held open: a thousand flights would need a thousand descriptors."""
 
-    __slots__ = ("_folder", "_number", "_size", "flight_id", "vehicle_id")
+    __slots__ = ("_folder", "_number", "_size", "flight_id", "turn", "vehicle_id")
 
-    def __init__(self, folder: Path, vehicle_id: str, flight_id: str) -> None:
+    def __init__(self, folder: Path, vehicle_id: str, flight_id: str, turn: int) -> None:
         self._folder = folder
         self.vehicle_id = vehicle_id
         self.flight_id = flight_id
+        self.turn = turn
         self._number = 0
         self._size = 0
 

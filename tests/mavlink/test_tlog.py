@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -230,18 +231,37 @@ def test_what_is_kept_of_an_idle_vehicle_is_bounded_however_fast_it_talks(tmp_pa
 
 
 def test_each_flight_has_its_own_file_and_the_next_flight_ends_the_one_before(tmp_path: Path) -> None:
-    clock = SetClock()
-    recorder = a_recorder(tmp_path, clock)
+    recorder = a_recorder(tmp_path)
     tap = recorder.tap("cw-1")
+    tap.frame(frame(0), START_S)
     for flight in (1, 2):
         recorder.begin("cw-1", f"f-{flight}")
-        recorder.begin("cw-1", f"f-{flight}")
         tap.frame(frame(flight), START_S)
+        recorder.work()
+        recorder.begin("cw-1", f"f-{flight}")
+        tap.frame(frame(10 * flight), START_S)
+        recorder.work()
     assert recorder.stats().open_flights == 1
     recorder.stop()
     recorder.work()
     assert recorder.stats().open_flights == 0
-    assert [numbers_in(part.path) for part in tlog.parts(tmp_path)] == [[1], [2]]
+    assert [numbers_in(part.path) for part in tlog.parts(tmp_path)] == [[0, 1, 10], [2, 20]]
+
+
+def test_a_flight_that_has_ended_is_on_the_disk_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[int] = []
+    monkeypatch.setattr(os, "fsync", lambda handle: synced.append(os.fstat(handle).st_size))
+    recorder = a_recorder(tmp_path)
+    for vehicle_id in ("cw-1", "cw-2", "cw-3"):
+        recorder.begin(vehicle_id, "f-1")
+        recorder.tap(vehicle_id).frame(frame(1), START_S)
+    recorder.end("cw-1")
+    recorder.work()
+    size = tlog.parts(tmp_path)[0].size_bytes
+    assert synced == [size]
+    recorder.stop()
+    recorder.work()
+    assert synced == [size] * 3
 
 
 def test_a_long_flight_goes_on_in_parts_none_larger_than_allowed_and_nothing_is_lost_between(tmp_path: Path) -> None:
@@ -480,6 +500,28 @@ def test_frames_that_come_faster_than_the_disk_takes_them_are_dropped_counted_an
 # -- the thread ------------------------------------------------------------------------------------------------------
 
 
+def test_every_flight_has_its_turn_and_one_that_ends_does_not_wait_for_it(tmp_path: Path) -> None:
+    recorder = a_recorder(tmp_path)
+    vehicles = [f"cw-{n}" for n in range(45)]
+    for vehicle_id in vehicles:
+        recorder.begin(vehicle_id, "f-1")
+        recorder.tap(vehicle_id).frame(frame(1), START_S)
+    written = []
+    for turn in range(recorder_module.TURNS):
+        recorder.work(turn)
+        written.append(recorder.stats().frames)
+        if turn == 9:
+            for vehicle_id in vehicles:
+                recorder.tap(vehicle_id).frame(frame(2), START_S)
+    steps = [after - before for before, after in pairwise([0, *written])]
+    assert max(steps) <= 2 * 3, "no turn writes more than its share of the flights"
+    assert all(numbers_in(part.path)[0] == 1 for part in tlog.parts(tmp_path))
+    assert len(tlog.parts(tmp_path)) == 45
+    recorder.end("cw-0")
+    recorder.work(recorder_module.TURNS - 1)
+    assert numbers_in(tmp_path / "cw-0" / "f-1.tlog") == [1, 2]
+
+
 async def test_the_writer_thread_writes_all_before_the_recorder_is_left(tmp_path: Path) -> None:
     async with recording(tmp_path, max_bytes=10**6, keep_bytes=GB, clock=SetClock(), reserve_bytes=0) as recorder:
         for vehicle_id in ("cw-1", "cw-2"):
@@ -488,6 +530,7 @@ async def test_the_writer_thread_writes_all_before_the_recorder_is_left(tmp_path
                 recorder.tap(vehicle_id).frame(frame(n), START_S)
     for vehicle_id in ("cw-1", "cw-2"):
         assert numbers_in(tmp_path / vehicle_id / "f-1.tlog") == list(range(500))
+    assert recorder.stats().open_flights == 0
     assert "flight-recorder" not in [thread.name for thread in threading.enumerate()]
 
 
@@ -500,7 +543,7 @@ async def test_a_disk_that_hangs_never_makes_the_event_loop_wait_nor_the_control
         hung.set()
         freed.wait(30.0)
 
-    monkeypatch.setattr(recorder_module, "WRITE_EVERY_S", 0.001)
+    monkeypatch.setattr(recorder_module, "TURN_S", 0.0)
     monkeypatch.setattr(recorder_module, "CLOSE_WAIT_S", 0.01)
     monkeypatch.setattr(recorder_module._Flight, "write", hang)
     with capture_logs() as logs:
@@ -524,9 +567,9 @@ async def test_a_fault_of_the_recorders_own_is_seen_and_it_goes_on(
     broken = threading.Event()
     really: Callable[..., Any] = Recorder.work
 
-    def once(self: Recorder) -> None:
+    def once(self: Recorder, turn: int | None = None) -> None:
         if broken.is_set():
-            return really(self)
+            return really(self, turn)
         broken.set()
         raise ZeroDivisionError
 
