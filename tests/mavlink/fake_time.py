@@ -62,7 +62,10 @@ class LoopClock:
 
 
 class Air:
-    """A link and scripted vehicles joined by real frames over a pipe with delay and loss, in fake time."""
+    """A link and scripted vehicles joined by real frames over a pipe with delay and loss, in fake time.
+
+    `beside`: another link of the same station to the same vehicles.
+    """
 
     def __init__(
         self,
@@ -72,6 +75,7 @@ class Air:
         seed: int = 1,
         telemetry_s: float = 1.0,
         names: dict[int, str] | None = None,
+        beside: Air | None = None,
         **of_vehicles: Any,
     ) -> None:
         self.peer: Any = None
@@ -90,8 +94,9 @@ class Air:
         """what the link sent, as decoded from its frames"""
         self.clock = LoopClock()
         names = names if names is not None else {system: f"cw-{system}" for system in self.vehicles}
-        self.station = Station(clock=self.clock, **of_vehicles)
-        self.link = self.station.add_link("air", self, names)
+        self._first = beside is None
+        self.station = Station(clock=self.clock, **of_vehicles) if beside is None else beside.station
+        self.link = self.station.add_link("air" if beside is None else "second air", self, names)
 
     def _lost(self) -> bool:
         return self.cut or self._chance.random() < self.loss
@@ -142,7 +147,9 @@ class Air:
         self.station.turn_over()
 
     async def __aenter__(self) -> Air:
-        self._tasks = [asyncio.create_task(self.station.run()), asyncio.create_task(self._fly())]
+        self._tasks = [asyncio.create_task(self._fly())]
+        if self._first:
+            self._tasks.append(asyncio.create_task(self.station.run()))
         await asyncio.sleep(1.5)
         return self
 
