@@ -10,7 +10,7 @@ import resource
 import socket
 import struct
 import termios
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -22,11 +22,13 @@ from fleet.clock import ScaledClock
 from fleet.mavlink import tcp
 from fleet.mavlink.codec import encode
 from fleet.mavlink.messages import Heartbeat
+from fleet.mavlink.native import NativeVehicle
 from fleet.mavlink.opening import make_transport
+from fleet.mavlink.station import Station
 from fleet.mavlink.stream import READ_BYTES
 from fleet.mavlink.udp import MAX_DATAGRAMS_PER_TURN
 from fleet.mavlink.urls import SCHEMES, LinkError, parse_url
-from tests.mavlink.wires import Ear, Far, accepted, free_port, listening, opened, plugged, until
+from tests.mavlink.wires import HASTE, Ear, Far, accepted, free_port, listening, opened, plugged, until
 
 OURS = Heartbeat(0, 6, 8, 0, 4)
 LOOPBACK = "127.0.0.1"
@@ -42,35 +44,37 @@ def client_of(transport: Any, stack: ExitStack) -> Far:
 
 
 @asynccontextmanager
-async def wired(scheme: str, folder: Path) -> AsyncIterator[tuple[Any, Ear, Far]]:
-    """A transport of that scheme and a vehicle at the other end of it."""
+async def wired(
+    scheme: str, folder: Path, listener: Callable[[Any], Any] = lambda transport: Ear()
+) -> AsyncIterator[tuple[Any, Any, Far]]:
+    """A transport of that scheme, what listens to it, and a vehicle at the other end of it."""
     with ExitStack() as stack:
+
+        def enter(url: str) -> tuple[Any, Any]:
+            transport = make_transport(parse_url(url), ScaledClock(HASTE))
+            stack.callback(transport.close)
+            ear = listener(transport)
+            transport.open(ear.received, ear.turn_over)
+            return transport, ear
+
         if scheme == "serial":
             cable = stack.enter_context(plugged(folder / "radio"))
-            transport, ear = await _enter(stack, f"serial://{cable.device}:57600")
+            transport, ear = enter(f"serial://{cable.device}:57600")
             far = Far(cable.fd)
         elif scheme == "tcpin":
-            transport, ear = await _enter(stack, f"tcpin://{LOOPBACK}:{free_port()}")
+            transport, ear = enter(f"tcpin://{LOOPBACK}:{free_port()}")
             far = client_of(transport, stack)
         elif scheme == "tcpout":
             server = stack.enter_context(listening())
-            transport, ear = await _enter(stack, f"tcpout://{LOOPBACK}:{server.getsockname()[1]}")
+            transport, ear = enter(f"tcpout://{LOOPBACK}:{server.getsockname()[1]}")
             far = Far(stack.enter_context(await accepted(server)).fileno())
         else:
             sock = stack.enter_context(listening(kind=socket.SOCK_DGRAM))
             port = sock.getsockname()[1] if scheme == "udpout" else free_port(socket.SOCK_DGRAM)
-            transport, ear = await _enter(stack, f"{scheme}://{LOOPBACK}:{port}")
+            transport, ear = enter(f"{scheme}://{LOOPBACK}:{port}")
             sock.connect((LOOPBACK, transport.port))
             far = Far(sock.fileno())
         yield transport, ear, far
-
-
-async def _enter(stack: ExitStack, url: str) -> tuple[Any, Ear]:
-    transport = make_transport(parse_url(url), ScaledClock(20.0))
-    stack.callback(transport.close)
-    ear = Ear()
-    transport.open(ear.received, ear.turn_over)
-    return transport, ear
 
 
 # -- every scheme ----------------------------------------------------------------------------------------------------
@@ -92,6 +96,28 @@ async def test_frames_go_both_ways(scheme: str, tmp_path: Path) -> None:
         ]
         assert (transport.trouble, transport.send_drops, ear.bad) == (None, 0, 0)
         assert transport.peer in (None, address), "who is called before anything was heard is who answers"
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+async def test_a_vehicle_is_commanded_over_it(scheme: str, tmp_path: Path) -> None:
+    clock = ScaledClock()
+    station = Station(clock=clock)
+
+    class Listener:
+        def __init__(self, transport: Any) -> None:
+            self.received = station.receiver(station.add_link(scheme, transport, {1: "cw-1"}))
+            self.turn_over = station.turn_over
+
+    async with wired(scheme, tmp_path, Listener) as (_, _, far):
+        returning = asyncio.create_task(NativeVehicle(station.peer("cw-1")).return_home())
+        while not returning.done():
+            commands = [m.command for m in far.heard if m.get_type() == "COMMAND_LONG"]
+            far.say(far.beat(far.listen() & 0xFF, mode=0x05040000 if 20 in commands else 0x03040000))
+            if 20 in commands:
+                far.say(far.ack(20))
+            station.tick()
+            await asyncio.sleep(0.005)
+        assert returning.result().ok, returning.result()
 
 
 @pytest.mark.parametrize("scheme", ["tcpin", "tcpout", "serial"])

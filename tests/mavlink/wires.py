@@ -83,10 +83,14 @@ class Far:
         self._mav = development.MAVLink(None, srcSystem=1, srcComponent=1)
         self.heard: list[Any] = []
 
-    def beat(self, seq: int) -> bytes:
+    def beat(self, seq: int, mode: int = 0x03040000) -> bytes:
         """A HEARTBEAT as a PX4 sends it."""
         self._mav.seq = seq
-        return bytes(self._mav.heartbeat_encode(2, 12, 29, 0x03040000, 3).pack(self._mav))
+        return bytes(self._mav.heartbeat_encode(2, 12, 29, mode, 3).pack(self._mav))
+
+    def ack(self, command: int) -> bytes:
+        """COMMAND_ACK ACCEPTED."""
+        return bytes(self._mav.command_ack_encode(command, 0).pack(self._mav))
 
     def say(self, data: bytes) -> int:
         return os.write(self.fd, data)
