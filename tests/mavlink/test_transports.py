@@ -32,6 +32,7 @@ from tests.mavlink.wires import HASTE, Ear, Far, accepted, free_port, listening,
 
 OURS = Heartbeat(0, 6, 8, 0, 4)
 LOOPBACK = "127.0.0.1"
+DO_SET_MODE, RETURN = 176, 0x05040000
 
 
 def ours(seq: int) -> bytes:
@@ -100,8 +101,7 @@ async def test_frames_go_both_ways(scheme: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("scheme", SCHEMES)
 async def test_a_vehicle_is_commanded_over_it(scheme: str, tmp_path: Path) -> None:
-    clock = ScaledClock()
-    station = Station(clock=clock)
+    station = Station(clock=ScaledClock())
 
     class Listener:
         def __init__(self, transport: Any) -> None:
@@ -109,15 +109,16 @@ async def test_a_vehicle_is_commanded_over_it(scheme: str, tmp_path: Path) -> No
             self.turn_over = station.turn_over
 
     async with wired(scheme, tmp_path, Listener) as (_, _, far):
-        returning = asyncio.create_task(NativeVehicle(station.peer("cw-1")).return_home())
-        while not returning.done():
-            commands = [m.command for m in far.heard if m.get_type() == "COMMAND_LONG"]
-            far.say(far.beat(far.listen() & 0xFF, mode=0x05040000 if 20 in commands else 0x03040000))
-            if 20 in commands:
-                far.say(far.ack(20))
-            station.tick()
-            await asyncio.sleep(0.005)
-        assert returning.result().ok, returning.result()
+        peer = station.peer("cw-1")
+        far.say(far.beat(0))
+        await until(lambda: peer.state().mode is not None)
+        returning = asyncio.create_task(NativeVehicle(peer).return_home())
+        await until(lambda: far.listen() > 0 and far.heard[-1].get_type() == "COMMAND_LONG")
+        assert far.heard[-1].command == DO_SET_MODE
+        far.say(far.ack(DO_SET_MODE))
+        far.say(far.beat(2, RETURN))
+        outcome = await returning
+        assert outcome.ok, outcome
 
 
 @pytest.mark.parametrize("scheme", ["tcpin", "tcpout", "serial"])
