@@ -75,8 +75,8 @@ def main() -> None:
     how = (
         "simulated time, no sockets: bytes through the datagram scanner and the stream parser; frames with true "
         "checksums and random ids, senders, lengths and fields (NaN and infinity among them), half in the name of an "
-        "admitted vehicle that is being commanded, and PX4 heartbeats in a good vehicle's name from other addresses; the good "
-        "vehicle's state is compared every 50 frames; growth is of the process, harness included"
+        "admitted vehicle that is being commanded, and PX4 heartbeats in a good vehicle's name from other addresses; "
+        "the good vehicle's state is compared every 50 frames; growth is of the process, harness included"
     )
     report("link_fuzz", figures, how, ("fastcrc",))
 
