@@ -20,6 +20,7 @@ from missions.snapshot import VehicleState
 AT_ONCE = 8
 """reads under way together: over a satellite's 2 s round trip a courier's contract takes 10 s instead of a minute, and
 the answers (37 bytes each) still fit into a tenth of a second of a slow radio"""
+FLOAT32_MAX = 3.4028234663852886e38
 _KINDS = ("dev", "alpha", "beta", "rc", "")
 """FIRMWARE_VERSION_TYPE as px4.version_text writes it, oldest first"""
 
@@ -120,7 +121,7 @@ class Demand:
         for value in (self.low, self.high):
             if value is None:
                 continue
-            if not isfinite(value) or (isinstance(value, float) and abs(value) > 3.4e38):
+            if not isfinite(value) or (isinstance(value, float) and abs(value) > FLOAT32_MAX):
                 raise ValueError(f"{value} is not a finite 32-bit number")
             if isinstance(value, int) and not -(1 << 31) <= value < 1 << 31:
                 raise ValueError(f"{value} does not fit into 32 bits")

@@ -292,6 +292,13 @@ async def test_after_setting_the_next_look_reads_again_before_it_trusts_a_checks
     assert bench.said == ["hash", "read GF_ACTION"]
 
 
+async def test_what_was_set_and_then_undone_by_another_is_found_although_the_checksum_is_an_old_one_again() -> None:
+    bench, memory = Bench.of(GF_ACTION=1), Memory()
+    assert (await fulfil(bench, demands(GF_ACTION=2), memory)).ok
+    bench.held["GF_ACTION"] = Param("GF_ACTION", 1, INT32)
+    assert "GF_ACTION 1 → 2" in (await fulfil(bench, demands(GF_ACTION=2), memory)).text
+
+
 @pytest.mark.parametrize("change", ["boot", "contract", "no hash"])
 async def test_the_checksum_counts_for_the_same_boot_and_contract_only(change: str) -> None:
     bench, memory = Bench.of(GF_ACTION=2), Memory()

@@ -95,6 +95,14 @@ def test_a_set_counts_when_the_vehicle_says_the_new_value() -> None:
     assert answer.param == Param("GF_ACTION", 3, INT32)
 
 
+def test_an_answer_with_the_old_value_is_not_taken_for_the_new_one() -> None:
+    vehicle = FakePx4(params={"GF_ACTION": (struct.pack("<i", 2), INT32)})
+    vehicle.parameters.deaf_to.add("GF_ACTION")
+    answer, _ = converse(ParamWrite(US, Param("GF_ACTION", 3, INT32), RoundTrip()), vehicle)
+    assert answer is not None
+    assert answer.param is None
+
+
 def test_minus_one_whose_bytes_are_a_nan_can_be_set_and_is_seen() -> None:
     vehicle = FakePx4(params={"COM_FLTMODE1": (struct.pack("<i", 2), INT32)})
     answer, _ = converse(ParamWrite(US, Param("COM_FLTMODE1", -1, INT32), RoundTrip()), vehicle)
