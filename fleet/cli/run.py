@@ -172,6 +172,7 @@ def _until_signal(work: Coroutine[Any, Any, int], out: Output) -> int:
     from fleet.api.server import ListenError
     from fleet.cli.config import refuse
     from fleet.config import ConfigError
+    from fleet.mavlink.signing_store import SigningStoreError
     from fleet.mavlink.urls import LinkError
     from fleet.simulate.processes import SimulatorError
     from fleet.store import StoreOpenError
@@ -191,7 +192,7 @@ def _until_signal(work: Coroutine[Any, Any, int], out: Output) -> int:
             return asyncio.run(main())
     except ConfigError as e:
         refuse(out, e)
-    except (ListenError, LinkError, StoreOpenError, SimulatorError) as e:
+    except (ListenError, LinkError, SigningStoreError, StoreOpenError, SimulatorError) as e:
         out.fail(ExitCode.UNREACHABLE, str(e))
 
 

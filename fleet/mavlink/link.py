@@ -16,6 +16,7 @@ from fleet.mavlink.messages import Heartbeat, Message
 from fleet.mavlink.path import Path
 from fleet.mavlink.peer import Peer
 from fleet.mavlink.px4 import AUTOPILOT_PX4
+from fleet.mavlink.signing import KeyGuard
 from fleet.mavlink.transport import Transport, shown
 
 OWN_COMPONENT = 190
@@ -174,12 +175,15 @@ class MavlinkLink:
     # -- bytes out ---------------------------------------------------------------------------------------------------
 
     def beat(self) -> None:
-        """Our heartbeat to every address that was heard; to where the transport calls, before anything was."""
-        told: set[Any] = set()
+        """Our heartbeat to every address that was heard; to where the transport calls, before anything was.
+
+        Once for each key that is used there: vehicles behind one radio take the time only from what they can verify.
+        """
+        told: set[tuple[Any, KeyGuard | None]] = set()
         for peer, path in self._routes.values():
             address = path.address if path.address is not None else self.transport.peer
-            if address is not None and address not in told:
-                told.add(address)
+            if address is not None and (address, peer.guard) not in told:
+                told.add((address, peer.guard))
                 self.send(peer, path, [GCS_HEARTBEAT])
 
     def send(self, peer: Peer, path: Path, messages: Iterable[Message]) -> None:

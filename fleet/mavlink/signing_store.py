@@ -44,6 +44,7 @@ class _Keyed:
     guard: KeyGuard
 
     def marks(self, now: int, ahead: int) -> Marks:
+        """What to promise. `sent` is never below `received`: whoever takes our time gets beyond all marks."""
         received = {stream: newest + ahead for stream, newest in self.guard.newest.items()}
         return Marks(max(self.guard.clock.newest, now) + ahead, received)
 
@@ -101,10 +102,7 @@ class SigningStore:
         entry = self._entries.get(vehicle_id, {})
         # A new key begins a new count: nothing signed with the old one fits it.
         marks = _marks(entry) if entry.get("key") == key_id else Marks()
-        clock = SigningClock(marks.sent, self._reserve)
-        for at in marks.received.values():  # a vehicle that takes our time must get beyond all of its own
-            clock.follow(at)
-        return _Keyed(key_id, KeyGuard(key, clock, marks.received, self._note))
+        return _Keyed(key_id, KeyGuard(key, SigningClock(marks.sent, self._reserve), marks.received, self._note))
 
     @property
     def guards(self) -> Mapping[str, KeyGuard]:

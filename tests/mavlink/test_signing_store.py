@@ -316,3 +316,14 @@ def test_frames_of_the_link_pass_through_it(tmp_path: Path) -> None:
     _, guard = opened(tmp_path)
     (frame,) = scan(guard.seal(BEAT, 3, NOW_S)).frames
     assert (frame.system, frame.component, frame.signed, frame.raw[-13]) == (245, 190, True, 3)
+
+
+def test_a_write_that_was_overtaken_does_not_take_the_file_back(tmp_path: Path) -> None:
+    store, guard = opened(tmp_path)
+    slow = store._next(AHEAD_S)  # a write that begins on the thread
+    captured = the_frame(Px4(at=timestamp(NOW_S + 3600.0)).beats())
+    assert guard.authentic(captured, NOW_S)  # an hour ahead: saved at once
+    store._wrote(*slow, store._write(*slow))
+    assert guard.clock.reserved >= timestamp(NOW_S + 3600.0)
+    _, guard = opened(tmp_path)
+    assert guard.check(captured, NOW_S) is Verdict.REPLAYED
