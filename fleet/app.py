@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import secrets
-from collections.abc import AsyncIterator, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import structlog
@@ -16,9 +17,10 @@ from fleet.api.auth import Principal, TokenTable
 from fleet.api.server import serve
 from fleet.clock import Clock
 from fleet.coldbox import ColdBoxFeed
-from fleet.config import ApiToken, FleetConfig, data_dir, load_airspace
+from fleet.config import ApiToken, Driver, FleetConfig, data_dir, load_airspace
 from fleet.controller import Controller
 from fleet.mavlink.link import MavlinkLink
+from fleet.mavlink.mavsdk_driver import MavsdkVehicle, mavsdk_transport
 from fleet.mavlink.native import NativeVehicle
 from fleet.mavlink.port import VehiclePort
 from fleet.mavlink.recorder import UNRECORDED, Recorder, recording
@@ -63,15 +65,7 @@ async def running(config: FleetConfig, clock: Clock) -> AsyncIterator[Running]:
 
         recorder = await stack.enter_async_context(_recorder(config, clock))
         signing = await stack.enter_async_context(open_signing(config.store_path.parent, config.mavlink_keys, clock))
-        station = await stack.enter_async_context(_station(config, clock, recorder, signing))
-        ports: dict[str, VehiclePort] = {
-            peer.vehicle_id: NativeVehicle(
-                peer,
-                cruise_m_s=config.vehicles[peer.vehicle_id].type.cruise_m_s,
-                contract=config.contracts.get(peer.vehicle_id),
-            )
-            for peer in station.peers
-        }
+        station, ports = await stack.enter_async_context(_vehicles(config, clock, recorder, signing))
 
         def ambient_c(order_id: str) -> float:
             entry = ledger.orders.get(order_id)
@@ -127,25 +121,43 @@ async def running(config: FleetConfig, clock: Clock) -> AsyncIterator[Running]:
 
 
 @contextlib.asynccontextmanager
-async def _station(
+async def _vehicles(
     config: FleetConfig, clock: Clock, recorder: Recorder | None, signing: SigningStore
-) -> AsyncIterator[Station]:
-    """One link per URL, shared by the vehicles that name it; each vehicle prefers its links in its own order."""
-    by_url: dict[str, dict[int, str]] = {}
+) -> AsyncIterator[tuple[Station, dict[str, VehiclePort]]]:
+    """One link per URL, shared by the vehicles that name it; each vehicle prefers its links in its own order and is
+    flown by its own driver."""
+    native: dict[str, dict[int, str]] = {}
+    mavsdk: dict[str, dict[int, str]] = {}
     for vehicle_id, urls in config.links.items():
+        by_url = mavsdk if config.drivers.get(vehicle_id) is Driver.MAVSDK else native
         for url in urls:
             by_url.setdefault(str(parse_url(url)), {})[config.vehicles[vehicle_id].system_id] = vehicle_id
-    async with open_station(
-        by_url,
-        clock=clock,
-        system_id=config.gcs_system_id,
-        uids=config.uids,
-        guards=signing.guards,
-        tap=recorder.tap if recorder is not None else None,
-    ) as station:
+    async with contextlib.AsyncExitStack() as stack:
+        station = await stack.enter_async_context(
+            open_station(
+                native,
+                clock=clock,
+                system_id=config.gcs_system_id,
+                uids=config.uids,
+                guards=signing.guards,
+                tap=recorder.tap if recorder is not None else None,
+            )
+        )
+        made: dict[str, Callable[..., VehiclePort]] = {}
+        for url, vehicles in mavsdk.items():
+            transport = await stack.enter_async_context(mavsdk_transport(url, config.gcs_system_id))
+            link = station.add_link(url, transport, vehicles)
+            transport.open(station.receiver(link), station.turn_over)
+            made |= dict.fromkeys(vehicles.values(), partial(MavsdkVehicle, transport=transport))
+        ports: dict[str, VehiclePort] = {}
         for peer in station.peers:
             peer.prefer([str(parse_url(url)) for url in config.links[peer.vehicle_id]])
-        yield station
+            ports[peer.vehicle_id] = made.get(peer.vehicle_id, NativeVehicle)(
+                peer,
+                cruise_m_s=config.vehicles[peer.vehicle_id].type.cruise_m_s,
+                contract=config.contracts.get(peer.vehicle_id),
+            )
+        yield station, ports
 
 
 @contextlib.asynccontextmanager
