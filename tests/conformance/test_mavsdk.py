@@ -1,0 +1,15 @@
+"""The MAVSDK driver keeps what the vehicle port promises, on the bundled simulator."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.conformance.scenarios import SimulatorConformance
+from tests.conformance.subjects import simulated
+
+pytestmark = pytest.mark.processes
+
+
+class TestMavsdkDriver(SimulatorConformance):
+    driver = "mavsdk"
+    subjects = staticmethod(simulated)
