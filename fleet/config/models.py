@@ -42,9 +42,9 @@ NotNegative = Annotated[float, Ge(0)]
 def _link(url: str) -> str:
     try:
         parse_url(url)
-    except LinkError:
-        text = "a link: udpin://127.0.0.1:14550 waits for vehicles there, udpout://host:port calls one"
-        raise PydanticCustomError("link_url", text) from None
+    except LinkError as error:
+        why = str(error).removeprefix(f"link URL {url!r}: ")
+        raise PydanticCustomError("link_url", "a link: {why}", {"why": why}) from None
     return url
 
 
@@ -226,8 +226,9 @@ class VehicleModel(Strict):
     system_id: Annotated[int, Ge(1), Le(254)]
     """MAVLink system id (MAV_SYS_ID), its own on its link"""
     link: Annotated[tuple[str, ...], PlainValidator(_links), PlainSerializer(list), WithJsonSchema(_LINKS)]
-    """udpin://host:port waits for vehicles there, udpout://host:port calls one; vehicles may share a link. Several:
-    a list, the first is preferred"""
+    """udpin://host:port and tcpin://host:port wait for vehicles there, udpout:// and tcpout:// call one,
+    serial:///dev/ttyACM0:57600 is a cable or a radio; vehicles may share a link. Several: a list, the first is
+    preferred"""
     uid: Annotated[int, PlainValidator(_uid), WithJsonSchema(_UID)] | None = None
     """the autopilot's own hardware id (AUTOPILOT_VERSION.uid): another autopilot with this system id is refused"""
     driver: Driver = Driver.NATIVE

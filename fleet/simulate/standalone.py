@@ -30,9 +30,11 @@ def configured(path: Path | None) -> FleetConfig:
 
 
 def first_link(config: FleetConfig) -> tuple[str, int]:
-    """Where simulated vehicles send to: the first link that waits for vehicles."""
-    url = parse_url(next(iter(config.links.values()))[0])
-    return ("127.0.0.1" if url.host in ("0.0.0.0", "::") else url.host), url.port
+    """Where simulated vehicles send to: the first link that waits for datagrams. Raises SimulatorError without one."""
+    for url in (parse_url(link) for links in config.links.values() for link in links):
+        if url.scheme == "udpin":
+            return ("127.0.0.1" if url.host in ("0.0.0.0", "::") else url.host), url.port
+    raise SimulatorError("simulated vehicles send UDP, and no vehicle has a `link: udpin://…`; give one to them")
 
 
 async def run_sim(path: Path | None, speed: float, out: Output) -> int:
