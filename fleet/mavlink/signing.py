@@ -85,7 +85,7 @@ class Verdict(StrEnum):
 
 _TEXTS = {
     Verdict.ACCEPTED: "signed with the vehicle's key",
-    Verdict.UNSIGNED_ALLOWED: "not signed, of a kind that need not be",
+    Verdict.UNSIGNED_ALLOWED: "not signed, and of a kind that PX4 takes from anybody: it proves nothing",
     Verdict.UNSIGNED_REFUSED: "it sends unsigned frames: install its key on it, or configure it without one",
     Verdict.MAVLINK_1: "it speaks MAVLink 1, which cannot sign: set MAV_PROTO_VER to 2 on it",
     Verdict.BAD_SIGNATURE: "its signatures do not fit its key: install the key on it anew, or correct the configured",

@@ -115,19 +115,22 @@ def test_vehicles_behind_one_radio_each_take_the_time_from_a_heartbeat_of_their_
     in_fake_time(story())
 
 
-def test_an_unsigned_heartbeat_never_becomes_a_keyed_vehicle_s_state() -> None:
+def test_a_thousand_forged_heartbeats_change_neither_a_keyed_vehicle_s_state_nor_where_it_lives() -> None:
     async def story() -> None:
         async with SignedAir(FakePx4()) as air:
             peer = air.station.peer("cw-1")
             events: list[LinkEvent] = []
             air.station.on_event(events.append)
-            for raw in (
-                encode(ARMED_IN_MISSION, seq=0, system=1, component=1),
-                build_v1(0, bytes((0, 0, 4, 4, 2, 12, 157, 4, 3)), seq=0, system=1, component=1),
-                sign(encode(ARMED_IN_MISSION, seq=0, system=1, component=1), bytes(32), link_id=0, at=1 << 47),
-            ):
-                for address in (air.addresses[1], ("10.6.6.6", 666)):
-                    air.arrive(raw, address)
+            chance = random.Random(16)
+            for n in range(1000):
+                seq, at = chance.randrange(256), chance.randrange(1 << 48)
+                unsigned = encode(ARMED_IN_MISSION, seq=seq, system=1, component=1)
+                raw = (
+                    unsigned,
+                    build_v1(0, bytes((0, 0, 4, 4, 2, 12, 157, 4, 3)), seq=seq, system=1, component=1),
+                    sign(unsigned, chance.randbytes(32), link_id=0, at=at),
+                )[n % 3]
+                air.arrive(raw, chance.choice((air.addresses[1], ("10.6.6.6", 666))))
             state = peer.state()
             assert state.armed is not None
             assert state.mode is not None
