@@ -22,6 +22,8 @@ from fleet.mavlink.transport import Transport, shown
 OWN_COMPONENT = 190
 """MAV_COMP_ID_MISSIONPLANNER: what ground stations use"""
 TYPE_GCS = 6
+RADIO_STATUS = 109
+"""a telemetry radio puts these between the vehicle's frames, from a system id of its own (SiK: 51): no stranger"""
 ADDRESS_HELD_S = 3.0
 """a second sender with a live vehicle's system id is refused; one silent for this long may come from elsewhere"""
 MAX_REFUSALS = 512
@@ -106,6 +108,8 @@ class MavlinkLink:
         for frame in frames:
             route = self._routes.get(frame.system)
             if route is None:
+                if frame.msg_id == RADIO_STATUS:
+                    continue
                 self._refuse(frame.system, address, now_s, self._stranger(frame, address, now_s))
                 self.refused_frames += 1
                 continue

@@ -165,6 +165,17 @@ def test_a_vehicle_whose_uid_is_configured_is_taken_only_when_it_tells_it() -> N
     in_fake_time(story())
 
 
+def test_a_telemetry_radio_that_speaks_for_itself_is_no_stranger() -> None:
+    async def story() -> None:
+        async with Air(FakePx4()) as air:
+            radio = development.MAVLink(None, srcSystem=ord("3"), srcComponent=ord("D"))
+            status = radio.radio_status_encode(200, 190, 100, 40, 35, 0, 0).pack(radio)
+            air.arrive(bytes(status), air.addresses[1])
+            assert air.station.refusals == ()
+
+    in_fake_time(story())
+
+
 def test_a_vehicle_whose_connection_ended_may_call_again_at_once() -> None:
     async def story() -> None:
         async with Air(FakePx4()) as air:
