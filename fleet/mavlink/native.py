@@ -56,6 +56,7 @@ class NativeVehicle:
         self._cruise_m_s = cruise_m_s
         self._contract = contract if contract is not None else Contract()
         self._looked = Memory()
+        self._checking = asyncio.Lock()
         self._uploading = asyncio.Lock()
         self._releasing = False
         self._mode_command: Command | None = None
@@ -256,7 +257,8 @@ class NativeVehicle:
     # -- parameters --------------------------------------------------------------------------------------------------
 
     async def check(self) -> Outcome:
-        return await fulfil(self, self._contract, self._looked)
+        async with self._checking:
+            return await fulfil(self, self._contract, self._looked)
 
     async def ensure_params(self, required: Required, *, may_set: bool = True) -> Outcome:
         """`check` for parameters given here instead of the vehicle's contract."""

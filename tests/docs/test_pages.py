@@ -6,6 +6,7 @@ import ast
 import re
 from pathlib import Path
 
+from fleet.config import data_dir, load_config
 from missions.decision.faults import TABLE
 from missions.decision.render import page
 
@@ -44,3 +45,15 @@ def test_links_between_pages_lead_somewhere():
     for document in (ROOT / "docs").glob("*.md"):
         for target in re.findall(r"\]\(([^)#:]+?)(?:#[^)]*)?\)", document.read_text(encoding="utf-8")):
             assert (document.parent / target).exists(), f"{document.name} → {target}"
+
+
+def test_the_courier_s_parameters_in_the_table_are_those_of_its_file():
+    text = (ROOT / "docs/px4.md").read_text(encoding="utf-8").split("## The courier's parameters")[1].split("\n## ")[0]
+    shown: dict[str, str] = {}
+    for row in re.findall(r"^\| (`[A-Z][^|]*) \| ([^|]+) \|", text, re.MULTILINE):
+        shown |= dict.fromkeys(re.findall(r"`(\w+)`", row[0]), row[1])
+    contract = load_config(data_dir() / "fleet.yaml", {}).contracts["cw-1"]
+    assert shown.keys() == contract.parameters.keys()
+    for name, demand in contract.parameters.items():
+        ends = [float(number) for number in re.findall(r"\d+(?:\.\d+)?", shown[name])]
+        assert (ends[0], ends[-1]) == (demand.low, demand.high), name

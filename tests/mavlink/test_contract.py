@@ -398,7 +398,7 @@ async def test_the_courier_s_contract_is_set_on_an_autopilot_fresh_from_its_box(
     bench = Bench({n: Param(n, fresh[n], fresh.types[n]) for n in fresh.names})
     outcome = await fulfil(bench, contract, Memory())
     assert outcome.ok, outcome.text
-    assert bench.written == ["NAV_DLL_ACT", "RTL_RETURN_ALT", "COM_LOW_BAT_ACT", "COM_RCL_EXCEPT"]
+    assert bench.written == ["NAV_DLL_ACT", "COM_DL_LOSS_T", "RTL_RETURN_ALT", "COM_LOW_BAT_ACT", "COM_RCL_EXCEPT"]
     assert (await fulfil(bench, contract, Memory())).text == f"{len(contract.parameters)} parameters as required"
 
 
