@@ -202,7 +202,7 @@ def _read(file: Path) -> dict[str, dict[str, Any]]:
     try:
         held = json.loads(text)
         entries: dict[str, dict[str, Any]] = held["vehicles"]
-        if held["format"] != FORMAT or held["sha256"] != _digest(entries):
+        if text != _encoded(entries):
             raise ValueError
         for entry in entries.values():
             _marks(entry)
@@ -229,12 +229,10 @@ def _entry(key_id: str, marks: Marks) -> dict[str, Any]:
     return {"key": key_id, "sent": marks.sent, "received": received}
 
 
-def _digest(entries: Mapping[str, Any]) -> str:
-    return sha256(json.dumps(entries, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
-
-
 def _encoded(entries: Mapping[str, Any]) -> bytes:
-    return json.dumps({"format": FORMAT, "sha256": _digest(entries), "vehicles": entries}).encode()
+    text = json.dumps(entries)
+    digest = sha256(text.encode()).hexdigest()
+    return f'{{"format": "{FORMAT}", "sha256": "{digest}", "vehicles": {text}}}'.encode()
 
 
 def _replace(file: Path, data: bytes) -> None:
