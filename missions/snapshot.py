@@ -170,6 +170,8 @@ class VehicleState:
     """flight software version, as `1.17.0` or `1.18.0alpha`"""
     uid: int | None = None
     """the autopilot's hardware id (AUTOPILOT_VERSION)"""
+    not_ready: tuple[str, ...] = ()
+    """why it would not arm in its present mode, by its own newest report; empty when it would or has not reported"""
     texts: tuple[Timed[str], ...] = ()
     """the newest STATUSTEXT and EVENT texts, oldest first, at most 20"""
 

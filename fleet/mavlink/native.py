@@ -14,7 +14,7 @@ from dataclasses import replace
 from math import nan
 
 from fleet.mavlink import px4
-from fleet.mavlink.command import Answer, Command, Repeat
+from fleet.mavlink.command import Answer, Command, MavResult, Repeat
 from fleet.mavlink.contract import Contract, Demand, Memory, fulfil
 from fleet.mavlink.items import FRAME_GLOBAL_INT, degrees_e7, plan_items
 from fleet.mavlink.messages import CommandInt, CommandLong, Heartbeat, MissionItemInt
@@ -32,9 +32,15 @@ DO_REPOSITION = 192
 DO_GRIPPER = 211
 MISSION_START = 300
 ARM_DISARM = 400
+RUN_PREARM_CHECKS = 401
 CHANGE_MODE_FLAG = 1.0
 GRIPPER_OPEN = 0.0
 
+START_TRIES = 3
+JUDGED_LATE_S = 1.0
+"""a PX4 short of time judges a plan later than its mission_state lets one believe, and denies the start until then"""
+REPORT_S = 1.0
+"""from the ACK of RUN_PREARM_CHECKS to the end of the report"""
 ASK_TRIES = 6
 COMMAND_TRIES = 6
 """for how many repeats of a mode command its effect may be awaited"""
@@ -136,15 +142,37 @@ class NativeVehicle:
     # -- flying ------------------------------------------------------------------------------------------------------
 
     async def start_mission(self) -> Outcome:
-        why_not = self.holds_proven_plan() or await self._still_holds_it()
-        if why_not is not None:
-            return Outcome(Verdict.REFUSED, why_not)
-
         def flying(beat: Heartbeat) -> bool:
-            return bool(beat.base_mode & px4.ARMED) and px4.mode_of(beat.custom_mode) in (Mode.MISSION, Mode.TAKEOFF)
+            return bool(beat.base_mode & px4.ARMED) and px4.mode_of(beat.custom_mode) in modes
 
         modes = (Mode.MISSION, Mode.TAKEOFF)
-        return await self._mode("start", _long(MISSION_START), modes, flying, repeat=Repeat.IF_NO_EFFECT, arms=True)
+        began_s = self.peer.clock.now_s()
+        for _ in range(START_TRIES):
+            why_not = self.holds_proven_plan() or await self._still_holds_it()
+            if why_not is not None:
+                return Outcome(Verdict.REFUSED, why_not)
+            answer = await self._mode_answer(_long(MISSION_START), modes, flying, repeat=Repeat.IF_NO_EFFECT, arms=True)
+            if answer.ack != MavResult.DENIED:
+                break
+            await self.peer.clock.sleep(JUDGED_LATE_S)
+        outcome = self._outcome("start", answer, began_s)
+        if answer.ack == MavResult.TEMPORARILY_REJECTED and outcome.verdict is Verdict.REFUSED:
+            return Outcome(Verdict.REFUSED, outcome.text + await self._not_ready())
+        return outcome
+
+    async def _not_ready(self) -> str:
+        """Why PX4 does not arm: it tells that in a report that comes when something changes, and when asked for."""
+        peer = self.peer
+        asked_s = peer.clock.now_s()
+        answer = await peer.run(Command(peer.parties, _long(RUN_PREARM_CHECKS), peer.rtt, repeat=Repeat.FREELY))
+
+        def told(_: VehicleState) -> bool:
+            return (peer.track.events.reported_s or 0.0) > asked_s
+
+        if answer.accepted:
+            await peer.wait_until(told, REPORT_S + peer.rtt.timeout_s)
+        reasons = self.state().not_ready
+        return f"; not ready to arm: {'; '.join(reasons)}" if reasons else ""
 
     async def _still_holds_it(self) -> str | None:
         """Asks what the vehicle holds now: MISSION_CURRENT is up to a second old, long enough for a rival."""
@@ -204,6 +232,18 @@ class NativeVehicle:
         repeat: Repeat = Repeat.FREELY,
         arms: bool = False,
     ) -> Outcome:
+        began_s = self.peer.clock.now_s()
+        return self._outcome(what, await self._mode_answer(message, modes, effect, repeat=repeat, arms=arms), began_s)
+
+    async def _mode_answer(
+        self,
+        message: CommandLong | CommandInt,
+        modes: tuple[Mode, ...],
+        effect: Callable[[Heartbeat], bool],
+        *,
+        repeat: Repeat = Repeat.FREELY,
+        arms: bool = False,
+    ) -> Answer:
         """A command that changes the mode. The newest wins: one under way gives way at once."""
         peer = self.peer
         began_s = peer.clock.now_s()
@@ -214,7 +254,7 @@ class NativeVehicle:
             before.supersede()
             peer.nudge(before)
         try:
-            return self._outcome(what, await peer.run(command), began_s)
+            return await peer.run(command)
         finally:
             if self._mode_command is command:
                 self._mode_command = None

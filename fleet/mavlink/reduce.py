@@ -76,7 +76,7 @@ class Track:
         self.boot = 0
         self._texts: deque[Timed[str]] = deque(maxlen=MAX_TEXTS)
         self._said = False
-        """there are texts that are not in `_fields` yet"""
+        """there is something new in words that `state` does not show yet"""
         self._quality = LinkQuality(None, None)
         self._state: VehicleState = VehicleState(vehicle_id)
         self._clear()
@@ -104,8 +104,11 @@ class Track:
         return False
 
     def _heartbeat(self, beat: Heartbeat, now_s: float) -> bool:
+        turned = self._beat is None or beat.custom_mode != self._beat.custom_mode
         self._beat = beat
         self._completion.mode(px4.mode_of(beat.custom_mode))
+        if turned:
+            self._judge_readiness()
         self._say(self._status_texts.flush(now_s), now_s)
         return self._store(beat, now_s)
 
@@ -173,8 +176,9 @@ class Track:
         report = self.events.report
         if report is None or report is before:
             return False
+        self._judge_readiness()
         if self._beat is None or not self._beat.base_mode & px4.ARMED:
-            reasons = self.not_ready()
+            reasons = report.reasons(self._mode())
             if reasons and (before is None or reasons != before.reasons(self._mode())):
                 self._say(["Not ready to arm: " + "; ".join(reasons)], now_s)
         else:
@@ -185,9 +189,11 @@ class Track:
         self.events.current(current)
         return False
 
-    def not_ready(self) -> tuple[str, ...]:
-        """Why the vehicle would not arm, by its own last report; empty when it would, or has not reported."""
-        return () if self.events.report is None else self.events.report.reasons(self._mode())
+    def _judge_readiness(self) -> None:
+        """PX4 arms in the mode it is in, so the answer hangs on both, the report and the mode."""
+        if self.events.report is not None:
+            self._fields["not_ready"] = self.events.report.reasons(self._mode())
+            self._said = True
 
     def wants_report(self, now_s: float) -> bool:
         """PX4 reports its arming checks when they change: one that was ready before we came has to be asked."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import zlib
 from dataclasses import dataclass, field
 
@@ -65,6 +66,10 @@ class FakePx4:
     ignore_modes: int = 0
     """how many accepted DO_SET_MODEs have no effect: the HOLD race"""
     arm_refused: bool = False
+    judged_late: int = 0
+    """how many starts are denied although mission_state says that the mission is good"""
+    failing: tuple[str, ...] = ()
+    """the checks that a report names as errors; RUN_PREARM_CHECKS alone brings one"""
     grips: int = 0
     starts: int = 0
     final_grip_ack: bool = True
@@ -139,9 +144,18 @@ class FakePx4:
         ids = (self.ids[0], self.ids[1], self.ids[2]) if self.knows_ids else (0, 0, 0)
         return MissionCurrent(self.seq_now, total, self.mission_state, 0, *ids)
 
-    def event(self, name: str, now_s: float) -> Event:
+    def event(self, name: str, now_s: float, arguments: bytes = b"") -> Event:
         self._event_seq += 1
-        return Event(event_id(name), int((now_s - self.boot_s) * 1000), self._event_seq, 0, 0, 99, bytes(40))
+        boot_ms = int((now_s - self.boot_s) * 1000)
+        return Event(event_id(name), boot_ms, self._event_seq, 0, 0, 99, arguments.ljust(40, b"\0"))
+
+    def report(self, now_s: float) -> list[Message]:
+        """The arming checks: one can arm in any mode, or in none."""
+        can_arm = 0 if self.failing else 0xFFFFFFFF
+        summary = struct.pack("<BIIII", 0, 0, 0, can_arm, can_arm)
+        begin = self.event("commander_arming_check_summary", now_s, summary)
+        checks = [self.event(name, now_s, struct.pack("<IB", 0xFFFFFFFF, 0)) for name in self.failing]
+        return [begin, *checks, self.event("commander_health_summary", now_s)]
 
     # -- messages ----------------------------------------------------------------------------------------------------
 
@@ -282,7 +296,8 @@ class FakePx4:
                 self.mode = int(message.param2) << 16 | int(message.param3) << 24
         elif command == 300:
             self.starts += 1
-            if not self.lists[0] or self.mission_state == 1:
+            if not self.lists[0] or self.mission_state == 1 or self.judged_late:
+                self.judged_late = max(0, self.judged_late - 1)
                 result, more = 2, [self.event("commander_mission_start_denied_no_mission", now_s)]
             elif self.arm_refused:
                 result = 1
@@ -303,6 +318,8 @@ class FakePx4:
             self.mode = HOLD
         elif command == 511 and isinstance(message, CommandLong):
             self.rates[int(message.param1)] = message.param2
+        elif command == 401:
+            more = self.report(now_s)
         elif command == 512:
             version = AutopilotVersion(0, 77, 0x011100FF, 0, 0, 0, 0, 0, bytes(8), bytes(8), bytes(8))
             more = [version]

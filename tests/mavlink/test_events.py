@@ -242,9 +242,9 @@ def test_the_track_says_once_why_the_vehicle_is_not_ready_and_in_flight_what_fai
     take(Heartbeat(0x03040000, 2, 12, 29, 3), at_s=0.0)
     assert take(*report(10, compass), at_s=1.0) == ["Not ready to arm: compasses inconsistent by 40°"]
     assert take(*report(13, still), at_s=2.0) == []
-    assert track.not_ready() == ("compasses inconsistent by 40°",)
+    assert track.state().not_ready == ("compasses inconsistent by 40°",)
     assert take(*report(16, can_arm=FLOWN), at_s=3.0) == []
-    assert track.not_ready() == ()
+    assert track.state().not_ready == ()
     take(Heartbeat(0x04040000, 2, 12, 157, 4), at_s=4.0)
     spoofed = check("check_estimator_gps_spoofed", 19, level=2, modes=FLOWN)
     warned = check("check_battery_low", 20, level=4, modes=ALL_MODES)

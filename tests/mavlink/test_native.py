@@ -261,6 +261,43 @@ def test_an_arm_refusal_carries_the_vehicles_words() -> None:
     assert "TEMPORARILY_REJECTED" in outcome.text
 
 
+@pytest.mark.parametrize(("rtt_s", "loss"), [(0.02, 0.0), (2.0, 0.0), (0.2, 0.2)])
+def test_an_arm_refusal_says_why_by_the_checks_that_fail_now(rtt_s: float, loss: float) -> None:
+    async def story(vehicle: NativeVehicle, px4: FakePx4, air: Air) -> Outcome:
+        await vehicle.upload(plan(), with_fence_and_rally=True)
+        px4.arm_refused, px4.failing = True, ("check_modes_global_pos", "check_modes_home_position")
+        outcome = await vehicle.start_mission()
+        assert not vehicle.state().armed or not vehicle.state().armed.value
+        return outcome
+
+    outcome = tell(story, rtt_s=rtt_s, loss=loss)
+    assert outcome.verdict is Verdict.REFUSED
+    reasons = "; not ready to arm: no valid global position estimate; home position not set"
+    assert outcome.text.endswith(reasons) or loss, outcome.text
+
+
+def test_a_start_denied_while_the_vehicle_is_still_judging_is_asked_for_again() -> None:
+    async def story(vehicle: NativeVehicle, px4: FakePx4, air: Air) -> Outcome:
+        await vehicle.upload(plan(), with_fence_and_rally=True)
+        px4.judged_late = 2
+        outcome = await vehicle.start_mission()
+        assert px4.starts == 3
+        return outcome
+
+    assert tell(story).ok
+
+
+def test_a_start_that_stays_denied_is_refused_in_the_vehicles_words() -> None:
+    async def story(vehicle: NativeVehicle, px4: FakePx4, air: Air) -> Outcome:
+        await vehicle.upload(plan(), with_fence_and_rally=True)
+        px4.judged_late = 99
+        return await vehicle.start_mission()
+
+    outcome = tell(story)
+    assert outcome.verdict is Verdict.REFUSED
+    assert "DENIED (Mission start denied: no valid mission)" in outcome.text
+
+
 def test_a_newer_mode_command_does_not_wait_for_an_older_one() -> None:
     async def story(vehicle: NativeVehicle, px4: FakePx4, air: Air) -> None:
         px4.ignore_modes = 1
