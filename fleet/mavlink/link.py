@@ -128,7 +128,7 @@ class MavlinkLink:
         """A vehicle that has booted signs with an old clock until it hears a signed frame of ours: our heartbeat."""
         if now_s - path.called_s >= 1.0:
             path.called_s = now_s
-            self._write(peer, [GCS_HEARTBEAT], address)
+            self._write(peer, path, [GCS_HEARTBEAT], address)
 
     def _admit(self, peer: Peer, path: Path, frame: Frame, address: Any, now_s: float) -> bool:
         """Whether a new address is the vehicle's from now on. Only a PX4's own heartbeat opens the door."""
@@ -195,16 +195,16 @@ class MavlinkLink:
         address = path.address if path.address is not None else self.transport.peer
         if address is None:
             return
-        self._write(peer, messages, address)
+        self._write(peer, path, messages, address)
 
-    def _write(self, peer: Peer, messages: Iterable[Message], address: Any) -> None:
+    def _write(self, peer: Peer, path: Path, messages: Iterable[Message], address: Any) -> None:
         now_s = peer.clock.now_s()
         for message in messages:
             seq = self._seq.get(address, 0)
             self._seq[address] = (seq + 1) & 0xFF
             raw = encode(message, seq=seq, system=self.system_id, component=OWN_COMPONENT)
             if peer.tap is not None:
-                peer.tap.frame(raw, now_s)
+                peer.tap.frame(raw, now_s, path.number)
             if peer.guard is not None:
                 raw = peer.guard.seal(raw, self.number, now_s)
             self.transport.send(raw, address)

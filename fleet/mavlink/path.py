@@ -30,8 +30,10 @@ UNMEASURED_S = 1.0
 class Path:
     """One link to the vehicle, and where it lives on it."""
 
-    def __init__(self, link: str, send: Callable[[Path, Iterable[Message]], None]) -> None:
+    def __init__(self, link: str, number: int, send: Callable[[Path, Iterable[Message]], None]) -> None:
+        """`number`: tells the vehicle's paths apart in its recording."""
         self.link = link
+        self.number = number
         self._send = send
         self.address: Any = None
         """None until the vehicle was heard here"""

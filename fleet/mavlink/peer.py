@@ -53,7 +53,7 @@ ANSWERS = (CommandAck, MissionAck, MissionCount, MissionItemInt, MissionRequest,
 class Tap(Protocol):
     """Where frames in both directions are recorded."""
 
-    def frame(self, raw: bytes, now_s: float) -> None: ...
+    def frame(self, raw: bytes, now_s: float, link: int) -> None: ...
 
 
 class Peer:
@@ -78,7 +78,7 @@ class Peer:
         self.tap = tap
         self.rtt = RoundTrip()
         """of the path in use; one object for the vehicle's life, so that an exchange follows a fail-over"""
-        self.path = Path("", lambda path, messages: None)
+        self.path = Path("", 0, lambda path, messages: None)
         """the one in use; one that leads nowhere until a link has added its own"""
         self.paths: list[Path] = []
         self.track = Track(vehicle_id)
@@ -100,7 +100,7 @@ class Peer:
 
     def add_path(self, link: str, send: Callable[[Peer, Path, Iterable[Message]], None]) -> Path:
         """A link that may reach the vehicle; the first is the preferred one."""
-        path = Path(link, lambda path, messages: send(self, path, messages))
+        path = Path(link, len(self.paths), lambda path, messages: send(self, path, messages))
         if not self.paths:
             self.path = path
             path.measure_by(self.rtt)
@@ -139,10 +139,10 @@ class Peer:
         if not self._within_budget(now_s):
             self.dropped += 1
             return False
+        if self.tap is not None:
+            self.tap.frame(frame.raw if self.guard is None else without_signature(frame.raw), now_s, path.number)
         if frame.component != self.parties.vehicle_component:
             return False
-        if self.tap is not None:
-            self.tap.frame(frame.raw if self.guard is None else without_signature(frame.raw), now_s)
         path.hear(frame.seq, frame.msg_id, now_s)
         message = decode(frame)
         if frame.msg_id in OF_THE_PATH and message is not None:
