@@ -20,9 +20,9 @@ MAX_CLIENTS = 300
 """a link has 254 system ids; the rest is for those who look on"""
 CONNECT_S = 5.0
 """an answer to a SYN that takes longer was lost: the kernel repeats it after 1 s and 3 s"""
-SEND_BUFFER = 128 << 10
-"""bytes asked of the kernel: a heartbeat to each of 254 vehicles behind one router, and no minutes of old commands
-for a peer that reads nothing"""
+SEND_BUFFER = 32 << 10
+"""bytes asked of the kernel: 254 vehicles behind one router at a turn, and as few old commands as that allows
+for a peer that did not read for a while"""
 PROBE_IDLE_S, PROBE_EVERY_S, PROBES = 5, 5, 2
 """a connection whose far end vanished without a word is given up after 15 s: it holds nobody up until then"""
 OUT_OF = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
