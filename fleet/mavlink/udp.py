@@ -15,6 +15,9 @@ from fleet.mavlink.urls import LinkError, LinkUrl
 
 MAX_DATAGRAMS_PER_TURN = 256
 """then the event loop gets its turn: at 5 µs each about a millisecond"""
+REST_S = 0.003
+"""a socket that woke the loop less than this ago is looked at again after this: waking it costs several times what a
+datagram does, and nothing in telemetry is that urgent"""
 RECEIVE_BUFFER = 4 << 20
 """bytes asked of the kernel: a thousand vehicles for about ten seconds (it may give less, see net.core.rmem_max)"""
 
@@ -27,6 +30,9 @@ class UdpTransport:
         self.send_drops = 0
         self.peer: Any = None
         """where udpout sends before anything was heard"""
+        self._rest: asyncio.TimerHandle | None = None
+        """until then the socket is not looked at"""
+        self._woken_s = float("-inf")
         self._trouble: str | None = None
         self._kernel_drops: int | None = None
         family, address = resolve(url, socket.SOCK_DGRAM)
@@ -55,13 +61,38 @@ class UdpTransport:
 
     def open(self, received: Received, turn_over: Callable[[], None]) -> None:
         """Calls `received` with each datagram's frames and `turn_over` after each burst, from now on."""
-        asyncio.get_running_loop().add_reader(self._socket.fileno(), self._drain, received, turn_over)
+        self._read(received, turn_over)
+
+    def _read(self, received: Received, turn_over: Callable[[], None]) -> None:
+        self._rest = None
+        asyncio.get_running_loop().add_reader(self._socket.fileno(), self._woken, received, turn_over)
+
+    def _woken(self, received: Received, turn_over: Callable[[], None]) -> None:
+        """The socket has something. When that happens very often, the next look comes after a rest."""
+        loop = asyncio.get_running_loop()
+        before_s, self._woken_s = self._woken_s, loop.time()
+        self._drain(received, turn_over)
+        if self._woken_s - before_s < REST_S and self._socket.fileno() >= 0:
+            loop.remove_reader(self._socket.fileno())
+            self._rest = loop.call_later(REST_S, self._rested, received, turn_over)
+
+    def _rested(self, received: Received, turn_over: Callable[[], None]) -> None:
+        took = self._drain(received, turn_over)
+        if self._socket.fileno() < 0:
+            return
+        if took == 0:
+            self._read(received, turn_over)
+            return
+        rest_s = REST_S if took < MAX_DATAGRAMS_PER_TURN else 0.0
+        self._rest = asyncio.get_running_loop().call_later(rest_s, self._rested, received, turn_over)
 
     def close(self) -> None:
         if self._socket.fileno() < 0:
             return
         self.kernel_drops()
         asyncio.get_running_loop().remove_reader(self._socket.fileno())
+        if self._rest is not None:
+            self._rest.cancel()
         self._socket.close()
 
     def send(self, data: bytes, address: Any) -> None:
@@ -77,11 +108,16 @@ class UdpTransport:
         else:
             self._trouble = None
 
-    def _drain(self, received: Received, turn_over: Callable[[], None]) -> None:
-        for _ in range(MAX_DATAGRAMS_PER_TURN):
+    def _drain(self, received: Received, turn_over: Callable[[], None]) -> int:
+        """Reads what there is, up to a bound; how much that was."""
+        took = 0
+        receive = self._socket.recvfrom
+        while took < MAX_DATAGRAMS_PER_TURN:
+            took += 1
             try:
-                data, address = self._socket.recvfrom(4096)
+                data, address = receive(4096)
             except BlockingIOError:
+                took -= 1
                 break
             except OSError:
                 # An ICMP error for something we sent: the peer is gone, which its silence shows soon enough.
@@ -89,6 +125,7 @@ class UdpTransport:
             found = scan(data)
             received(found.frames, found.bad, address)
         turn_over()
+        return took
 
     def gone(self, address: Any) -> bool:
         """Never: nobody tells when a sender of datagrams is."""
