@@ -7,11 +7,8 @@ from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pymavlink.dialects.v20 import development
 
-from fleet.mavlink.codec import decode
 from fleet.mavlink.events import event_id
-from fleet.mavlink.frame import scan
 from fleet.mavlink.messages import (
     Attitude,
     AutopilotVersion,
@@ -33,7 +30,6 @@ from fleet.mavlink.messages import (
 from fleet.mavlink.px4 import mode_of, version_text
 from fleet.mavlink.reduce import Track
 from missions.snapshot import Landed, MissionState, Mode, VehicleState
-from tests.mavlink.recordings import recorded_files, recorded_frames
 
 PREARM = 1 << 28
 
@@ -228,34 +224,3 @@ def test_px4_modes_are_told_apart() -> None:
     assert [mode_of(main << 16) for main in (1, 2, 3, 5, 7)] == [Mode.MANUAL] * 5
     assert mode_of(0x63040000) is Mode.OTHER
     assert [version_text(v) for v in (0x011100FF, 0x011200C0, 0x01120000)] == ["1.17.0", "1.18.0rc", "1.18.0dev"]
-
-
-def test_replayed_recordings_give_the_timeline_that_pymavlink_gives() -> None:
-    """Mode, arming, landed state and position, message by message."""
-    compared = 0
-    for file in recorded_files():
-        track, parser = Track("px4"), development.MAVLink(None)
-        for at_s, raw in recorded_frames(file):
-            (frame,) = scan(raw).frames
-            if frame.system != 1 or frame.msg_id not in (0, 33, 245):
-                continue
-            message = decode(frame)
-            assert message is not None
-            track.reduce(message, at_s)
-            theirs, state = parser.decode(bytearray(raw)), track.state()
-            if frame.msg_id == 0:
-                assert state.armed is not None
-                assert state.mode is not None
-                assert state.armed.value == bool(theirs.base_mode & development.MAV_MODE_FLAG_SAFETY_ARMED)
-                assert state.mode.value is mode_of(theirs.custom_mode)
-                assert state.mode.at_s == at_s
-            elif frame.msg_id == 33:
-                assert state.position is not None
-                assert state.position.value.point.lat_deg == theirs.lat / 1e7
-                assert state.position.value.alt_rel_home_m == theirs.relative_alt / 1000
-            else:
-                assert state.landed is not None
-                assert list(Landed).index(state.landed.value) == theirs.landed_state
-            compared += 1
-        assert track.boot == 0
-    assert compared > 20_000
