@@ -15,6 +15,7 @@ from typing import Any
 from fleet.clock import ScaledClock
 from fleet.mavlink.mavsdk_driver import open_mavsdk
 from fleet.mavlink.native import NativeVehicle
+from fleet.mavlink.port import Outcome
 from fleet.mavlink.station import Station, open_station
 from fleet.mavlink.watch import LinkEvent
 from geofences.geodesy import LatLon, destination, distance_m
@@ -33,8 +34,8 @@ RIVAL = 246
 HUB = (7.5, 38.2, 420.0)
 DROP_M = 60.0
 CRUISE_M_S = 8.0
-PX4_PARAMS = {"PD_GRIPPER_EN": 1, "PD_GRIPPER_TYPE": 0, "SIM_BAT_DRAIN": 1800.0, "COM_DISARM_PRFLT": 60.0}
-"""PX4 starts its gripper at boot only"""
+PX4_PARAMS = {"SIM_BAT_DRAIN": 1800.0, "COM_DISARM_PRFLT": 60.0}
+"""its simulated battery is empty after a minute unless told otherwise; time to take off while time runs faster"""
 
 
 @dataclass
@@ -181,23 +182,24 @@ async def simulated(driver: str, folder: Path) -> AsyncIterator[Subject]:
 
 @asynccontextmanager
 async def real_px4(driver: str, folder: Path) -> AsyncIterator[Subject]:
-    """A real PX4, started twice: once to tell it of its gripper."""
-    home, clock = [HUB], ScaledClock(PX4_SPEED)
-    for last in (False, True):
-        async with start_px4(home, speed=PX4_SPEED, first_index=PX4_INSTANCE, folder=folder) as (px4,):
-            url = f"udpout://127.0.0.1:{px4.gcs_local_port}"
-            async with flown(driver, url, px4.system_id, clock) as (vehicle, events):
+    """A real PX4 of 1.17 or newer: its gripper needs no parameter."""
+    clock = ScaledClock(PX4_SPEED)
+    async with start_px4([HUB], speed=PX4_SPEED, first_index=PX4_INSTANCE, folder=folder) as (px4,):
+        url = f"udpout://127.0.0.1:{px4.gcs_local_port}"
+        async with flown(driver, url, px4.system_id, clock) as (vehicle, events):
 
-                async def no_satellites(vehicle: NativeVehicle = vehicle) -> None:
-                    assert (await vehicle.ensure_params({"SIM_GPS_USED": 0})).ok
+            async def forbid() -> None:
+                await done(vehicle.ensure_params({"COM_ARMABLE": 0}))
 
-                subject = Subject(vehicle, events, no_satellites)
-                await subject.ready()
-                if last:
-                    yield subject
-                else:
-                    assert (await vehicle.ensure_params({**PX4_PARAMS, "SIM_GPS_USED": 10})).ok
-                    await clock.sleep(5.0)  # it saves what was changed a moment later
+            subject = Subject(vehicle, events, forbid)
+            await subject.ready()
+            await done(vehicle.ensure_params(PX4_PARAMS))
+            yield subject
+
+
+async def done(what: Awaitable[Outcome]) -> None:
+    outcome = await what
+    assert outcome.ok, f"{outcome}"
 
 
 def off_m(state: VehicleState, place: LatLon) -> float:
