@@ -32,6 +32,7 @@ from fleet.mavlink.frame import Frame, scan
 from fleet.mavlink.link import OWN_COMPONENT
 from fleet.mavlink.mavsdk_wire import UnspeakableError, from_fields, to_json
 from fleet.mavlink.quality import UNNUMBERED
+from fleet.mavlink.sockets import resolve, why_not
 from fleet.mavlink.transport import Received
 from fleet.mavlink.urls import LinkError, LinkUrl
 
@@ -47,6 +48,8 @@ AT_ONCE = 128
 """taken in per turn of the event loop: at 40 µs each, 5 ms"""
 WORKERS = 16
 """threads for MAVSDK's blocking calls, which are those for parameters; a silent vehicle holds one for 3 s"""
+MAX_TOLD = 100
+"""different errors of MAVSDK that are shown, each once"""
 EVERYBODY = "MAVSDK"
 """the one address there is: MAVSDK does not tell who sent, and sends to all"""
 
@@ -222,27 +225,30 @@ def _connected(url: LinkUrl, system_id: int) -> Mavsdk:
     except NoConnection as fault:
         instance.destroy()
         why = str(fault).rpartition(": ")[2].replace("_", " ").lower()
-        what = "the device and its rights" if url.scheme == "serial" else "the address"
-        raise LinkError(f"link {url}: MAVSDK cannot open it ({why}); check {what}") from None
+        what = f"is {url.device} plugged in, and may this user open it?" if url.device else "check the address"
+        raise LinkError(f"link {url}: MAVSDK cannot open it ({why}); {what}") from None
     return instance
 
 
 def _vacant(url: LinkUrl) -> None:
-    """MAVSDK shares a port with whoever has it already, and then hears half of what comes: LinkError instead."""
-    if url.scheme not in ("udpin", "tcpin"):
+    """Raises LinkError for an address that cannot be had. MAVSDK itself shares a port with whoever has it already, and
+    then hears half of what comes."""
+    if url.scheme == "serial":
         return
-    kind = socket.SOCK_DGRAM if url.scheme == "udpin" else socket.SOCK_STREAM
-    try:
-        family, kind, proto, _, address = socket.getaddrinfo(url.host, url.port, type=kind)[0]
-        with socket.socket(family, kind, proto) as probe:
-            if url.scheme == "tcpin":
-                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if ":" in url.host:
+        raise LinkError(f"link {url}: driver mavsdk takes no IPv6 address; give an IPv4 address, or use driver native")
+    kind = socket.SOCK_DGRAM if url.scheme.startswith("udp") else socket.SOCK_STREAM
+    family, address = resolve(url, kind)
+    if not url.scheme.endswith("in"):
+        return
+    with socket.socket(family, kind) as probe:
+        if kind == socket.SOCK_STREAM:
+            # A port is free again at once, also after connections that ended a moment ago.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
             probe.bind(address)
-    except OSError as fault:
-        raise LinkError(
-            f"link {url}: cannot listen there ({fault.strerror}); "
-            f"end the program that uses the port (another controller, QGroundControl), or choose another one"
-        ) from None
+        except OSError as fault:
+            raise LinkError(why_not(url, fault)) from None
 
 
 _logging = threading.Lock()
@@ -252,10 +258,14 @@ def _listen_to_log(mavsdk: Any) -> None:
     """MAVSDK writes coloured lines to standard output; into our log with them. Once per process."""
     if not _logging.acquire(blocking=False):
         return
+    told: set[str] = set()
 
     def note(level: Any, text: str, _file: str | None, _line: int) -> bool:
-        # Its warnings are of repeated questions, which our own outcomes tell better.
-        (log.warning if level >= mavsdk.LogLevel.ERROR else log.debug)("mavsdk", said=text.strip())
+        # Its warnings are of repeated questions, which our own outcomes tell better; its errors come again and again.
+        new = level >= mavsdk.LogLevel.ERROR and text not in told and len(told) < MAX_TOLD
+        if new:
+            told.add(text)
+        (log.warning if new else log.debug)("mavsdk", said=text.strip())
         return True
 
     mavsdk.log_subscribe(note)
