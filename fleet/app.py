@@ -191,7 +191,7 @@ def _link_view(link: MavlinkLink) -> LinkView:
 
 def _checks(feed: ColdBoxFeed, station: Station, signing: SigningStore, recorder: Recorder | None) -> dict[str, str]:
     """The parts of the controller: `ok`, or what is wrong."""
-    links = [f"{link.name}: {link.transport.trouble}" for link in station.links if link.transport.trouble]
+    links = [f"{link.name}: {link.trouble}" for link in station.links if link.trouble]
     return {
         "store": "ok",
         "boxes": "ok" if feed.connected else feed.status,

@@ -27,6 +27,16 @@ RADIO_STATUS = 109
 ADDRESS_HELD_S = 3.0
 """a second sender with a live vehicle's system id is refused; one silent for this long may come from elsewhere"""
 MAX_REFUSALS = 512
+NOISE_WINDOW_S = 10.0
+NOISE_BYTES = 500
+NOISE_PER_FRAME = 30
+"""more bytes that are no frame than that for each frame, about as many as a frame has, and the link carries noise"""
+
+
+NOISE = (
+    "most of what comes in is no MAVLink frame of the `common` dialect: check the baud rate of both radios, "
+    "and that nothing but a PX4 with that dialect sends here"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +84,9 @@ class MavlinkLink:
         self.news: list[Refusal] = []
         """refusals that are new, for the station to tell"""
         self._refusals: dict[tuple[int, str], Refusal] = {}
+        self._noise: str | None = None
+        self._window_s = 0.0
+        self._window = (0, 0)
         self._seq: dict[Any, int] = {}
         """next sequence number by address: several vehicles may live behind one"""
         self._routes: dict[int, tuple[Peer, Path]] = {
@@ -96,8 +109,22 @@ class MavlinkLink:
             {peer.vehicle_id: peer.unsigned_frames for peer in peers if peer.unsigned_frames},
             self.transport.send_drops,
             self.transport.kernel_drops(),
-            self.transport.trouble,
+            self.trouble,
         )
+
+    @property
+    def trouble(self) -> str | None:
+        """Why nothing, or next to nothing, can come in at present, with the fix."""
+        return self.transport.trouble or self._noise
+
+    def listen_for_noise(self, now_s: float) -> None:
+        """Looks now and then whether what comes in is MAVLink at all."""
+        if now_s - self._window_s < NOISE_WINDOW_S:
+            return
+        frames, bad = self.frames - self._window[0], self.bad_bytes - self._window[1]
+        self._window_s, self._window = now_s, (self.frames, self.bad_bytes)
+        noise = bad > NOISE_BYTES and bad > NOISE_PER_FRAME * frames
+        self._noise = NOISE if noise else None
 
     # -- frames in ---------------------------------------------------------------------------------------------------
 

@@ -173,6 +173,7 @@ class Station:
             if n % VEHICLES_PER_PART == 0:
                 yield
         for link in self.links:
+            link.listen_for_noise(self.clock.now_s())
             if link.news:
                 news, link.news = link.news, []
                 self._tell(_refused(refusal) for refusal in news)

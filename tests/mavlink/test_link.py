@@ -275,6 +275,22 @@ def test_a_vehicle_on_the_ground_is_asked_why_it_would_not_arm_and_for_the_event
     in_fake_time(story())
 
 
+def test_a_link_that_carries_noise_says_so_and_what_to_look_at_until_it_is_over() -> None:
+    async def story() -> None:
+        async with Air(FakePx4()) as air:
+            link = air.station.links[0]
+            for _ in range(300):
+                air.arrive(bytes(range(100, 160)), ELSEWHERE)
+                await asyncio.sleep(0.05)
+            assert link.trouble is not None
+            assert "check the baud rate" in link.trouble
+            assert air.station.peer("cw-1").state().mode is not None
+            await asyncio.sleep(25)
+            assert link.trouble is None
+
+    in_fake_time(story())
+
+
 def test_listeners_hear_of_each_burst_once_and_waiters_wake() -> None:
     async def story() -> None:
         async with Air(FakePx4()) as air:
