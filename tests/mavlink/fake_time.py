@@ -87,6 +87,8 @@ class Air:
         self.addresses = {v.system: (f"10.0.0.{v.system}", 14580) for v in vehicles}
         self.rtt_s, self.loss, self.telemetry_s = rtt_s, loss, telemetry_s
         self.cut = False
+        self.drop_to_vehicle: Callable[[Message], bool] = lambda message: False
+        self.drop_from_vehicle: Callable[[Message], bool] = lambda message: False
         self._chance = random.Random(seed)
         self._seq = dict.fromkeys(self.vehicles, 0)
         self._last_s = 0.0
@@ -127,7 +129,7 @@ class Air:
             if system is None:
                 continue  # nobody of ours lives there
             self.sent.append((system, message))
-            if not self._lost():
+            if not self.drop_to_vehicle(message) and not self._lost():
                 self._later(self._deliver, system, message, (frame.system, frame.component))
 
     def _deliver(self, system: int, message: Message, source: tuple[int, int]) -> None:
@@ -138,7 +140,7 @@ class Air:
         for message in messages:
             data = encode(message, seq=self._seq[system], system=system, component=1)
             self._seq[system] = (self._seq[system] + 1) & 0xFF
-            if not self._lost():
+            if not self.drop_from_vehicle(message) and not self._lost():
                 self._later(self.arrive, data, address or self.addresses[system])
 
     def arrive(self, data: bytes, address: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 from geofences.geodesy import LatLon
@@ -23,3 +24,12 @@ def plan(ending: Ending = Ending.HOLD_AT_DROP, *, take_off: bool = True, east_de
     legs = tuple(Leg(a, b, 1000.0, 20.0, ()) for a, b in pairwise(points))
     energy = EnergyBudget(100.0, 40.0, 90.0, 20.0)
     return Plan("p1", "ndeba", ending, take_off, legs, FENCE, RALLY, energy, HUB, 420.0, 80.0, 0.0, 240.0, 1)
+
+
+def long_plan(items: int) -> Plan:
+    """A zigzag that becomes that many mission items: the take-off and a waypoint for each leg."""
+    start = plan()
+    points = [Waypoint(HUB, 500.0, 0.0)]
+    points += [Waypoint(LatLon(7.5 + 0.001 * n, 38.2 + 0.002 * (n % 2)), 500.0, 10.0 * n) for n in range(1, items)]
+    legs = tuple(Leg(a, b, 200.0, 5.0, ()) for a, b in pairwise(points))
+    return replace(start, plan_id=f"p{items}", legs=legs)

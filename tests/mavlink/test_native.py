@@ -10,10 +10,14 @@ from typing import Any
 
 import pytest
 
+from fleet.mavlink.items import plan_items
 from fleet.mavlink.messages import (
     CommandLong,
+    Message,
+    MissionAck,
     MissionCount,
     MissionItemInt,
+    MissionRequestInt,
     StatusText,
 )
 from fleet.mavlink.native import NativeVehicle
@@ -24,8 +28,10 @@ from geofences.geodesy import LatLon
 from missions.snapshot import Mode
 from tests.mavlink.fake_px4 import FakePx4
 from tests.mavlink.fake_time import Air, in_fake_time
-from tests.mavlink.plans import plan
+from tests.mavlink.plans import long_plan, plan
 
+TRANSFER = (MissionCount, MissionItemInt, MissionRequestInt, MissionAck)
+OLD = plan_items(plan(east_deg=0.01)).mission
 Story = Callable[[NativeVehicle, FakePx4, Air], Awaitable[Any]]
 
 
@@ -198,22 +204,44 @@ def test_a_read_back_that_differs_is_no_proof() -> None:
     assert "not what it was given" in outcome.text
 
 
-@pytest.mark.parametrize("cut_after_s", [0.05, 0.4, 1.0, 1.8, 2.5, 3.0])
-def test_a_link_cut_during_any_step_of_the_upload_never_ends_in_a_start(cut_after_s: float) -> None:
-    async def story(vehicle: NativeVehicle, px4: FakePx4, air: Air) -> None:
-        old = list(px4.lists[0])
-        upload = asyncio.create_task(vehicle.upload(plan(), with_fence_and_rally=True))
-        await asyncio.sleep(cut_after_s)
-        air.cut = True
-        outcome = await upload
-        assert outcome.verdict is Verdict.UNKNOWN
-        assert px4.lists[0] in (old, [m for m in px4._incoming if m.mission_type == 0])
-        air.cut = False
-        await asyncio.sleep(2.0)
-        assert (await vehicle.start_mission()).verdict is Verdict.REFUSED
-        assert px4.starts == 0
+@pytest.mark.parametrize("direction", ["to the vehicle", "from the vehicle"])
+def test_a_link_cut_after_each_message_of_an_upload_leaves_old_or_new_and_never_ends_in_a_start(direction: str) -> None:
+    """A mission of thirty items after fence and rally points, cut for good after its first, second, … last message."""
+    new = long_plan(30)
+    items = plan_items(new)
 
-    tell(story, rtt_s=0.15)
+    async def story(cut_after: int) -> bool:
+        px4 = FakePx4(lists={0: list(OLD), 1: [], 2: []})
+        async with Air(px4, rtt_s=0.05) as air:
+            vehicle = NativeVehicle(air.station.peer("cw-1"))
+            passed = 0
+
+            def lost(message: Message) -> bool:
+                nonlocal passed
+                passed += type(message) in TRANSFER
+                return passed > cut_after
+
+            if direction == "to the vehicle":
+                air.drop_to_vehicle = lost
+            else:
+                air.drop_from_vehicle = lost
+            outcome = await vehicle.upload(new, with_fence_and_rally=True)
+            whole = passed <= cut_after
+            assert (outcome.verdict is Verdict.DONE) is whole
+            held = [(m.command, m.x, m.y) for m in px4.lists[0]]
+            sent = [(m.command, m.x, m.y) for m in items.mission]
+            assert held in ([(m.command, m.x, m.y) for m in OLD], sent), "old or new, never mixed"
+            air.drop_to_vehicle = air.drop_from_vehicle = lambda message: False
+            await asyncio.sleep(2.0)
+            started = await vehicle.start_mission()
+            assert (started.verdict is Verdict.DONE) is whole, started
+            assert px4.starts == whole
+            return whole
+
+    cut_after = 0
+    while not in_fake_time(story(cut_after)):
+        cut_after += 1
+    assert cut_after >= 30
 
 
 def test_a_set_is_proven_through_heavy_loss_and_a_satellite_round_trip() -> None:
