@@ -163,8 +163,7 @@ class MavsdkTransport:
             frames, bad = [], 0
             while inbox and share:
                 share -= 1
-                _, component, fields = inbox.popleft()
-                frame = self._frame(number, component, fields)
+                frame = self._frame(number, *inbox.popleft())
                 if frame is None:
                     bad += 1
                 else:
@@ -175,14 +174,13 @@ class MavsdkTransport:
             self._awake = True
             self._loop.call_soon(self._take_in)
 
-    def _frame(self, system: int, component: int, text: str) -> Frame | None:
+    def _frame(self, system: int, name: str, component: int, text: str) -> Frame | None:
         """The message as a frame without a number. One that the controller does not use is empty: it only counts."""
         try:
             fields = json.loads(text)
-            message_id = fields["message_id"]
-            message = from_fields(message_id, fields)
+            message = from_fields(name, fields)
             if message is None:
-                return Frame(message_id, system, component, UNNUMBERED, b"", 2, b"")
+                return Frame(fields["message_id"], system, component, UNNUMBERED, b"", 2, b"")
             raw = encode(message, seq=self._seq, system=system, component=component)
         except (ValueError, TypeError, KeyError, struct.error):
             return None

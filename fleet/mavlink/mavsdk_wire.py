@@ -26,13 +26,16 @@ class UnspeakableError(ValueError):
     """A message that JSON cannot carry."""
 
 
-def from_fields(message_id: int, fields: dict[str, Any]) -> Message | None:
-    """The message, or None where the controller does not use it. ValueError, TypeError or struct.error for nonsense."""
-    spec = Spec.by_id.get(message_id)
+def from_fields(name: str, fields: dict[str, Any]) -> Message | None:
+    """The message, or None where the controller does not use it. ValueError, TypeError or struct.error for nonsense.
+
+    By its name: the `message_id` beside the fields is overwritten by the field of that name in MESSAGE_INTERVAL.
+    """
+    spec = _by_name().get(name)
     if spec is None:
         return None
     # What MAVSDK's definitions do not know yet is 0, as an extension field that was not sent.
-    values = [_value(fields.get(name, 0), size, code) for name, size, code in _layout(message_id)]
+    values = [_value(fields.get(name, 0), size, code) for name, size, code in _layout(spec.msg_id)]
     # Packed and unpacked once, so that every value is what its field can hold: an odd one is a fault here and nowhere
     # else.
     return cast("Message", spec.make(spec.layout.unpack(spec.layout.pack(*values))))
@@ -54,6 +57,11 @@ def _layout(message_id: int) -> tuple[tuple[str, int, str], ...]:
     codes = [(int(size or 0), code) for size, code in re.findall(r"(\d*)([a-zA-Z])", spec.layout.format)]
     names: tuple[str, ...] = spec.cls._fields
     return tuple((name, size, code) for name, (size, code) in zip(names, codes, strict=True))
+
+
+@cache
+def _by_name() -> dict[str, Spec]:
+    return {_name(spec.cls.__name__): spec for spec in Spec.by_id.values()}
 
 
 @cache
