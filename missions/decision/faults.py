@@ -15,6 +15,8 @@ from missions.decision.types import Action, FaultMemory, FlightPhase, Policy, Sn
 Condition = Callable[[Snapshot, Policy, float], str]
 
 _P = FlightPhase
+CALM_S = 60.0
+"""a fault that comes back within this time of its end has not been over"""
 AIRBORNE = frozenset({_P.LAUNCHING, _P.OUTBOUND, _P.AT_DROP, _P.RELEASING, _P.INBOUND})
 STEERABLE = frozenset({_P.OUTBOUND, _P.AT_DROP, _P.RELEASING, _P.INBOUND})
 """phases in which a decision can turn the vehicle; a launch is finished first"""
@@ -38,6 +40,9 @@ class Fault:
     """how long the condition must hold without a break"""
     clear_after_s: float = 0.0
     """and how long it must be over: a fault that comes and goes stays"""
+    clear_again_s: float | None = None
+    """the same for one that was back within `CALM_S`: where going on at once is worth much, and being told of each
+    change of a flapping thing worth nothing"""
     opens_comparison: bool = False
     needs_new_route: bool = False
     """the present plan must not be flown on; any other feasible route answers it, a HOLD it asks for included"""
@@ -54,6 +59,7 @@ TABLE: tuple[Fault, ...] = (
         "Link lost: nothing can be commanded, PX4 acts by itself",
         "nothing heard for longer than `link_stale_s`",
         clear_after_s=1.0,
+        clear_again_s=15.0,
         silences=True,
     ),
     Fault(
@@ -238,15 +244,26 @@ def fold(
 
 def _fold_one(row: Fault, memory: FaultMemory | None, holds: bool, policy: Policy, now_s: float) -> FaultMemory | None:
     if holds:
-        since_s = memory.since_s if memory is not None else now_s
+        cleared = memory is not None and not memory.active and memory.clear_since_s is not None
+        again = memory is not None and (memory.again or cleared)
+        since_s = memory.since_s if memory is not None and not cleared else now_s
         active = (memory is not None and memory.active) or now_s - since_s >= row.raise_after_s(policy)
-        return FaultMemory(row.name, since_s, active)
-    if memory is None or not memory.active:
+        return FaultMemory(row.name, since_s, active, again=again)
+    if memory is None:
         return None
+    if not memory.active:
+        over = memory.clear_since_s is None or now_s - memory.clear_since_s >= CALM_S
+        return None if over else memory
     clear_since_s = memory.clear_since_s if memory.clear_since_s is not None else now_s
-    if now_s - clear_since_s >= row.clear_after_s:
-        return None
-    return FaultMemory(row.name, memory.since_s, True, clear_since_s)
+    clear_after_s = row.clear_after_s if row.clear_again_s is None or not memory.again else row.clear_again_s
+    if now_s - clear_since_s < clear_after_s:
+        return FaultMemory(row.name, memory.since_s, True, clear_since_s, memory.again)
+    return None if row.clear_again_s is None else FaultMemory(row.name, memory.since_s, False, now_s, memory.again)
+
+
+def _clears(row: Fault) -> str:
+    again = "" if row.clear_again_s is None else f", {row.clear_again_s:g} s when it was back within {CALM_S:g} s"
+    return f"{row.clear_after_s:g} s{again}"
 
 
 def as_markdown(policy: Policy | None = None) -> str:
@@ -270,7 +287,7 @@ def as_markdown(policy: Policy | None = None) -> str:
         asks = row.asks.name.lower().replace("_", " ")
         cells = (
             f"`{row.name}`", row.when, f"{row.raise_after_s(policy):g} s", asks, ", ".join(also),
-            f"{row.clear_after_s:g} s", row.text,
+            _clears(row), row.text,
         )  # fmt: skip
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"

@@ -130,6 +130,9 @@ class FaultMemory:
     """condition first true"""
     active: bool
     clear_since_s: float | None = None
+    """condition over since then; kept for a while after the row is cleared where it matters that it came back"""
+    again: bool = False
+    """it came back soon after it had been cleared"""
 
 
 @dataclass(frozen=True, slots=True)

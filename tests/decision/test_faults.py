@@ -148,3 +148,25 @@ def test_the_documentation_lists_every_row() -> None:
 def test_rows_that_only_look_at_the_dose_ask_for_no_safety_action() -> None:
     for name in COLD:
         assert faults.BY_NAME[name].asks is Action.CONTINUE
+
+
+def test_a_link_that_was_lost_again_within_a_minute_must_be_back_for_longer() -> None:
+    lost, memory = FAULTS["link_stale"](CALM), ()
+
+    def raised(after_s: float, *, is_lost: bool) -> bool:
+        nonlocal memory
+        now_s = NOW + after_s
+        memory, found = faults.fold(memory, at(lost if is_lost else CALM, now_s), POLICY, now_s)
+        return "link_stale" in {r.row.name for r in found}
+
+    assert raised(0, is_lost=True)
+    assert raised(1, is_lost=False)
+    assert not raised(2, is_lost=False), "lost once: back after a second"
+    assert raised(30, is_lost=True)
+    assert raised(31, is_lost=False)
+    assert raised(45, is_lost=False), "lost again within a minute"
+    assert not raised(46, is_lost=False)
+    assert not raised(106, is_lost=False)
+    assert raised(107, is_lost=True)
+    assert raised(108, is_lost=False)
+    assert not raised(109, is_lost=False), "a minute without it, and it counts as the first time"
