@@ -44,6 +44,7 @@ SAMPLED = 10
 """the age of one vehicle in so many is measured: measuring costs too"""
 LOOK_EVERY = round(HZ * PACE_S)
 """messages of a vehicle from one look of its session to the next"""
+POLICY = Policy()
 _SNAPSHOT = {field.name: getattr(CALM, field.name) for field in fields(Snapshot)}
 
 
@@ -53,10 +54,9 @@ class Rules:
     def __init__(self, peer: Peer) -> None:
         self.peer = peer
         self.memory = Memory()
-        self.policy = Policy()
         self.looks = self.faults = 0
         self.causes: set[str] = set()
-        self._known = {**_SNAPSHOT, "candidates": (), "held_boot": 0}
+        self._known = {**_SNAPSHOT, "candidates": ()}
         self._renewed_s = float("-inf")
         self._looked_s = float("-inf")
         self._due = False
@@ -75,8 +75,9 @@ class Rules:
     def look(self, now_s: float) -> None:
         if now_s - self._renewed_s >= CANDIDATES_EVERY_S:
             self._renew(now_s)
-        self._known["vehicle"] = self.peer.state()
-        self.memory, decision = decide(self.memory, Snapshot(**self._known), self.policy, now_s)
+        state = self._known["vehicle"] = self.peer.state()
+        self._known["held_boot"] = state.boot
+        self.memory, decision = decide(self.memory, Snapshot(**self._known), POLICY, now_s)
         self.looks += 1
         self.faults += len(decision.faults)
         self.causes.add(decision.cause)
@@ -86,7 +87,7 @@ class Rules:
         self._renewed_s = now_s
         assert CALM.box is not None
         assert CALM.box.sample is not None
-        self._known["candidates"] = tuple(replace(c, arrive_s=c.arrive_s) for c in CALM.candidates)
+        self._known["candidates"] = tuple(replace(c, arrive_s=now_s + 250.0) for c in CALM.candidates)
         self._known["candidates_at_s"] = now_s
         self._known["box"] = replace(CALM.box, sample=Timed(CALM.box.sample.value, now_s))
         self._known["order"] = replace(CALM.order, deadline_s=now_s + 3600.0)

@@ -46,6 +46,9 @@ def decide(memory: Memory, snapshot: Snapshot, policy: Policy, now_s: float) -> 
     fault_memory, raised = faults.fold(memory.faults, snapshot, policy, now_s)
     if fault_memory != memory.faults:
         memory = replace(memory, faults=fault_memory)
+    if not raised and snapshot.authority:
+        decision = _undisturbed(snapshot, policy, now_s)
+        return _remember(memory, decision, snapshot, now_s), decision
     active = tuple(ActiveFault(r.row.name, r.text, r.since_s, r.row.asks) for r in raised)
     away = next((r for r in raised if r.row.stands_down), None)
     if away is not None or not snapshot.authority:
@@ -57,8 +60,7 @@ def decide(memory: Memory, snapshot: Snapshot, policy: Policy, now_s: float) -> 
         sentence = f"{silent.text}; {if_link_dies(snapshot)}."
         return memory, Decision(memory.action, None, silent.row.name, sentence, active, link_silent=True)
     decision = _steer(memory, snapshot, policy, now_s, raised)
-    memory = _remember(memory, decision, snapshot, now_s)
-    return memory, replace(decision, faults=active) if active else decision
+    return _remember(memory, decision, snapshot, now_s), replace(decision, faults=active)
 
 
 def if_link_dies(s: Snapshot) -> str:
@@ -78,17 +80,31 @@ def if_link_dies(s: Snapshot) -> str:
     return f"{text}, now {name} in {metres / 1000:.1f} km"
 
 
+def _undisturbed(s: Snapshot, policy: Policy, now_s: float) -> Decision:
+    """The decision when no row is raised."""
+    if s.phase not in STEERABLE:
+        return _nothing_to_decide(s)
+    options = judge(s, policy, now_s, plan_legal_yet=_legal_yet(s, policy, ()))
+    vehicle_id, asked = s.vehicle.vehicle_id, (options,)
+    return _quiet.get(vehicle_id, asked) or _quiet.keep(vehicle_id, asked, _as_planned(options))
+
+
+_quiet: PerVehicle[Decision] = PerVehicle()
+
+
+def _nothing_to_decide(s: Snapshot) -> Decision:
+    return Decision(Action.CONTINUE, None, PLAN, f"{s.phase.value.capitalize()}: nothing to decide.")
+
+
 def _steer(memory: Memory, s: Snapshot, policy: Policy, now_s: float, raised: Sequence[Raised]) -> Decision:
     asked, by = _worst(raised)
     if s.phase not in STEERABLE:
         if asked is Action.CONTINUE:
-            return Decision(Action.CONTINUE, None, PLAN, f"{s.phase.value.capitalize()}: nothing to decide.")
+            return _nothing_to_decide(s)
         return Decision(asked, None, by.row.name if by else PLAN, f"{by.text if by else ''}.")
     # A row that only waits to be cleared speaks of the plan before: barring the new one too would swap plans for ever.
     barred = [r for r in raised if r.row.needs_new_route and r.detail]
     options = judge(s, policy, now_s, plan_barred=bool(barred), plan_legal_yet=_legal_yet(s, policy, barred))
-    if not raised:
-        return _quiet.get(s.vehicle.vehicle_id, (options,), lambda: _as_planned(options))
     considered = tuple(o.scored for o in options)
     if asked >= Action.RETURN:
         assert by is not None
@@ -279,9 +295,6 @@ def _as_planned(options: Sequence[Judged]) -> Decision:
     now = next((o for o in options if o.candidate.kind is CandidateKind.CONTINUE), None)
     sentence = "Flying the plan." if now is None else f"Flying the plan: {_numbers(now)}."
     return Decision(Action.CONTINUE, None, PLAN, sentence, considered=tuple(o.scored for o in options))
-
-
-_quiet: PerVehicle[Decision] = PerVehicle()
 
 
 def _numbers(o: Judged) -> str:

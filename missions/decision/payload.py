@@ -60,9 +60,11 @@ def judge(
     too_old = s.candidates_at_s is None or now_s - s.candidates_at_s > policy.max_candidate_age_s
     closed = None if s.conflict is None else s.conflict.zone_id
     asked = (s.candidates, s.order, policy, s.phase, s.airspace_version, closed, too_old, plan_barred, plan_legal_yet)
-    return _judged.get(
-        s.vehicle.vehicle_id, asked, lambda: _judge(s, policy, closed, too_old, plan_barred, plan_legal_yet)
-    )
+    held = _judged.get(s.vehicle.vehicle_id, asked)
+    if held is not None:
+        return held
+    answer = _judge(s, policy, closed, too_old, plan_barred, plan_legal_yet)
+    return _judged.keep(s.vehicle.vehicle_id, asked, answer)
 
 
 _judged: PerVehicle[tuple[Judged, ...]] = PerVehicle()

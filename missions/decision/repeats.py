@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
@@ -20,13 +19,14 @@ class PerVehicle(Generic[T]):
     def __init__(self) -> None:
         self._last: dict[str, tuple[tuple[Any, ...], T]] = {}
 
-    def get(self, vehicle_id: str, asked: tuple[Any, ...], make: Callable[[], T]) -> T:
-        """What `make` gives for `asked`, which has to name everything that `make` looks at."""
+    def get(self, vehicle_id: str, asked: tuple[Any, ...]) -> T | None:
+        """The answer, if `asked` is what it was given for: everything that the function looks at."""
         held = self._last.get(vehicle_id)
-        if held is not None and held[0] == asked:
-            return held[1]
+        return held[1] if held is not None and held[0] == asked else None
+
+    def keep(self, vehicle_id: str, asked: tuple[Any, ...], answer: T) -> T:
+        """Notes the answer, and gives it."""
         if len(self._last) >= MAX_VEHICLES:
             self._last.clear()
-        answer = make()
         self._last[vehicle_id] = (asked, answer)
         return answer

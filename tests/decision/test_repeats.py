@@ -51,11 +51,11 @@ def test_the_same_question_is_not_worked_out_twice_and_another_one_is() -> None:
     last: PerVehicle[int] = PerVehicle()
 
     def ask(vehicle_id: str, question: int) -> int:
-        def answer() -> int:
-            asked.append(question)
-            return question * 10
-
-        return last.get(vehicle_id, (question,), answer)
+        held = last.get(vehicle_id, (question,))
+        if held is not None:
+            return held
+        asked.append(question)
+        return last.keep(vehicle_id, (question,), question * 10)
 
     assert [ask("cw-1", 1), ask("cw-1", 1), ask("cw-2", 1), ask("cw-1", 2), ask("cw-1", 1)] == [10, 10, 10, 20, 10]
     assert asked == [1, 1, 2, 1]
