@@ -58,6 +58,7 @@ class MavsdkVehicle(NativeVehicle):
     def __init__(self, peer: Peer, transport: MavsdkTransport, **of_vehicle: Any) -> None:
         """`of_vehicle` as for NativeVehicle."""
         super().__init__(peer, **of_vehicle)
+        peer.tap = None  # there are no frames to record: MAVSDK tells what they said
         self._transport = transport
         self._plugins: dict[str, Any] = {}
         self._one_param = asyncio.Lock()

@@ -210,6 +210,28 @@ async def test_a_release_that_nobody_answers_is_sent_once() -> None:
         assert sum(getattr(message, "command", 0) == 211 for _, message in aircraft.heard) == 1
 
 
+class Tape:
+    """A recorder's tap."""
+
+    def __init__(self) -> None:
+        self.frames: list[bytes] = []
+
+    def frame(self, raw: bytes, now_s: float, link: int = 0) -> None:
+        self.frames.append(raw)
+
+
+async def test_nothing_is_recorded_as_there_are_no_frames_to_record() -> None:
+    clock, port, tape = ScaledClock(10.0), free_port(), Tape()
+    url, of_station = f"udpin://127.0.0.1:{port}", {"tap": lambda _: tape}
+    async with Aircraft(port), open_mavsdk(url, clock=clock, vehicles={1: "cw-1"}, of_station=of_station) as fleet:
+        vehicle = fleet["cw-1"]
+        async with asyncio.timeout(30.0):
+            while vehicle.state().mode is None:  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+        assert not vehicle.capabilities.records
+        assert tape.frames == []
+
+
 async def test_what_comes_faster_than_it_is_taken_in_is_dropped_counted_and_taken_in_bit_by_bit() -> None:
     transport = await asyncio.to_thread(MavsdkTransport, parse_url(f"udpin://127.0.0.1:{free_port()}"), 245)
     portions: list[int] = []
