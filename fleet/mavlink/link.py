@@ -141,8 +141,7 @@ class MavlinkLink:
                 self.refused_frames += 1
                 continue
             peer, path = route
-            verdict = peer.judge(frame, now_s)
-            if not verdict.authentic:
+            if peer.guard is not None and not (verdict := peer.judge(frame, now_s)).authentic:
                 self.refused_frames += 1
                 if verdict.behind:
                     self._show_time(peer, path, address, now_s)

@@ -72,6 +72,7 @@ class Peer:
         """`uid`: the autopilot's hardware id, if it is known beforehand. `guard`: its key, if it signs."""
         self.vehicle_id = vehicle_id
         self.parties = parties
+        self._component = parties.vehicle_component
         self.clock = clock
         self.uid = uid
         self.guard = guard
@@ -136,18 +137,20 @@ class Peer:
 
     def receive(self, path: Path, frame: Frame, now_s: float) -> bool:
         """Takes an authentic frame. True when something an onlooker could see may have changed."""
-        if not self._within_budget(now_s):
+        if self._budget < 1.0:
             self.dropped += 1
             return False
+        self._budget -= 1.0
         if self.tap is not None:
             self.tap.frame(frame.raw if self.guard is None else without_signature(frame.raw), now_s, path.number)
-        if frame.component != self.parties.vehicle_component:
+        if frame.component != self._component:
             return False
-        path.hear(frame.seq, frame.msg_id, now_s)
+        msg_id = frame.msg_id
+        path.hear(frame.seq, msg_id, now_s)
         message = decode(frame)
-        if frame.msg_id in OF_THE_PATH and message is not None:
+        if msg_id in OF_THE_PATH and message is not None:
             path.learn(message, now_s)
-            if frame.msg_id == AUTOPILOT_VERSION:
+            if msg_id == AUTOPILOT_VERSION:
                 self._identify(path, now_s)
         if self.uid is not None and path.uid != self.uid:
             return False  # not, or not yet, known to be this vehicle
@@ -155,10 +158,11 @@ class Peer:
             if self._exchanges and isinstance(message, ANSWERS):
                 self._feed(message, now_s)
             return False
-        self.track.hear(now_s)
+        track = self.track
+        track.heard_s = now_s
         if message is None:
             return False
-        if self.track.reduce(message, now_s):
+        if track.reduce(message, now_s):
             for each in self.paths:
                 each.rebooted()
         if self._exchanges:
@@ -169,14 +173,6 @@ class Peer:
         for exchange, wake in list(self._exchanges.items()):
             self.send(exchange.receive(message, now_s))
             wake.set()
-
-    def _within_budget(self, now_s: float) -> bool:
-        self._budget = min(MAX_FRAMES_PER_S, self._budget + (now_s - self._budget_s) * MAX_FRAMES_PER_S)
-        self._budget_s = now_s
-        if self._budget < 1.0:
-            return False
-        self._budget -= 1.0
-        return True
 
     def _identify(self, path: Path, now_s: float) -> None:
         """An autopilot has told its hardware id: the first one is remembered, another one is somebody else."""
@@ -209,6 +205,8 @@ class Peer:
 
     def tick(self, now_s: float) -> None:
         """Housekeeping, about four times a second: paths, round trip, thinning, who it is, what changed."""
+        self._budget = min(MAX_FRAMES_PER_S, self._budget + (now_s - self._budget_s) * MAX_FRAMES_PER_S)
+        self._budget_s = now_s
         if len(self.paths) > 1:
             self._choose(now_s)
         for path in self.paths:
