@@ -146,7 +146,8 @@ class MavlinkLink:
                 if verdict.behind:
                     self._show_time(peer, path, address, now_s)
             elif path.address != address and not self._admit(peer, path, frame, address, now_s):
-                self.refused_frames += 1
+                # What a vehicle sends before its first HEARTBEAT is not refused, only early.
+                self.refused_frames += path.address is not None
             elif peer.receive(path, frame, now_s):
                 self.changed[peer.vehicle_id] = peer
 
