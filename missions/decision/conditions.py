@@ -139,7 +139,7 @@ def box_silent(s: Snapshot, policy: Policy, now_s: float) -> str:
         return ""
     if s.box is None or s.box.sample is None:
         return "no sample yet"
-    age_s = s.box.sample.age_s(now_s)
+    age_s = now_s - s.box.sample.at_s
     return f"silent for {age_s:.0f} s" if age_s > policy.box_silent_s else ""
 
 
