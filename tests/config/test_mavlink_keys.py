@@ -1,14 +1,17 @@
 """Signing keys: where they may come from, which ones are refused, and what the production profile demands."""
 
 import base64
+import hashlib
 import os
-import secrets
 
 import pytest
 
 KEY = bytes(range(100, 132))
 OTHER = bytes(range(50, 82))
 FILE = 'system_id: 1, link: "udpin://127.0.0.1:14550"'
+
+SOME = (hashlib.sha256(b"one").hexdigest() + hashlib.sha256(b"two").hexdigest()).encode()
+"""hexadecimal digits as of keys, the same in every process"""
 
 
 def give_file(sandbox, content: bytes, mode: int = 0o600) -> None:
@@ -51,9 +54,9 @@ def test_a_key_file_may_hold_hex_base64_or_the_bytes_themselves(sandbox, content
     [
         (b"", "is empty"),
         (b" \n", "is empty"),
-        (secrets.token_hex(16).encode(), "too short: 16 bytes, and a key has 32"),
-        (secrets.token_hex(31).encode(), "too short: 31 bytes"),
-        (secrets.token_hex(33).encode(), "too long: 33 bytes"),
+        (SOME[:32], "too short: 16 bytes, and a key has 32"),
+        (SOME[:62], "too short: 31 bytes"),
+        (SOME[:66], "too long: 33 bytes"),
         (b"correct horse battery staple", "neither 64 hexadecimal digits nor base64"),
         (b"sixteen letters sixteen letters!", "neither 64 hexadecimal digits nor base64"),
         (bytes(range(200, 231)), "31 bytes that are not text"),
@@ -90,7 +93,7 @@ def test_a_key_file_that_others_can_open_is_refused_with_the_command_that_mends_
 
 
 def test_a_wrong_key_in_the_environment_names_the_variable_and_not_the_key(sandbox):
-    weak = secrets.token_hex(20)
+    weak = SOME[:40].decode()
     problem = sandbox.problem(COLDWING_MAVLINK_KEY_CW_1=weak)
     assert "COLDWING_MAVLINK_KEY_CW_1 is too short: 20 bytes" in problem.text
     assert weak not in str(problem)
