@@ -14,6 +14,7 @@ from dataclasses import replace
 from math import nan
 
 from fleet.mavlink import px4
+from fleet.mavlink.checksum import opaque_id
 from fleet.mavlink.command import Answer, Command, MavResult, Repeat
 from fleet.mavlink.contract import Contract, Demand, Memory, fulfil
 from fleet.mavlink.items import FRAME_GLOBAL_INT, degrees_e7, plan_items
@@ -108,7 +109,9 @@ class NativeVehicle:
                     return f"{kind.name.lower()}: what the vehicle gave back is not what it was given"
             return None
 
-        told = all(ids[kind] or not rows for kind, rows in lists)
+        # An id that is not the checksum of what was sent may be another firmware's, or that of a list put together from
+        # two uploads: only reading back tells.
+        told = all(ids[kind] == opaque_id(rows) for kind, rows in lists)
         outcome = await Prover(self.peer, Acked(boot, ids)).prove(None if told else read_back)
         if outcome.ids is None:
             return replace(outcome, text=self._why(outcome.text, began_s))

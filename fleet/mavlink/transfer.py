@@ -167,6 +167,7 @@ class Upload(_Transfer):
         self._burst_s = 0.0
         self._error = False
         """an ERROR came; believed only if the vehicle does not go on asking"""
+        self._cancelled_s = float("-inf")
         self._errors = 0
         self._error_at: int | None = None
 
@@ -186,13 +187,15 @@ class Upload(_Transfer):
         if self.result is not None:
             return ()
         if isinstance(message, MissionRequestInt | MissionRequest):
-            if (
-                message.mission_type != self._kind
-                or not self._to.is_for_us(message.target_system, message.target_component)
-                or message.seq >= len(self._items)
+            if not self._to.is_for_us(message.target_system, message.target_component):
+                return ()
+            begun, ours = self._asked >= 0, message.mission_type == self._kind
+            if (not begun and (message.seq or not ours)) or (ours and message.seq >= len(self._items)):
+                return self._outdated(now_s)
+            if not ours:
+                return ()
+            if 0 < message.seq < self._asked:
                 # Overtaken by a later one: an item from before would be acknowledged as if it were the last.
-                or 0 < message.seq < self._asked
-            ):
                 return ()
             self._heard(now_s)
             self._error = False
@@ -221,6 +224,16 @@ class Upload(_Transfer):
         self._next = end
         return self._items[begin:end]
 
+    def _outdated(self, now_s: float) -> Messages:
+        """It asks for what this transfer cannot be at: PX4 is still in one of ours that was broken off. An item would
+        be put behind those of the other list. After a COUNT it must ask for item 0 first; yet where it has nothing it
+        takes a COUNT for a repeated one, and goes by the kind and the number of items it was told before."""
+        if now_s - self._cancelled_s < self._rtt.timeout_s or self.restarts > MAX_RESTARTS:
+            return ()  # on its way already
+        self._cancelled_s = now_s
+        self._heard(now_s)
+        return [*self._cancel(), *self._restart(now_s)]
+
     def _acknowledged(self, ack: MissionAck, now_s: float) -> None:
         if ack.type == AckCode.ACCEPTED:
             if self._asked == len(self._items) - 1:
@@ -248,7 +261,7 @@ class Upload(_Transfer):
                 self._finish(Rejected(AckCode.ERROR, max(self._asked, 0)))
                 return ()
             self._error_at = self._asked if self._asked >= 0 else None
-            return self._restart(now_s)
+            return [*self._cancel(), *self._restart(now_s)]
         silent_s = now_s - self._heard_s
         if silent_s > self._give_up_s or self.restarts > MAX_RESTARTS:
             self._finish(Silent("asking for the first item" if self._asked < 0 else f"at item {self._asked}"))
@@ -264,6 +277,15 @@ class Upload(_Transfer):
     def _restart(self, now_s: float) -> Messages:
         self.restarts += 1
         return self._count(now_s)
+
+    def _cancel(self) -> Messages:
+        """Ends a transfer of ours that was broken off and in which the vehicle may still be, of whatever list.
+
+        PX4 is idle at once, instead of after 5 s of silence. It minds only who began a transfer: one of another
+        station goes on.
+        """
+        whom = (self._to.vehicle_system, self._to.vehicle_component)
+        return [MissionAck(*whom, AckCode.OPERATION_CANCELLED, kind) for kind in ListType]
 
 
 class Download(_Transfer):

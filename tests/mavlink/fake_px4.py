@@ -25,7 +25,6 @@ from fleet.mavlink.messages import (
     MissionItemInt,
     MissionRequestInt,
     MissionRequestList,
-    Spec,
     StatusText,
     SysStatus,
     SystemTime,
@@ -34,15 +33,19 @@ from fleet.mavlink.messages import (
 from tests.mavlink.fake_params import FakeParams
 
 HOLD, MISSION, RTL, LAND = 0x03040000, 0x04040000, 0x05040000, 0x06040000
+CANCELLED = 15
 ASK_AGAIN_S, GIVE_UP_S = 0.28, 5.0
 MAX_ITEMS = {0: 500, 1: 64, 2: 32}
 
 
 def crc_of(items: list[MissionItemInt]) -> int:
-    value = 0
+    """As PX4 does it: frame, command, autocontinue and the seven numbers of each item, packed."""
+    crc = 0
     for item in items:
-        value = zlib.crc32(Spec.by_class[MissionItemInt].layout.pack(*item), value)
-    return value
+        numbers = (item.param1, item.param2, item.param3, item.param4, item.x, item.y, item.z)
+        row = struct.pack("<BHB4fiif", item.frame, item.command, item.autocontinue, *numbers)
+        crc = zlib.crc32(row, crc ^ 0xFFFFFFFF) ^ 0xFFFFFFFF
+    return crc
 
 
 @dataclass
@@ -172,7 +175,11 @@ class FakePx4:
         if isinstance(message, MissionRequestInt):
             return self._on_request(message, now_s, source)
         if isinstance(message, MissionAck):
-            if self._state == "send" and (source, message.mission_type) == (self._partner, self._kind):
+            if source != self._partner:
+                return self._say("REJ. WP CMD: partner id mismatch")
+            if (self._state == "send" and message.mission_type == self._kind) or (
+                self._state == "get" and message.type == CANCELLED
+            ):
                 self._state = "idle"
             return []
         if isinstance(message, MissionClearAll):

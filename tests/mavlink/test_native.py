@@ -26,6 +26,7 @@ from fleet.mavlink.port import Outcome, PlanIds, UploadOutcome, VehiclePort, Ver
 from fleet.mavlink.transfer import ListType, Stored
 from geofences.geodesy import LatLon
 from missions.snapshot import Mode
+from tests.mavlink import fake_px4
 from tests.mavlink.fake_px4 import FakePx4
 from tests.mavlink.fake_time import Air, in_fake_time
 from tests.mavlink.plans import long_plan, plan
@@ -186,6 +187,36 @@ def test_firmware_without_plan_ids_is_read_back_and_compared() -> None:
 
     outcome = tell(story, FakePx4(knows_ids=False))
     assert (outcome.verdict, outcome.text) == (Verdict.DONE, "verified by read-back")
+
+
+def test_a_checksum_of_another_firmware_is_read_back_and_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fake_px4, "crc_of", lambda items: 1 + len(items))
+
+    async def story(vehicle: NativeVehicle, px4: FakePx4, air: Air) -> UploadOutcome:
+        return await vehicle.upload(plan(), with_fence_and_rally=True)
+
+    outcome = tell(story)
+    assert (outcome.verdict, outcome.text) == (Verdict.DONE, "verified by read-back")
+
+
+def test_a_plan_of_which_one_item_was_stored_otherwise_is_never_proven() -> None:
+    """As an item of an older upload would be that was long under way."""
+
+    class Mixing(FakePx4):
+        def receive(self, message: Message, now_s: float, source: tuple[int, int] = (245, 190)) -> list[Message]:
+            if isinstance(message, MissionItemInt) and message.seq == 2 and message.mission_type == 0:
+                message = message._replace(z=message.z + 10.0)
+            return super().receive(message, now_s, source)
+
+    async def story(vehicle: NativeVehicle, px4: FakePx4, air: Air) -> UploadOutcome:
+        outcome = await vehicle.upload(plan(), with_fence_and_rally=True)
+        assert (await vehicle.start_mission()).verdict is Verdict.REFUSED
+        assert px4.starts == 0
+        return outcome
+
+    outcome = tell(story, Mixing())
+    assert (outcome.verdict, outcome.ids) == (Verdict.UNKNOWN, None)
+    assert "what the vehicle gave back is not what it was given" in outcome.text
 
 
 def test_a_read_back_that_differs_is_no_proof() -> None:
