@@ -22,6 +22,10 @@ MAX_OPEN = 64
 class LinkMeter:
     """Counts one vehicle's frames. Sequence numbers wrap at 256, so a longer outage shows as silence, not loss."""
 
+    __slots__ = (
+        "_got", "_lost", "_next", "_old_got", "_old_lost", "_open", "_turn_s", "_unanswered", "next_ask_s", "rtt"
+    )  # fmt: skip
+
     def __init__(self, rtt: RoundTrip) -> None:
         self.rtt = rtt
         self._next: int | None = None

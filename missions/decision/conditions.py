@@ -72,10 +72,11 @@ def plan_not_verified(s: Snapshot, policy: Policy, now_s: float) -> str:
 
 
 def telemetry_stale(s: Snapshot, policy: Policy, now_s: float) -> str:
-    if is_link_stale(s, policy, now_s):
-        return ""
     position, mode = s.vehicle.position, s.vehicle.mode
-    if position is not None and mode is not None and now_s - min(position.at_s, mode.at_s) <= policy.telemetry_stale_s:
+    most_s = policy.telemetry_stale_s
+    if position is not None and mode is not None and now_s - position.at_s <= most_s and now_s - mode.at_s <= most_s:
+        return ""
+    if is_link_stale(s, policy, now_s):
         return ""
     late = []
     for name, field in (("position", position), ("mode", mode)):
@@ -135,22 +136,23 @@ def conformance_lost(s: Snapshot, policy: Policy, now_s: float) -> str:
 
 
 def box_silent(s: Snapshot, policy: Policy, now_s: float) -> str:
-    if not payload_aboard(s):
+    sample = s.box.sample if s.box is not None else None
+    age_s = now_s - sample.at_s if sample is not None else None
+    if (age_s is not None and age_s <= policy.box_silent_s) or not payload_aboard(s):
         return ""
-    if s.box is None or s.box.sample is None:
-        return "no sample yet"
-    age_s = now_s - s.box.sample.at_s
-    return f"silent for {age_s:.0f} s" if age_s > policy.box_silent_s else ""
+    return "no sample yet" if age_s is None else f"silent for {age_s:.0f} s"
 
 
 def sensor_untrusted(s: Snapshot, policy: Policy, now_s: float) -> str:
-    if not payload_aboard(s) or s.box is None or s.box.sample is None:
+    box = s.box
+    if box is None or (not box.sensor_faults and box.verdict is not BoxVerdict.UNKNOWN):
         return ""
-    if s.box.sample.age_s(now_s) > policy.box_silent_s:
+    if box.sample is None or box.sample.age_s(now_s) > policy.box_silent_s or not payload_aboard(s):
         return ""
-    if s.box.sensor_faults and (bad := [f for f in s.box.sensor_faults if f not in BENIGN]):
+    bad = [f for f in box.sensor_faults if f not in BENIGN]
+    if bad:
         return ", ".join(bad)
-    return s.box.why if s.box.verdict is BoxVerdict.UNKNOWN else ""
+    return box.why if box.verdict is BoxVerdict.UNKNOWN else ""
 
 
 def excursion_now(s: Snapshot, policy: Policy, now_s: float) -> str:
@@ -161,7 +163,7 @@ def excursion_now(s: Snapshot, policy: Policy, now_s: float) -> str:
 
 def excursion_forecast(s: Snapshot, policy: Policy, now_s: float) -> str:
     now = planned(s)
-    if not payload_aboard(s) or now is None or now.p_in_range is None or now.p_in_range >= policy.min_p_in_range:
+    if now is None or now.p_in_range is None or now.p_in_range >= policy.min_p_in_range or not payload_aboard(s):
         return ""
     temp = now.product_temp_c
     at = f"{temp.mean:.1f} ± {temp.sd:.1f} °C at {now.site_id}, " if temp is not None else ""

@@ -206,7 +206,8 @@ TABLE: tuple[Fault, ...] = (
 )
 
 BY_NAME = {row.name: row for row in TABLE}
-_IN_PHASE = {phase: tuple((r, r.name, r.condition) for r in TABLE if phase in r.phases) for phase in FlightPhase}
+_ROWS = {phase: tuple(row for row in TABLE if phase in row.phases) for phase in FlightPhase}
+_CONDITIONS = {phase: tuple(row.condition for row in rows) for phase, rows in _ROWS.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,14 +227,19 @@ def fold(
     before: tuple[FaultMemory, ...], s: Snapshot, policy: Policy, now_s: float
 ) -> tuple[tuple[FaultMemory, ...], tuple[Raised, ...]]:
     """The memory of all rows after this snapshot, and the active ones in table order."""
+    if not before:
+        # Nothing was wrong, and nothing is: mostly so, several times a second, for every flight.
+        for condition in _CONDITIONS[s.phase]:
+            if condition(s, policy, now_s):
+                break
+        else:
+            return (), ()
     known = {m.name: m for m in before}
     memories: list[FaultMemory] = []
     raised: list[Raised] = []
-    for row, name, condition in _IN_PHASE[s.phase]:
-        detail = condition(s, policy, now_s)
-        if not detail and name not in known:
-            continue
-        memory = _fold_one(row, known.get(name), bool(detail), policy, now_s)
+    for row in _ROWS[s.phase]:
+        detail = row.condition(s, policy, now_s)
+        memory = _fold_one(row, known.get(row.name), bool(detail), policy, now_s)
         if memory is None:
             continue
         memories.append(memory)
