@@ -12,6 +12,7 @@ from fleet.clock import ScaledClock
 from fleet.mavlink.native import NativeVehicle
 from fleet.mavlink.port import Outcome, Verdict
 from fleet.mavlink.station import open_station
+from fleet.mavlink.watch import LinkEvent
 from geofences.geodesy import LatLon, destination, distance_m
 from geofences.volumes import Circle, Polygon
 from missions.plan import Ending, EnergyBudget, FenceSet, Leg, Plan, RallyPoint, Waypoint
@@ -50,9 +51,13 @@ def small_plan(home: LatLon, home_amsl_m: float, *, take_off: bool = True, beari
 
 
 @asynccontextmanager
-async def controlled(url: str, system_id: int, clock: ScaledClock) -> AsyncIterator[NativeVehicle]:
-    """A vehicle on a link whose control loop is alive."""
+async def controlled(
+    url: str, system_id: int, clock: ScaledClock, events: list[LinkEvent] | None = None
+) -> AsyncIterator[NativeVehicle]:
+    """A vehicle on a link whose control loop is alive. `events`: takes what an operator should know."""
     async with open_station({url: {system_id: "test"}}, clock=clock) as station:
+        if events is not None:
+            station.on_event(events.append)
 
         async def beat() -> None:
             while True:
