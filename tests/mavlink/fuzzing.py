@@ -125,7 +125,7 @@ class Bedlam:
         self.check()
 
     async def _command_the_mad_one(self) -> None:
-        """Exchanges are under way with it all the time, of every kind in turn."""
+        """Exchanges are under way with it all the time, of every kind at once."""
         peer = self.air.station.peer("cw-2")
         us = peer.parties
         items = [MissionItemInt(0, 0, 0, 0, 75000000, 382000000, 500.0, k, 16, 0, 0, 5) for k in range(20)]
@@ -136,10 +136,13 @@ class Bedlam:
             lambda: Command(us, hold, RoundTrip(), repeat=Repeat.FREELY, effect=lambda beat: beat.custom_mode == 1),
             lambda: Command(us, hold._replace(command=300), RoundTrip(), repeat=Repeat.IF_NO_EFFECT, effect=bool),
         ]
-        while True:
-            for kind in kinds:
+
+        async def again_and_again(kind: Callable[[], Any]) -> None:
+            while True:
                 await peer.run(kind())
                 self.exchanges += 1
+
+        await asyncio.gather(*(again_and_again(kind) for kind in kinds))
 
     async def run(self, byte_count: int, frame_count: int) -> None:
         """Everything. Raises what escaped; AssertionError names what of the vehicle table is no longer true."""
