@@ -14,9 +14,9 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
-from dataclasses import fields, replace
+from dataclasses import replace
 from itertools import cycle, islice
 from typing import Any
 
@@ -33,7 +33,7 @@ from fleet.runtime.session import PACE_S
 from missions.decision.engine import decide
 from missions.decision.types import Memory, Policy, Snapshot
 from missions.snapshot import Timed
-from tests.decision.situations import CALM, NOW
+from tests.decision.situations import BOX, CALM, NOW
 
 SIZES = (20, 100)
 THOUSAND = 1000
@@ -44,10 +44,13 @@ SETTLE_S = 4.0
 WINDOW_S = 12.0
 SAMPLED = 10
 """the age of one vehicle in so many is measured: measuring costs too"""
-LOOK_EVERY = round(HZ * PACE_S)
-"""messages of a vehicle from one look of its session to the next"""
+LOOK_EVERY = HZ * PACE_S + 0.5
+"""messages of a vehicle from one look of its session to the next: the first one after a look wakes it, half an interval
+later on average, and it looks PACE_S after that"""
 POLICY = Policy()
-_SNAPSHOT = {field.name: getattr(CALM, field.name) for field in fields(Snapshot)}
+assert BOX.sample is not None
+BOX_SAMPLE = BOX.sample.value
+ORDER = replace(CALM.order, deadline_s=NOW + 1e6)
 
 
 class Rules:
@@ -58,28 +61,45 @@ class Rules:
         self.memory = Memory()
         self.looks = self.faults = 0
         self.causes: set[str] = set()
-        self._known = {**_SNAPSHOT, "candidates": ()}
+        made = [tuple(replace(c, arrive_s=c.arrive_s + 1e-3 * n) for c in CALM.candidates) for n in range(3)]
+        self._made = cycle(made)
         self._renewed_s = float("-inf")
-        self._looked_s = float("-inf")
         self._due = False
 
     def wake(self, loop: asyncio.AbstractEventLoop) -> None:
-        """New telemetry. As in fleet.runtime.session: look, but no sooner than PACE_S after the last look."""
+        """New telemetry. As in fleet.runtime.session: it looks PACE_S after the first that came since its last look."""
         if not self._due:
             self._due = True
-            loop.call_at(self._looked_s + PACE_S, self._turn, loop)
+            loop.call_later(PACE_S, self._turn)
 
-    def _turn(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _turn(self) -> None:
         self._due = False
-        self._looked_s = loop.time()
         self.look(self.peer.clock.now_s())
 
     def look(self, now_s: float) -> None:
         if now_s - self._renewed_s >= CANDIDATES_EVERY_S:
             self._renew(now_s)
-        state = self._known["vehicle"] = self.peer.state()
-        self._known["held_boot"] = state.boot
-        self.memory, decision = decide(self.memory, Snapshot(**self._known), POLICY, now_s)
+        state = self.peer.state()
+        snapshot = Snapshot(
+            phase=CALM.phase,
+            order=ORDER,
+            plan=CALM.plan,
+            vehicle=state,
+            box=self._box,
+            candidates=self._candidates,
+            candidates_at_s=self._renewed_s,
+            conflict=None,
+            cross_track_m=CALM.cross_track_m,
+            home_end_pct=CALM.home_end_pct,
+            expected_mode=CALM.expected_mode,
+            authority=True,
+            dispatched_at_s=CALM.dispatched_at_s,
+            airspace_version=CALM.airspace_version,
+            payload_aboard=True,
+            plan_held=True,
+            held_boot=state.boot,
+        )
+        self.memory, decision = decide(self.memory, snapshot, POLICY, now_s)
         self.looks += 1
         self.faults += len(decision.faults)
         self.causes.add(decision.cause)
@@ -87,12 +107,8 @@ class Rules:
     def _renew(self, now_s: float) -> None:
         """Fresh candidates and a box sample, as the controller has them; planning the routes is not part of this."""
         self._renewed_s = now_s
-        assert CALM.box is not None
-        assert CALM.box.sample is not None
-        self._known["candidates"] = tuple(replace(c, arrive_s=now_s + 250.0) for c in CALM.candidates)
-        self._known["candidates_at_s"] = now_s
-        self._known["box"] = replace(CALM.box, sample=Timed(CALM.box.sample.value, now_s))
-        self._known["order"] = replace(CALM.order, deadline_s=now_s + 3600.0)
+        self._candidates = next(self._made)
+        self._box = replace(BOX, sample=Timed(BOX_SAMPLE, now_s))
 
 
 # -- in memory: CPU a message ------------------------------------------------------------------------------------------
@@ -108,6 +124,9 @@ class Nowhere:
     def open(self, received: Any, turn_over: Any) -> None: ...
     def close(self) -> None: ...
     def send(self, data: bytes, address: Any) -> None: ...
+    def gone(self, address: Any) -> bool:
+        return False
+
     def kernel_drops(self) -> int | None:
         return None
 
@@ -135,8 +154,9 @@ def decoding(frames: list[bytes]) -> None:
 
 
 class WholePath:
-    """Frames through the link, as many in a turn as its UDP transport drains when it is behind; then what telemetry
-    wakes: one look for every LOOK_EVERY messages, the vehicles in turn."""
+    """Frames through the link, as many in a turn as its UDP transport drains when it is behind, but no more than come
+    between two looks of a vehicle; then what telemetry wakes: one look for every LOOK_EVERY messages, the vehicles in
+    turn."""
 
     def __init__(self, vehicles: int) -> None:
         self.clock = SetClock()
@@ -149,14 +169,15 @@ class WholePath:
     def __call__(self, frames: list[bytes]) -> None:
         received, step_s = self.station.receiver(self.link), 1.0 / (HZ * self.vehicles)
         looking = cycle(self.rules)
-        for begin in range(0, len(frames), MAX_DATAGRAMS_PER_TURN):
-            turn = frames[begin : begin + MAX_DATAGRAMS_PER_TURN]
+        most = min(MAX_DATAGRAMS_PER_TURN, int(LOOK_EVERY * self.vehicles))
+        for begin in range(0, len(frames), most):
+            turn = frames[begin : begin + most]
             for data in turn:
                 self.clock.at_s += step_s
                 found = scan(data)
                 received(found.frames, found.bad, "somewhere")
             self.station.turn_over()
-            for rules in islice(looking, len(turn) // LOOK_EVERY):
+            for rules in islice(looking, round(len(turn) / LOOK_EVERY)):
                 rules.look(self.clock.at_s)
 
 
@@ -379,7 +400,10 @@ async def mavsdk_on_a_socket(vehicles: int) -> dict[str, Any]:
     }
 
 
-PARTS: dict[str, Callable[[int], Awaitable[dict[str, Any]]]] = {"ours": ours_on_sockets, "mavsdk": mavsdk_on_a_socket}
+PARTS: dict[str, Callable[[int], Coroutine[Any, Any, dict[str, Any]]]] = {
+    "ours": ours_on_sockets,
+    "mavsdk": mavsdk_on_a_socket,
+}
 
 
 def in_a_process(part: str, vehicles: int) -> dict[str, Any]:
@@ -421,8 +445,8 @@ def main() -> None:
     how = (
         f"CPU time (user and system) of the process. The mix is what thinning leaves of a PX4's streams, {HZ} messages "
         f"a second. In memory: the same frames through scan and decode; through link, peer, track and, for every "
-        f"{LOOK_EVERY} messages of a vehicle (the session's pace of {PACE_S:g} s), a Snapshot with five candidates and "
-        f"a box through engine.decide with all fault rows; through pymavlink's parse_buffer. Best of {REPEATS}, by "
+        f"{LOOK_EVERY:g} messages of a vehicle (the session's pace of {PACE_S:g} s), a Snapshot with five candidates "
+        f"and a box through engine.decide with all fault rows; through pymavlink's parse_buffer. Best of {REPEATS}, by "
         f"turns. On sockets: the vehicles in a process and on a core of their own, a socket each, answering TIMESYNC; "
         f"ours with our own heartbeats, thinning and decisions, mavsdk with 12 subscriptions a vehicle and no "
         f"decisions. Age: from the sender's monotonic clock, in GLOBAL_POSITION_INT.relative_alt, to the vehicle's "

@@ -11,9 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 from pyproj import Geod, Transformer
 
+from geofences.values import quick
+
 _GEOD = Geod(ellps="WGS84")
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class LatLon:
     """A position in degrees, WGS84. Raises ValueError outside ±90 / ±180 or for a number that is not finite."""

@@ -10,11 +10,13 @@ from enum import StrEnum
 from typing import Generic, TypeVar
 
 from geofences.geodesy import LatLon
+from geofences.values import quick
 from missions.boxes import BoxSample
 
 T = TypeVar("T")
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Timed(Generic[T]):
     """A value and when it was received, seconds since the Unix epoch by the controller's clock."""
@@ -62,6 +64,7 @@ class MissionState(StrEnum):
     COMPLETE = "complete"
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Position:
     point: LatLon
@@ -69,6 +72,7 @@ class Position:
     alt_rel_home_m: float
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Velocity:
     """North, east, down in m/s over ground."""
@@ -78,6 +82,7 @@ class Velocity:
     down_m_s: float
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Wind:
     """The air's motion: towards north and east, m/s."""
@@ -86,6 +91,7 @@ class Wind:
     east_m_s: float
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Battery:
     remaining_pct: float
@@ -93,6 +99,7 @@ class Battery:
     current_a: float | None = None
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class MissionStatus:
     """MISSION_CURRENT. The ids are PX4's opaque_id of what it stores; 0 means nothing stored, None not reported."""
@@ -143,6 +150,7 @@ class LinkQuality:
     paths: tuple[LinkPath, ...] = ()
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class VehicleState:
     """Telemetry folded. A field is None until it was first received since the vehicle's last boot."""

@@ -90,7 +90,8 @@ def scan(data: bytes, *, more: bool = False) -> Scan:
                 break
         at += 1
         bad += 1
-    return Scan(frames, at, bad)
+    found: Scan = _new(Scan, (frames, at, bad))
+    return found
 
 
 class StreamParser:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import cache
 from statistics import NormalDist
 
+from geofences.values import quick
 from missions.decision.repeats import PerVehicle
 from missions.decision.types import Candidate, CandidateKind, FlightPhase, Forecast, Policy, Scored, Snapshot
 from missions.orders import Order, Priority
@@ -21,6 +22,7 @@ USUAL_DELAY_H = 0.25
 _NORMAL = NormalDist()
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Judged:
     """A candidate with its numbers. `lands`: it ends on the ground; `legal`: no closed zone; `feasible`: all of it."""

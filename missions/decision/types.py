@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 
+from geofences.values import quick
 from missions.orders import Order
 from missions.plan import Plan, Reason
 from missions.snapshot import BoxVerdict, BoxView, VehicleState
@@ -92,6 +93,7 @@ class Conflict:
     enter_s: float
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     """Everything `decide` looks at, besides its memory and policy. Immutable and storable."""
@@ -146,6 +148,7 @@ class Memory:
     chosen_at_s: float | None = None
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Scored:
     """One candidate in the comparison, with its numbers; `rejected` says why it was not allowed."""
