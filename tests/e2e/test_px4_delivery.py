@@ -29,8 +29,8 @@ INSTANCE = 6
 HUB = LatLon(7.5, 38.2)
 GROUND_M, LAYER_M = 420.0, 40
 CLINIC = destination(HUB, 60.0, 300.0)
-PARAMS = {"PD_GRIPPER_EN": 1, "PD_GRIPPER_TYPE": 0, "SIM_BAT_DRAIN": 3600.0, "COM_DISARM_PRFLT": 60.0}
-"""PX4 starts its gripper at boot only; SIH's battery is empty after a minute unless told otherwise"""
+PARAMS = {"SIM_BAT_DRAIN": 3600.0, "COM_DISARM_PRFLT": 60.0}
+"""SIH's battery is empty after a minute unless told otherwise"""
 FLIGHT_S = 300.0
 FAILED = frozenset({"refused", "cancelled", "lost", "returned", "quarantined"})
 COMMANDS = ["upload", "start", "release", "upload", "fly"]
@@ -47,7 +47,7 @@ def _a_px4() -> None:
 
 @asynccontextmanager
 async def flying_px4(folder: Path) -> AsyncIterator[Px4Instance]:
-    """Started twice: the first time to be given its parameters."""
+    """Started twice, first to be given its parameters: PX4 keeps to the first peer of a link until it boots."""
     home = [(HUB.lat_deg, HUB.lon_deg, GROUND_M)]
     async with start_px4(home, first_index=INSTANCE, folder=folder) as (px4,):
         url = f"udpout://127.0.0.1:{px4.gcs_local_port}"
