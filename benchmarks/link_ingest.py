@@ -59,8 +59,7 @@ class Rules:
     def __init__(self, peer: Peer) -> None:
         self.peer = peer
         self.memory = Memory()
-        self.looks = self.faults = 0
-        self.causes: set[str] = set()
+        self.looks = self.disturbed = 0
         made = [tuple(replace(c, arrive_s=c.arrive_s + 1e-3 * n) for c in CALM.candidates) for n in range(3)]
         self._made = cycle(made)
         self._renewed_s = float("-inf")
@@ -101,8 +100,8 @@ class Rules:
         )
         self.memory, decision = decide(self.memory, snapshot, POLICY, now_s)
         self.looks += 1
-        self.faults += len(decision.faults)
-        self.causes.add(decision.cause)
+        if decision.cause != "plan":
+            self.disturbed += 1
 
     def _renew(self, now_s: float) -> None:
         """Fresh candidates and a box sample, as the controller has them; planning the routes is not part of this."""
@@ -216,7 +215,7 @@ def in_memory(vehicles: int) -> dict[str, Any]:
     assert stats.frames == REPEATS * len(frames), "every frame is good"
     assert not stats.refused_frames, "every vehicle is admitted"
     assert not stats.over_budget, "every frame is taken"
-    assert {cause for rules in whole.rules for cause in rules.causes} == {"plan"}, "and nothing is wrong"
+    assert not any(rules.disturbed for rules in whole.rules), "nothing is wrong with any flight"
     decode_ratio, whole_ratio = (us[name] / us["pymavlink_parser"] for name in ("decode", "decode_reduce_rules"))
     return {
         "messages": len(frames),
@@ -340,7 +339,7 @@ async def ours_on_sockets(vehicles: int) -> dict[str, Any]:
             "kernel_drops": sum(s.kernel_drops or 0 for s in stats),
             "refused": sum(s.refused_frames for s in stats),
             "over_budget": sum(sum(s.over_budget.values()) for s in stats),
-            "decisions_with_faults": sum(r.faults for r in rules.values()),
+            "decisions_with_faults": sum(r.disturbed for r in rules.values()),
             "load_1_min": round(os.getloadavg()[0], 2),
         }
 

@@ -6,6 +6,7 @@ number, or a position that is none, never gets in: the last good one stays, with
 
 from __future__ import annotations
 
+import dataclasses
 import struct
 from collections import deque
 from collections.abc import Callable
@@ -65,6 +66,7 @@ _MISSION = (
     MissionState.COMPLETE,
 )
 _MAX_LAT, _MAX_LON = 900_000_000, 1_800_000_000
+_UNKNOWN = {field.name: getattr(VehicleState(""), field.name) for field in dataclasses.fields(VehicleState)}
 
 
 class Track:
@@ -83,8 +85,8 @@ class Track:
 
     def _clear(self) -> None:
         self._fresh: dict[type[Any], tuple[Any, float]] = {}
-        """not in `_fields` yet, oldest first: battery comes by two messages, and the newer one shall stand"""
-        self._fields: dict[str, Any] = {}
+        """not in `_fields` yet"""
+        self._fields = dict(_UNKNOWN)
         self._beat: Heartbeat | None = None
         self._mission_s = 0.0
         self._newest_boot_ms = -1
@@ -98,10 +100,13 @@ class Track:
         return take is not None and take(self, message, now_s)
 
     def _store(self, message: Message, now_s: float) -> bool:
-        kind = type(message)
-        self._fresh.pop(kind, None)
-        self._fresh[kind] = (message, now_s)
+        self._fresh[type(message)] = (message, now_s)
         return False
+
+    def _battery(self, message: SysStatus | BatteryStatus, now_s: float) -> bool:
+        """Both tell of the battery, and the newer one shall stand: it is put last."""
+        self._fresh.pop(type(message), None)
+        return self._store(message, now_s)
 
     def _heartbeat(self, beat: Heartbeat, now_s: float) -> bool:
         turned = self._beat is None or beat.custom_mode != self._beat.custom_mode
@@ -220,7 +225,12 @@ class Track:
                 fields["texts"] = tuple(self._texts)
         elif self._state.heard_s == self.heard_s and self._state.link is self._quality:
             return self._state
-        self._state = VehicleState(self.vehicle_id, heard_s=self.heard_s, boot=self.boot, link=self._quality, **fields)
+        fields["vehicle_id"] = self.vehicle_id
+        fields["heard_s"] = self.heard_s
+        fields["boot"] = self.boot
+        fields["link"] = self._quality
+        # In the order of VehicleState's own fields: twenty names to match would take as long as all the rest.
+        self._state = VehicleState(*fields.values())
         return self._state
 
 
@@ -230,7 +240,7 @@ def _is_place(lat: int, lon: int) -> bool:
 
 _TAKE: dict[type[Any], Callable[[Track, Any, float], bool]] = {
     Heartbeat: Track._heartbeat,
-    SysStatus: Track._store,
+    SysStatus: Track._battery,
     SystemTime: lambda track, m, now_s: track._booted(m.time_boot_ms),
     Attitude: lambda track, m, now_s: track._booted(m.time_boot_ms),
     TimeSync: lambda track, m, now_s: m.tc1 > 0 and track._booted(m.tc1 // 1_000_000),
@@ -240,7 +250,7 @@ _TAKE: dict[type[Any], Callable[[Track, Any, float], bool]] = {
     MissionCurrent: Track._mission,
     MissionItemReached: Track._reached,
     VfrHud: lambda track, m, now_s: m.throttle <= 100 and track._store(m, now_s),
-    BatteryStatus: lambda track, m, now_s: m.id == 0 and 0 <= m.battery_remaining <= 100 and track._store(m, now_s),
+    BatteryStatus: lambda track, m, now_s: m.id == 0 and 0 <= m.battery_remaining <= 100 and track._battery(m, now_s),
     WindCov: lambda track, m, now_s: (
         abs(m.wind_x) < MAX_WIND_M_S and abs(m.wind_y) < MAX_WIND_M_S and track._store(m, now_s)
     ),
