@@ -41,6 +41,7 @@ class Path:
         self.meter = LinkMeter(self.rtt)
         self.thinning = Thinning()
         self.heard_s: float | None = None
+        """when a frame of the vehicle came this way"""
         self.uid: int | None = None
         """hardware id of the autopilot that answers here; 0 where it has none to tell"""
         self.boot_ms = -1
@@ -65,23 +66,17 @@ class Path:
         """Round trips are kept there from now on."""
         self.rtt = self.meter.rtt = rtt
 
-    def hear(self, seq: int, msg_id: int, now_s: float) -> None:
-        """A frame of the vehicle came this way."""
-        self.heard_s = now_s
-        self.meter.count(seq, now_s)
-        self.thinning.observe(msg_id)
-
     def learn(self, message: Message, now_s: float) -> None:
-        """What concerns the path: round trip, who answers, and since when it runs."""
+        """What concerns the path: since when it runs, round trip, who answers."""
         kind = type(message)
-        if kind is TimeSync:
+        if kind is GlobalPositionInt or kind is SystemTime:
+            self._runs_for(message.time_boot_ms, now_s)  # type: ignore[union-attr]
+        elif kind is TimeSync:
             self.meter.receive(message, now_s)  # type: ignore[arg-type]
             if message.tc1 > 0:  # type: ignore[union-attr]
                 self._runs_for(message.tc1 // 1_000_000, now_s)  # type: ignore[union-attr]
         elif kind is Ping:
             self.meter.receive(message, now_s)  # type: ignore[arg-type]
-        elif kind is GlobalPositionInt or kind is SystemTime:
-            self._runs_for(message.time_boot_ms, now_s)  # type: ignore[union-attr]
         elif kind is AutopilotVersion:
             self.uid = message.uid  # type: ignore[union-attr]
 

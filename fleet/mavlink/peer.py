@@ -146,7 +146,9 @@ class Peer:
         if frame.component != self._component:
             return False
         msg_id = frame.msg_id
-        path.hear(frame.seq, msg_id, now_s)
+        path.heard_s = now_s
+        path.meter.count(frame.seq, now_s)
+        path.thinning.observe(msg_id)
         message = decode(frame)
         if msg_id in OF_THE_PATH and message is not None:
             path.learn(message, now_s)

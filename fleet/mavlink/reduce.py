@@ -75,6 +75,7 @@ class Track:
     def __init__(self, vehicle_id: str) -> None:
         self.vehicle_id = vehicle_id
         self.heard_s: float | None = None
+        """when any valid frame of the vehicle's autopilot arrived"""
         self.boot = 0
         self._texts: deque[Timed[str]] = deque(maxlen=MAX_TEXTS)
         self._said = False
@@ -121,7 +122,7 @@ class Track:
         if not _is_place(here.lat, here.lon):
             return False
         rebooted = self._booted(here.time_boot_ms)
-        self._store(here, now_s)
+        self._fresh[GlobalPositionInt] = (here, now_s)
         return rebooted
 
     def _mission(self, mission: MissionCurrent, now_s: float) -> bool:
@@ -132,10 +133,6 @@ class Track:
         if self._completion.reached(item.seq, now_s):
             self._mission_complete()
         return False
-
-    def hear(self, now_s: float) -> None:
-        """Any valid frame of the vehicle's autopilot arrived."""
-        self.heard_s = now_s
 
     def reboot(self) -> None:
         """Forgets what was known before the boot. Texts stay: they may say why."""

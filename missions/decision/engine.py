@@ -84,7 +84,7 @@ def _undisturbed(s: Snapshot, policy: Policy, now_s: float) -> Decision:
     """The decision when no row is raised."""
     if s.phase not in STEERABLE:
         return _nothing_to_decide(s)
-    options = judge(s, policy, now_s, plan_legal_yet=_legal_yet(s, policy, ()))
+    options = judge(s, policy, now_s, plan_legal_yet=s.conflict is None or _legal_yet(s, policy, ()))
     vehicle_id, asked = s.vehicle.vehicle_id, (options,)
     return _quiet.get(vehicle_id, asked) or _quiet.keep(vehicle_id, asked, _as_planned(options))
 
