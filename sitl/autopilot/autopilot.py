@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sitl.autopilot import plans
+from sitl.autopilot.checks import CheckReport
 from sitl.autopilot.events import Level
 from sitl.autopilot.failsafe import Failsafes, Row, Sight
 from sitl.autopilot.fence import Fence, read_fence
@@ -32,6 +34,9 @@ STICKS_S = 0.5
 
 ACCEPTED, TEMPORARILY_REJECTED, DENIED, UNSUPPORTED, FAILED, IN_PROGRESS, CANCELLED = 0, 1, 2, 3, 4, 5, 6
 """MAV_RESULT"""
+
+FAILSAFE_ACTIONS = {Mode.HOLD: 5, Mode.RETURN: 6, Mode.LAND: 7, Mode.TERMINATION: 10}
+"""failsafe_action_t of PX4's events"""
 
 GROUND, IN_AIR, TAKING_OFF, LANDING = 1, 2, 3, 4
 """MAV_LANDED_STATE"""
@@ -66,6 +71,7 @@ class Autopilot:
         self._gcs_lost = False
         self.sticks_s: float | None = None
         self._gripper: tuple[float, bool, Reply | None] | None = None
+        self._checks = CheckReport()
         self.navigator.load(self.plans[plans.MISSION], 0)
 
     def reboot(self, now_s: float) -> None:
@@ -92,15 +98,24 @@ class Autopilot:
 
     def healthy(self, now_s: float) -> bool:
         """The prearm check: SYS_STATUS health bit 28."""
-        return (
-            now_s - self.boot_s >= BOOT_S
-            and not self.compass_failed
-            and self.intended.arms
-            and (self.intended is not Mode.MISSION or self.valid)
-            and self.fleet.charge(self.i) > self.params["BAT_CRIT_THR"]
-            and not (self.params["NAV_DLL_ACT"] > 0 and self.gcs_lost(now_s))
-            and not self.fleet.crashed[self.i]
-        )
+        return not self.failing_checks(now_s)
+
+    def failing_checks(self, now_s: float) -> list[str]:
+        """PX4's names of the checks that forbid arming."""
+        checks = {
+            "check_estimator_missing_data": now_s - self.boot_s < BOOT_S,
+            "check_mag_fault": self.compass_failed,
+            "check_modes_cannot_takeoff": not self.intended.arms,
+            "check_modes_mission": self.intended is Mode.MISSION and not self.valid,
+            "check_battery_critical": self.fleet.charge(self.i) <= self.params["BAT_CRIT_THR"],
+            "check_rc_dl_no_dllink": self.params["NAV_DLL_ACT"] > 0 and self.gcs_lost(now_s),
+            "check_failure_detector_roll": bool(self.fleet.crashed[self.i]),
+        }
+        return [name for name, fails in checks.items() if fails]
+
+    def report_checks(self, now_s: float) -> None:
+        """RUN_PREARM_CHECKS: the report, changed or not."""
+        self._checks.tell(self.failing_checks(now_s), self.out, now_s, force=True)
 
     def system_status(self, now_s: float) -> int:
         """MAV_STATE as PX4 reports it."""
@@ -238,7 +253,7 @@ class Autopilot:
         if flaw is not None and items:
             level = Level.ERROR if flaw.fatal else Level.WARNING
             self.out.text(Level.CRITICAL, flaw.text)
-            self.out.event(flaw.event, level)
+            self.out.event(flaw.event, level, arguments=flaw.arguments)
         was_flying = self.mode is Mode.MISSION
         self.valid = bool(items) and (flaw is None or not flaw.fatal)
         if was_flying and self.armed:
@@ -296,6 +311,8 @@ class Autopilot:
             self._finish_gripper()
         self._watch_link(now_s)
         self._watch_ground(now_s)
+        if self._checks.due(now_s):
+            self._checks.tell(self.failing_checks(now_s), self.out, now_s)
         if self.armed:
             self._apply_failsafes(now_s)
         wish = self.navigator.tick(now_s, armed=self.armed)
@@ -349,7 +366,8 @@ class Autopilot:
             self._announce(row)
         if imposed is not None and not self.in_failsafe:
             self.out.text(Level.CRITICAL, "Failsafe activated")
-            self.out.event("commander_failsafe_enter_generic", Level.CRITICAL, Level.WARNING)
+            arguments = struct.pack("<IB", 0, FAILSAFE_ACTIONS.get(imposed, 1))
+            self.out.event("commander_failsafe_enter_generic", Level.CRITICAL, Level.WARNING, arguments)
         if imposed is not None or self.in_failsafe:
             self._set_mode(imposed or self.intended, now_s)
         self.in_failsafe = imposed is not None

@@ -127,6 +127,11 @@ def _reposition(pilot: Autopilot, command: Command, now_s: float, _: Reply) -> i
     return ACCEPTED
 
 
+def _run_checks(pilot: Autopilot, command: Command, now_s: float, _: Reply) -> int:
+    pilot.report_checks(now_s)
+    return ACCEPTED
+
+
 def _change_speed(pilot: Autopilot, command: Command, now_s: float, _: Reply) -> int:
     if command.params[1] > 0.0:
         pilot.navigator.speed_override = command.params[1]
@@ -171,5 +176,6 @@ COMMANDS: dict[int, Handler] = {
     246: _reboot,
     300: _mission_start,
     400: _arm,
+    401: _run_checks,
     42600: _silence,
 }

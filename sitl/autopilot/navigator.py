@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -204,7 +205,7 @@ class Navigator:
             self.phase, self.target = Phase.CLIMB, Place(here.lat, here.lon, max(to.amsl, above_home))
             height = self.target.amsl - (self.home.amsl if self.home else here.amsl)
             self.out.text(Level.INFO, f"Climb to {height:.1f} meters above home")
-            self.out.event("mission_climb_before_start", Level.INFO)
+            self.out.event("mission_climb_before_start", Level.INFO, arguments=struct.pack("<f", height))
         elif item.command == plans.LAND:
             self.phase, self.target = Phase.GO, Place(to.lat, to.lon, max(here.amsl, to.amsl))
         else:

@@ -169,6 +169,8 @@ class Flaw:
     text: str
     event: str
     fatal: bool = True
+    arguments: bytes = b""
+    """of the event"""
 
 
 def judge(
@@ -187,17 +189,21 @@ def judge(
         if item.command == TAKEOFF:
             if item.amsl_m(home_amsl) - home_amsl < 1e-6:
                 text = "Mission rejected: Takeoff altitude below home altitude!"
-                return Flaw(text, "navigator_mis_takeoff_too_low")
+                return Flaw(text, "navigator_mis_takeoff_too_low", arguments=struct.pack("<f", 0.0))
             if placed_before:
                 return Flaw("Mission rejected: takeoff not first waypoint item", "navigator_mis_takeoff_not_first")
         if item.placed:
             placed_before = True
             if not fence.allows(item.lat_deg, item.lon_deg):
-                return Flaw(f"Geofence violation for waypoint {i + 1}", "navigator_mis_geofence_violation")
+                number = struct.pack("<h", i + 1)
+                return Flaw(
+                    f"Geofence violation for waypoint {i + 1}", "navigator_mis_geofence_violation", arguments=number
+                )
     first = next((item for item in items if item.placed), None)
     if first is not None:
         distance = geo.distance_m(home_lat, home_lon, first.lat_deg, first.lon_deg)
         if 0.0 < first_m < distance:
             text = f"First waypoint far away from home: {distance:.0f}m"
-            return Flaw(text, "navigator_mis_first_wp_far", fatal=False)
+            arguments = struct.pack("<I", round(distance))
+            return Flaw(text, "navigator_mis_first_wp_far", fatal=False, arguments=arguments)
     return None

@@ -331,8 +331,10 @@ STREAMS: dict[str, Stream] = {
 }
 NEEDS_HOME = {"HOME_POSITION", "GPS_GLOBAL_ORIGIN", "GLOBAL_POSITION_INT"}
 ONLY_ON_REQUEST = {"AUTOPILOT_VERSION", "PROTOCOL_VERSION", "GPS_GLOBAL_ORIGIN"}
-NOT_ON_REQUEST = {"CURRENT_MODE"}
+NOT_ON_REQUEST = {"CURRENT_MODE", "MISSION_CURRENT"}
 """REQUEST_MESSAGE for it was DENIED by a real PX4 although it is streamed"""
+FIXED_RATE = {"MISSION_CURRENT"}
+"""the mission manager sends it once a second, and SET_MESSAGE_INTERVAL for it FAILED"""
 
 GCS_RATES: dict[str, float] = {
     **dict.fromkeys(

@@ -16,7 +16,15 @@ from sitl.vehicle.dynamics import FleetState
 from sitl.wire.dialect import BY_ID, BY_NAME, Message, Packer
 from sitl.wire.link import Link
 from sitl.wire.mission_protocol import MissionServer, Turnstile
-from sitl.wire.streams import GCS_RATES, NOT_ON_REQUEST, ONBOARD_RATES, ONLY_ON_REQUEST, STREAMS, mission_current
+from sitl.wire.streams import (
+    FIXED_RATE,
+    GCS_RATES,
+    NOT_ON_REQUEST,
+    ONBOARD_RATES,
+    ONLY_ON_REQUEST,
+    STREAMS,
+    mission_current,
+)
 
 AUTOPILOT = 1
 """MAV_COMP_ID_AUTOPILOT1"""
@@ -53,7 +61,7 @@ class WireVehicle:
         self._event_beat_s = now_s
         self.pilot = Autopilot(i, spec, fleet, self, now_s)
         self._was_silent = True
-        self._told: tuple[Any, ...] = ()
+        self._told = -1
         self._reached = self._reached_left = 0
         self._reached_next_s = 0.0
         packer, turnstile, rng = Packer(spec.system_id), Turnstile(), random.Random(seed * 1009 + i)
@@ -91,8 +99,9 @@ class WireVehicle:
             self.message("CURRENT_EVENT_SEQUENCE", {"sequence": self._event_sequence})
 
     def _report_mission(self, now_s: float) -> None:
-        """MISSION_CURRENT at once when it changes; MISSION_ITEM_REACHED at once and ten times more, once a second."""
-        told = tuple(mission_current(self.pilot, now_s).values())
+        """MISSION_CURRENT at once when its item changes, what else it tells once a second; MISSION_ITEM_REACHED at once
+        and ten times more, once a second."""
+        told = mission_current(self.pilot, now_s)["seq"]
         if told != self._told:
             self._told = told
             for link in self.links:
@@ -208,7 +217,7 @@ class WireVehicle:
     def _stream_name(number: int) -> str | None:
         definition = BY_ID.get(number)
         name = definition.name if definition else ""
-        return name if name in STREAMS and name not in ONLY_ON_REQUEST else None
+        return name if name in STREAMS and name not in ONLY_ON_REQUEST | FIXED_RATE else None
 
     def _send_once(self, link: Link, number: int, now_s: float) -> int:
         definition = BY_ID.get(number)

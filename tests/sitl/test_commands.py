@@ -5,6 +5,7 @@ import struct
 
 import pytest
 
+from sitl.autopilot.events import event_id
 from tests.sitl.helpers import HOLD, LAND, MISSION, RETURN, Station, item, station, takeoff_and
 
 ACCEPTED, TEMPORARILY_REJECTED, DENIED, UNSUPPORTED, FAILED, IN_PROGRESS, CANCELLED = 0, 1, 2, 3, 4, 5, 6
@@ -138,6 +139,29 @@ def test_requested_messages_and_unknown_ones() -> None:
     assert gcs.of("AUTOPILOT_VERSION")[-1]["flight_sw_version"] == 0x011100FF
     assert gcs.command(512, 9999) == [DENIED]
     assert gcs.command(511, 9999, 1e6) == [FAILED]
+
+
+def test_mission_current_comes_once_a_second_and_cannot_be_had_sooner() -> None:
+    gcs = station()
+    assert (gcs.command(512, 42), gcs.command(511, 42, 100_000)) == ([DENIED], [FAILED])
+    gcs.heard.clear()
+    gcs.run(10.0)
+    assert len(gcs.of("MISSION_CURRENT")) in (10, 11)
+
+
+def test_the_arming_checks_are_reported_when_asked_for_and_else_only_when_they_change() -> None:
+    gcs = station()
+    gcs.run(3.0)
+
+    def reported() -> list[tuple[int, int]]:
+        """Id and level of each event; a report begins and ends with a summary that is for no people's eyes."""
+        return [(m["id"], m["log_levels"] & 0x0F) for m in gcs.of("EVENT")]
+
+    gcs.heard.clear()
+    gcs.run(10.0)
+    assert reported() == [], "nothing has changed"
+    assert gcs.command(401) == [ACCEPTED]
+    assert reported() == [(event_id("commander_arming_check_summary"), 8), (event_id("commander_health_summary"), 8)]
 
 
 def test_a_message_interval_thins_a_stream_turns_it_off_and_restores_it() -> None:

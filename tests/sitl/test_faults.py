@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from sitl.autopilot.events import event_id
 from sitl.faults import FAULTS
 from sitl.spec import SimSpec, SpecError
 from tests.sitl.helpers import HOLD, MISSION, Station, item, spec_dict, station, takeoff_and
@@ -125,8 +126,15 @@ def test_a_failed_compass_refuses_arming() -> None:
     assert gcs.command(400, 1) == [1]
     gcs.run(1.5)
     assert not gcs.of("SYS_STATUS")[-1]["onboard_control_sensors_health"] & 1 << 28
+    gcs.heard.clear()
+    assert gcs.command(401) == [0]
+    assert event_id("check_mag_fault") in {m["id"] for m in gcs.of("EVENT")}
+    gcs.heard.clear()
     gcs.run(30.0)
     assert gcs.command(400, 1) == [0]
+    told = [m["id"] for m in gcs.of("EVENT")]
+    assert event_id("commander_health_summary") in told, "a report comes by itself when the fault has gone"
+    assert event_id("check_mag_fault") not in told
 
 
 def test_a_wind_change_is_felt_and_reported() -> None:

@@ -21,7 +21,7 @@ def test_each_item_is_asked_for_and_the_ack_carries_the_checksum_that_mission_cu
     assert [m["seq"] for m in gcs.of("MISSION_REQUEST_INT")] == [0, 1]
     assert ack["type"] == ACCEPTED
     assert ack["opaque_id"] != 0
-    gcs.run(0.5)
+    gcs.run(1.1)
     assert gcs.of("MISSION_CURRENT")[-1]["mission_id"] == ack["opaque_id"]
     assert gcs.of("MISSION_CURRENT")[-1]["total"] == 2
 

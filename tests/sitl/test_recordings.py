@@ -94,7 +94,9 @@ def test_mission_state_goes_the_recorded_way() -> None:
     gcs = station()
     gcs.run(1.5)
     drop = [item(16, 40, z=20.0), item(211, frame=2, param1=1.0), item(16, 80, z=20.0), item(16, 80, 60, z=20.0)]
-    gcs.start(takeoff_and(*drop, item(20, frame=2), z=20.0))
+    gcs.upload(takeoff_and(*drop, item(20, frame=2), z=20.0))
+    gcs.run(2.0)
+    assert gcs.command(300) == [0]
     gcs.until(lambda: not gcs.armed())
     real = course([m for _, m in recording("quad-gripper-mission-onboard")])
     # A real one was recorded with its judgement between two beats: state 1 does not show again after the upload.
