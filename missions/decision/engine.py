@@ -14,7 +14,7 @@ from dataclasses import replace
 from geofences.geodesy import distance_m
 from missions.decision import faults
 from missions.decision.faults import STEERABLE, Raised
-from missions.decision.payload import Judged, dose_value, judge
+from missions.decision.payload import Judged, dose_value, judge, question
 from missions.decision.repeats import PerVehicle
 from missions.decision.types import (
     Action,
@@ -84,9 +84,13 @@ def _undisturbed(s: Snapshot, policy: Policy, now_s: float) -> Decision:
     """The decision when no row is raised."""
     if s.phase not in STEERABLE:
         return _nothing_to_decide(s)
-    options = judge(s, policy, now_s, plan_legal_yet=s.conflict is None or _legal_yet(s, policy, ()))
-    vehicle_id, asked = s.vehicle.vehicle_id, (options,)
-    return _quiet.get(vehicle_id, asked) or _quiet.keep(vehicle_id, asked, _as_planned(options))
+    legal_yet = s.conflict is None or _legal_yet(s, policy, ())
+    vehicle_id, asked = s.vehicle.vehicle_id, question(s, policy, now_s, plan_legal_yet=legal_yet)
+    held = _quiet.get(vehicle_id, asked)
+    if held is None:
+        options = judge(s, policy, now_s, plan_legal_yet=legal_yet)
+        held = _quiet.keep(vehicle_id, asked, _as_planned(options))
+    return held
 
 
 _quiet: PerVehicle[Decision] = PerVehicle()

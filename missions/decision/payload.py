@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 from statistics import NormalDist
+from typing import TypeAlias
 
 from geofences.values import quick
 from missions.decision.repeats import PerVehicle
@@ -59,25 +60,40 @@ def judge(
     `plan_barred`: a row forbids to fly the present plan on. `plan_legal_yet`: the closure on it is still so far that
     flying on for now is legal, though not to its end.
     """
+    asked = question(s, policy, now_s, plan_barred, plan_legal_yet)
+    held = _judged.get(s.vehicle.vehicle_id, asked)
+    return held if held is not None else _judged.keep(s.vehicle.vehicle_id, asked, _judge(*asked))
+
+
+Question: TypeAlias = tuple[tuple[Candidate, ...], Order, Policy, FlightPhase, int, str | None, bool, bool, bool]
+
+
+def question(
+    s: Snapshot, policy: Policy, now_s: float, plan_barred: bool = False, plan_legal_yet: bool = False
+) -> Question:
+    """All that `judge` looks at: where this is the same, so is its answer."""
     too_old = s.candidates_at_s is None or now_s - s.candidates_at_s > policy.max_candidate_age_s
     closed = None if s.conflict is None else s.conflict.zone_id
-    asked = (s.candidates, s.order, policy, s.phase, s.airspace_version, closed, too_old, plan_barred, plan_legal_yet)
-    held = _judged.get(s.vehicle.vehicle_id, asked)
-    if held is not None:
-        return held
-    answer = _judge(s, policy, closed, too_old, plan_barred, plan_legal_yet)
-    return _judged.keep(s.vehicle.vehicle_id, asked, answer)
+    return s.candidates, s.order, policy, s.phase, s.airspace_version, closed, too_old, plan_barred, plan_legal_yet
 
 
 _judged: PerVehicle[tuple[Judged, ...]] = PerVehicle()
 
 
 def _judge(
-    s: Snapshot, policy: Policy, closed: str | None, too_old: bool, plan_barred: bool, plan_legal_yet: bool
+    candidates: tuple[Candidate, ...],
+    order: Order,
+    policy: Policy,
+    phase: FlightPhase,
+    airspace_version: int,
+    closed: str | None,
+    too_old: bool,
+    plan_barred: bool,
+    plan_legal_yet: bool,
 ) -> tuple[Judged, ...]:
     z = quantile(policy.min_p_reach)
     judged = []
-    for c in s.candidates:
+    for c in candidates:
         why, legal = "", True
         p_reach = p_above(c.energy_end_pct, policy.reserve_pct)
         if c.kind is CandidateKind.CONTINUE:
@@ -85,30 +101,30 @@ def _judge(
                 why, legal = f"enters closed zone {closed}", plan_legal_yet
         elif too_old:
             why, legal = "its route is too old", False
-        elif c.plan.airspace_version != s.airspace_version:
-            why = f"planned against airspace {c.plan.airspace_version}, now {s.airspace_version}"
+        elif c.plan.airspace_version != airspace_version:
+            why = f"planned against airspace {c.plan.airspace_version}, now {airspace_version}"
             legal = False
         if not why and p_reach < policy.min_p_reach:
             why = f"{100 * p_reach:.0f} % chance of ending above the reserve of {policy.reserve_pct:.0f} %"
         if not why and c.kind is CandidateKind.CONTINUE and plan_barred:
             why = "the present plan must not be flown on"
-        loss = None if why else expected_loss(c, s, policy, p_reach)
+        loss = None if why else expected_loss(c, order, phase, policy, p_reach)
         scored = Scored(c.kind, c.site_id, loss, c.p_in_range, p_reach, c.energy_end_pct.mean, c.arrive_s, why)
-        judged.append(Judged(c, scored, legal, c.energy_end_pct.mean - z * c.energy_end_pct.sd, lands(c, s)))
+        judged.append(Judged(c, scored, legal, c.energy_end_pct.mean - z * c.energy_end_pct.sd, lands(c, phase)))
     return tuple(judged)
 
 
-def lands(c: Candidate, s: Snapshot) -> bool:
+def lands(c: Candidate, phase: FlightPhase) -> bool:
     """True if it ends on the ground somewhere for good: home, an alternate, or the plan of a flight already inbound."""
     if c.kind in (CandidateKind.CONTINUE, CandidateKind.REROUTE):
-        return s.phase is FlightPhase.INBOUND
+        return phase is FlightPhase.INBOUND
     return c.kind in (CandidateKind.RETURN, CandidateKind.ALTERNATE)
 
 
-def delivers(c: Candidate, s: Snapshot) -> bool:
+def delivers(c: Candidate, phase: FlightPhase) -> bool:
     """True if it leads to the order's destination."""
     if c.kind in (CandidateKind.CONTINUE, CandidateKind.REROUTE):
-        return s.phase is not FlightPhase.INBOUND
+        return phase is not FlightPhase.INBOUND
     return c.kind is CandidateKind.REICE
 
 
@@ -117,14 +133,14 @@ def dose_value(order: Order, policy: Policy) -> float:
     return policy.loss_spoiled * (policy.single_patient_factor if order.single_patient else 1.0)
 
 
-def expected_loss(c: Candidate, s: Snapshot, policy: Policy, p_reach: float) -> float:
+def expected_loss(c: Candidate, order: Order, phase: FlightPhase, policy: Policy, p_reach: float) -> float:
     """Expected loss of flying this candidate to its end."""
-    dose = dose_value(s.order, policy)
-    without = policy.loss_undelivered * URGENCY[s.order.priority]
+    dose = dose_value(order, policy)
+    without = policy.loss_undelivered * URGENCY[order.priority]
     p_good = (policy.p_unknown if c.p_in_range is None else c.p_in_range) * p_reach
-    if delivers(c, s):
-        late_h = max((c.arrive_s - s.order.deadline_s) / 3600.0, (1.0 - c.p_on_time) * USUAL_DELAY_H)
-        late = min(without, URGENCY[s.order.priority] * policy.loss_late_per_h * late_h)
+    if delivers(c, phase):
+        late_h = max((c.arrive_s - order.deadline_s) / 3600.0, (1.0 - c.p_on_time) * USUAL_DELAY_H)
+        late = min(without, URGENCY[order.priority] * policy.loss_late_per_h * late_h)
         return (1.0 - p_good) * (dose + without) + p_good * late
     kept = p_good * (policy.p_keep_at_alternate if c.kind is CandidateKind.ALTERNATE else 1.0)
     return without + (1.0 - kept) * dose
