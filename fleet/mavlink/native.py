@@ -20,9 +20,9 @@ from fleet.mavlink.contract import Contract, Demand, Memory, fulfil
 from fleet.mavlink.items import FRAME_GLOBAL_INT, degrees_e7, plan_items
 from fleet.mavlink.messages import CommandInt, CommandLong, Heartbeat, MissionItemInt
 from fleet.mavlink.params import HASH_CHECK, Param, ParamList, ParamRead, ParamTable, ParamWrite, Required
-from fleet.mavlink.peer import MISSION_CURRENT, Peer
+from fleet.mavlink.peer import Peer
 from fleet.mavlink.port import Capabilities, Outcome, UploadOutcome, Verdict
-from fleet.mavlink.proof import Acked, Proof, Prover, said_since, why_not_start
+from fleet.mavlink.proof import PROOF_S, Acked, Proof, Prover, said_since, why_not_start
 from fleet.mavlink.transfer import Download, ListType, Rejected, Silent, Stored, Upload, same_list
 from geofences.geodesy import LatLon
 from missions.plan import Plan
@@ -42,7 +42,6 @@ JUDGED_LATE_S = 1.0
 """a PX4 short of time judges a plan later than its mission_state lets one believe, and denies the start until then"""
 REPORT_S = 1.0
 """from the ACK of RUN_PREARM_CHECKS to the end of the report"""
-ASK_TRIES = 6
 COMMAND_TRIES = 6
 """for how many repeats of a mode command its effect may be awaited"""
 REPOSITION_SAYS_NO_S = 1.2
@@ -178,17 +177,18 @@ class NativeVehicle:
         return f"; not ready to arm: {'; '.join(reasons)}" if reasons else ""
 
     async def _still_holds_it(self) -> str | None:
-        """Asks what the vehicle holds now: MISSION_CURRENT is up to a second old, long enough for a rival."""
+        """Waits for the vehicle to say once more what it holds: the last word is up to a second old, time for a rival.
+
+        PX4 sends MISSION_CURRENT once a second and not on request.
+        """
         peer = self.peer
         asked_s = peer.clock.now_s()
 
         def told(state: VehicleState) -> bool:
             return state.mission is not None and state.mission.at_s > asked_s
 
-        for n in range(ASK_TRIES):
-            peer.ask(MISSION_CURRENT)
-            if await peer.wait_until(told, peer.rtt.backoff_s(n)):
-                return self.holds_proven_plan()
+        if await peer.wait_until(told, PROOF_S + peer.rtt.timeout_s):
+            return self.holds_proven_plan()
         return "the vehicle does not say which plan it holds at this moment"
 
     async def fly_mission(self) -> Outcome:

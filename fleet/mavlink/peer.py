@@ -34,12 +34,9 @@ R = TypeVar("R")
 REQUEST_MESSAGE = 512
 RUN_PREARM_CHECKS = 401
 AUTOPILOT_VERSION = 148
-MISSION_CURRENT = 42
-FIRST_WISHES = (MISSION_CURRENT, 1, 245, 33)
-"""MISSION_CURRENT, SYS_STATUS, EXTENDED_SYS_STATE, GLOBAL_POSITION_INT: asked for at first sight, as what a vehicle
+FIRST_WISHES = (1, 245, 33)
+"""SYS_STATUS, EXTENDED_SYS_STATE, GLOBAL_POSITION_INT: asked for at first sight, as what a vehicle
 in the air needs must not wait for the next turn of streams that come once a second"""
-PLAN_ASKED_S = 1.2
-"""MISSION_CURRENT comes once a second; one older than this is asked for, as it is what shows a rival's upload"""
 OTHER_GCS_S = 10.0
 """another ground station silent for this long is gone"""
 MAX_FRAMES_PER_S = 1000.0
@@ -97,7 +94,6 @@ class Peer:
         self._other_gcs: dict[int, float] = {}
         self._exchanges: dict[Exchange[Any], asyncio.Event] = {}
         self._waiters: set[asyncio.Future[None]] = set()
-        self._plan_asked_s = 0.0
 
     def add_path(self, link: str, send: Callable[[Peer, Path, Iterable[Message]], None]) -> Path:
         """A link that may reach the vehicle; the first is the preferred one."""
@@ -201,10 +197,6 @@ class Peer:
         """By the path in use."""
         self.path.send(messages)
 
-    def ask(self, message_id: int) -> None:
-        """For one message now, by REQUEST_MESSAGE."""
-        self.send([_aimed(_request(message_id), self.parties)])
-
     def tick(self, now_s: float) -> None:
         """Housekeeping, about four times a second: paths, round trip, thinning, who it is, what changed."""
         self._budget = min(MAX_FRAMES_PER_S, self._budget + (now_s - self._budget_s) * MAX_FRAMES_PER_S)
@@ -235,12 +227,6 @@ class Peer:
             wishes += self.track.events.tick(now_s, path.rtt.timeout_s)
             if self.track.wants_report(now_s):
                 wishes.append(CommandLong(*(0.0,) * 7, RUN_PREARM_CHECKS, 0, 0))
-        mission = self.track.state().mission
-        if path is self.path and mission is not None and path.up(now_s):
-            since_s = max(mission.at_s, self._plan_asked_s)
-            if now_s - since_s > max(PLAN_ASKED_S, path.rtt.timeout_s):
-                self._plan_asked_s = now_s
-                wishes.append(_request(MISSION_CURRENT))
         return wishes
 
     def _choose(self, now_s: float) -> None:

@@ -210,7 +210,7 @@ def test_our_heartbeat_goes_out_on_every_link() -> None:
 
 
 def test_a_rivals_upload_is_told_within_two_seconds_and_the_start_is_refused() -> None:
-    """Also with three of ten messages lost, as MISSION_CURRENT is asked for when it does not come."""
+    """With three of ten messages lost it takes as long as MISSION_CURRENT needs to come through."""
 
     async def story(loss: float, seed: int) -> float:
         px4 = FakePx4()
