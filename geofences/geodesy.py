@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from math import isfinite
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,9 +24,9 @@ class LatLon:
     lon_deg: float
 
     def __post_init__(self) -> None:
-        if not (isfinite(self.lat_deg) and abs(self.lat_deg) <= 90.0):
+        if not -90.0 <= self.lat_deg <= 90.0:  # nor is NaN
             raise ValueError(f"latitude {self.lat_deg} is not within -90..90 degrees")
-        if not (isfinite(self.lon_deg) and abs(self.lon_deg) <= 180.0):
+        if not -180.0 <= self.lon_deg <= 180.0:
             raise ValueError(f"longitude {self.lon_deg} is not within -180..180 degrees")
 
 

@@ -332,8 +332,9 @@ def _instead_of(chosen: Judged, options: Sequence[Judged]) -> str:
 
 def _remember(memory: Memory, decision: Decision, s: Snapshot, now_s: float) -> Memory:
     """Choices are remembered by kind and site: their routes are made anew every few seconds."""
-    same = memory if memory.action == decision.action else replace(memory, action=decision.action)
-    if decision.candidate is None and decision.action >= Action.HOLD:
+    same = memory if memory.action is decision.action else replace(memory, action=decision.action)
+    if decision.candidate is None and (memory.chosen_site == s.plan.goal_site or decision.action >= Action.HOLD):
+        # It holds or flies on to where it was sent: that stays the choice, with its age.
         return same
     c = decision.candidate
     kind = c.kind if c is not None else CandidateKind.CONTINUE
@@ -341,7 +342,6 @@ def _remember(memory: Memory, decision: Decision, s: Snapshot, now_s: float) -> 
     if kind is CandidateKind.CONTINUE:
         site = s.plan.goal_site
         if memory.chosen_site == site:
-            # Flying on to where it was sent: that stays the choice, with its age.
             return same
     if (kind, site) == (memory.chosen_kind, memory.chosen_site):
         return same
