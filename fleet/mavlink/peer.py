@@ -146,7 +146,7 @@ class Peer:
         path.meter.count(frame.seq, now_s)
         path.thinning.observe(msg_id)
         message = decode(frame)
-        if msg_id in OF_THE_PATH and message is not None:
+        if message is not None and msg_id in OF_THE_PATH:
             path.learn(message, now_s)
             if msg_id == AUTOPILOT_VERSION:
                 self._identify(path, now_s)

@@ -103,8 +103,10 @@ class Station:
     def receiver(self, link: MavlinkLink) -> Received:
         """What the link's transport calls with each datagram or piece of a stream."""
 
+        take, now_s = link.received, self.clock.now_s
+
         def received(frames: Sequence[Frame], bad: int, address: Any) -> None:
-            link.received(frames, bad, address, self.clock.now_s())
+            take(frames, bad, address, now_s())
 
         return received
 
