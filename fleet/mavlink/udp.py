@@ -15,8 +15,10 @@ from fleet.mavlink.urls import LinkError, LinkUrl
 
 MAX_DATAGRAMS_PER_TURN = 256
 """then the event loop gets its turn: at 5 µs each about a millisecond"""
-REST_S = 0.003
-"""a socket that woke the loop less than this ago is looked at again after this: waking it costs several times what a
+BUSY_S = 0.001
+"""a socket that woke the loop twice within this is busy"""
+REST_S = 0.004
+"""and is looked at again after this, for as long as it has something: waking the loop costs several times what a
 datagram does, and nothing in telemetry is that urgent"""
 RECEIVE_BUFFER = 4 << 20
 """bytes asked of the kernel: a thousand vehicles for about ten seconds (it may give less, see net.core.rmem_max)"""
@@ -68,11 +70,11 @@ class UdpTransport:
         asyncio.get_running_loop().add_reader(self._socket.fileno(), self._woken, received, turn_over)
 
     def _woken(self, received: Received, turn_over: Callable[[], None]) -> None:
-        """The socket has something. When that happens very often, the next look comes after a rest."""
+        """The socket has something. When it is busy, the next look comes after a rest."""
         loop = asyncio.get_running_loop()
         before_s, self._woken_s = self._woken_s, loop.time()
         self._drain(received, turn_over)
-        if self._woken_s - before_s < REST_S and self._socket.fileno() >= 0:
+        if self._woken_s - before_s < BUSY_S and self._socket.fileno() >= 0:
             loop.remove_reader(self._socket.fileno())
             self._rest = loop.call_later(REST_S, self._rested, received, turn_over)
 
