@@ -23,6 +23,7 @@ from typing import Any
 from benchmarks.link_vehicles import HZ, PER_LINK, STAMP_US, SYSTEMS, stamp_us, stream
 from benchmarks.report import percentile, report, say
 from fleet.clock import ScaledClock
+from fleet.heap import steady_heap
 from fleet.mavlink.codec import decode
 from fleet.mavlink.frame import scan
 from fleet.mavlink.peer import Peer
@@ -304,7 +305,7 @@ async def ours_on_sockets(vehicles: int) -> dict[str, Any]:
         links = station.links
         station.on_change(changed)
         beating = loop.create_task(_beat(station, clock), name="beat")
-        with flying(ports, vehicles) as fleet:
+        with steady_heap(), flying(ports, vehicles) as fleet:
             while not all(r.peer.state().heard_s for r in rules.values()):  # noqa: ASYNC110
                 await asyncio.sleep(0.1)
             await asyncio.sleep(SETTLE_S)

@@ -130,10 +130,12 @@ def serve(
         from fleet.app import running
         from fleet.clock import ScaledClock
         from fleet.config import load_config
+        from fleet.heap import steady_heap
 
         async with running(load_config(config), ScaledClock()) as app:
             out.line({"event": "serving", "url": app.url}, f"serving {app.url}  (console: {app.url}/console/)")
-            await asyncio.Event().wait()
+            with steady_heap():
+                await asyncio.Event().wait()
         return ExitCode.DONE
 
     raise typer.Exit(_until_signal(run(), out))
