@@ -429,6 +429,7 @@ class Controller:
             links=state.link.paths,
             plan_ids=PlanIds(held.mission, held.fence, held.rally) if verified and held is not None else None,
             other_gcs=state.link.other_gcs,
+            not_ready=state.not_ready,
             unfit=self._supervisor.fitness.why_not(vehicle_id, state) if age_s is not None else None,
         )
 

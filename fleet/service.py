@@ -129,6 +129,8 @@ class VehicleView:
     """system ids of other ground stations heard on it"""
     unfit: str | None = None
     """why it may not be given a flight, by its firmware and parameters"""
+    not_ready: tuple[str, ...] = ()
+    """why PX4 would not arm it, in its own findings"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -171,6 +171,7 @@ class VehicleOut(BaseModel):
     plan_ids: PlanIdsOut | None = Field(description="what was proven to be on board and still is")
     other_gcs: list[int] = Field(description="system ids of other ground stations heard on it")
     unfit: str | None = Field(description="why its firmware or parameters keep it from being given a flight")
+    not_ready: list[str] = Field(description="why PX4 would not arm it")
 
 
 def vehicle_out(view: VehicleView) -> VehicleOut:
@@ -223,6 +224,7 @@ def vehicle_out(view: VehicleView) -> VehicleOut:
         else PlanIdsOut(mission=view.plan_ids.mission, fence=view.plan_ids.fence, rally=view.plan_ids.rally),
         other_gcs=list(view.other_gcs),
         unfit=view.unfit,
+        not_ready=list(view.not_ready),
     )
 
 

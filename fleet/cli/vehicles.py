@@ -33,7 +33,7 @@ def list_vehicles(url: Url = DEFAULT_URL, token: Token = "", json: JsonFlag = Fa
             _with_unit(v["box_temp_c"], " °C", 1),
             v["verdict"],
             v["eta"],
-            "; ".join([*v["faults"], *([v["unfit"]] if v["unfit"] else [])]),
+            "; ".join([*v["faults"], *([v["unfit"]] if v["unfit"] else []), *v["not_ready"]]),
         )
         for v in answer["vehicles"]
     ]

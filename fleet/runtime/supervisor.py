@@ -331,7 +331,7 @@ class Supervisor:
         if in_air(state):
             return "in the air without a flight of ours"
         if state.health_ok is not None and not state.health_ok.value:
-            return "not ready to arm"
+            return f"not ready to arm{': ' + ', '.join(state.not_ready) if state.not_ready else ''}"
         home = self._world().sites[vehicle.home_site]
         if distance_m(state.position.value.point, home.position) > NEAR_SITE_M:
             return f"not at its home {home.site_id}"

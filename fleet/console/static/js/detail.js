@@ -44,7 +44,7 @@ export class Detail {
         v.signing === "off" ? null : h("span", { class: `chip ${v.signing === "verified" ? "good" : "bad"}` }, v.signing === "verified" ? "✓ signed" : "✕ nothing signed heard"),
         v.other_gcs.length ? h("span", { class: "chip bad" }, `⚠ other ground station ${v.other_gcs.join(", ")}`) : null,
         v.authority ? null : h("span", { class: "chip bad" }, "✋ somebody else flies")),
-      ...faultLines(v.unfit ? [...v.faults, v.unfit] : v.faults),
+      ...faultLines([...v.faults, ...(v.unfit ? [v.unfit] : []), ...v.not_ready]),
       v.decision && h("p", { class: "decision" }, v.decision),
       v.if_link_dies && h("p", { class: "muted" }, `If the link dies: ${v.if_link_dies}`),
       h("p", { class: "muted small" }, [
