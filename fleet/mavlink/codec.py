@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 from fleet.mavlink import frame as framing
@@ -42,11 +43,18 @@ def encode(message: Message, *, seq: int, system: int, component: int) -> bytes:
 def decode_any(frame: Frame) -> Any:
     """The frame as a pymavlink `development` message, for tools that read what the controller does not.
 
-    The import costs 65 MiB and half a second, so it happens only here, at the first call.
+    A message that the dialect lacks comes back as its MAVLink_unknown. A signature is not looked at: who asks here
+    has a frame that was judged before.
     """
+    return _dialect().decode(bytearray(frame.raw))
+
+
+@cache
+def _dialect() -> Any:
+    """The import costs 65 MiB and half a second, so it happens only when somebody asks."""
     from pymavlink.dialects.v20 import development
 
-    return development.MAVLink(None).decode(bytearray(frame.raw))
+    return development.MAVLink(None)
 
 
 def text(raw: bytes) -> str:
