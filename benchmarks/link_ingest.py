@@ -18,6 +18,7 @@ from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import cycle, islice
+from pathlib import Path
 from typing import Any
 
 from benchmarks.link_vehicles import HZ, PER_LINK, STAMP_US, SYSTEMS, stamp_us, stream
@@ -311,9 +312,9 @@ async def ours_on_sockets(vehicles: int) -> dict[str, Any]:
             await asyncio.sleep(SETTLE_S)
             last |= {name: height_us(rules[name].peer) for name in list(rules)[::SAMPLED]}
             looks, frames = sum(r.looks for r in rules.values()), sum(link.frames for link in links)
-            before_s, from_s = cpu_s(), time.monotonic()
+            before_s, waited, from_s = cpu_s(), waited_s(), time.monotonic()
             await asyncio.sleep(WINDOW_S)
-            spent_s, took_s = cpu_s() - before_s, time.monotonic() - from_s
+            spent_s, waited, took_s = cpu_s() - before_s, waited_s() - waited, time.monotonic() - from_s
             looks, frames = sum(r.looks for r in rules.values()) - looks, sum(link.frames for link in links) - frames
             sent = await asyncio.to_thread(fleet.stop)
             await asyncio.sleep(0.5)
@@ -341,8 +342,17 @@ async def ours_on_sockets(vehicles: int) -> dict[str, Any]:
             "refused": sum(s.refused_frames for s in stats),
             "over_budget": sum(sum(s.over_budget.values()) for s in stats),
             "decisions_with_faults": sum(r.disturbed for r in rules.values()),
+            "waited_for_a_core_pct": round(100.0 * waited / took_s, 1),
             "load_1_min": round(os.getloadavg()[0], 2),
         }
+
+
+def waited_s() -> float:
+    """How long this thread stood ready and got no core: what others on the machine cost it (Linux; elsewhere 0)."""
+    try:
+        return int(Path("/proc/thread-self/schedstat").read_text(encoding="ascii").split()[1]) / 1e9
+    except OSError:
+        return 0.0
 
 
 async def _beat(station: Station, clock: ScaledClock) -> None:
