@@ -15,11 +15,12 @@ from fleet.mavlink.urls import LinkError, LinkUrl
 
 MAX_DATAGRAMS_PER_TURN = 256
 """then the event loop gets its turn: at 5 µs each about a millisecond"""
-BUSY_S = 0.001
-"""a socket that woke the loop twice within this is busy"""
-REST_S = 0.004
-"""and is looked at again after this, for as long as it has something: waking the loop costs several times what a
-datagram does, and nothing in telemetry is that urgent"""
+REST_S = 0.01
+"""a socket that woke the loop less than this ago is looked at again after this, for as long as it has something: to
+wake costs many times what a datagram does, and nothing in telemetry is that urgent"""
+SHORT_REST_S = 0.004
+MANY = 8
+"""datagrams in one look, after which a short rest is enough to be worth while"""
 RECEIVE_BUFFER = 4 << 20
 """bytes asked of the kernel: a thousand vehicles for about ten seconds (it may give less, see net.core.rmem_max)"""
 
@@ -73,10 +74,10 @@ class UdpTransport:
         """The socket has something. When it is busy, the next look comes after a rest."""
         loop = asyncio.get_running_loop()
         before_s, self._woken_s = self._woken_s, loop.time()
-        self._drain(received, turn_over)
-        if self._woken_s - before_s < BUSY_S and self._socket.fileno() >= 0:
+        took = self._drain(received, turn_over)
+        if self._woken_s - before_s < REST_S and self._socket.fileno() >= 0:
             loop.remove_reader(self._socket.fileno())
-            self._rest = loop.call_later(REST_S, self._rested, received, turn_over)
+            self._rest = loop.call_later(_rest_s(took), self._rested, received, turn_over)
 
     def _rested(self, received: Received, turn_over: Callable[[], None]) -> None:
         took = self._drain(received, turn_over)
@@ -85,8 +86,7 @@ class UdpTransport:
         if took == 0:
             self._read(received, turn_over)
             return
-        rest_s = REST_S if took < MAX_DATAGRAMS_PER_TURN else 0.0
-        self._rest = asyncio.get_running_loop().call_later(rest_s, self._rested, received, turn_over)
+        self._rest = asyncio.get_running_loop().call_later(_rest_s(took), self._rested, received, turn_over)
 
     def close(self) -> None:
         if self._socket.fileno() < 0:
@@ -147,3 +147,9 @@ class UdpTransport:
         except OSError:
             pass
         return self._kernel_drops
+
+
+def _rest_s(took: int) -> float:
+    if took == MAX_DATAGRAMS_PER_TURN:
+        return 0.0
+    return REST_S if took < MANY else SHORT_REST_S
