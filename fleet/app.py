@@ -19,7 +19,6 @@ from fleet.clock import Clock
 from fleet.coldbox import ColdBoxFeed
 from fleet.config import ApiToken, Driver, FleetConfig, data_dir, load_airspace
 from fleet.controller import Controller
-from fleet.mavlink.link import MavlinkLink
 from fleet.mavlink.mavsdk_driver import MavsdkVehicle, mavsdk_transport
 from fleet.mavlink.native import NativeVehicle
 from fleet.mavlink.port import VehiclePort
@@ -30,7 +29,6 @@ from fleet.mavlink.urls import parse_url
 from fleet.runtime.boxdesk import BoxDesk
 from fleet.runtime.ledger import Ledger
 from fleet.runtime.supervisor import Fleet, Supervisor
-from fleet.service import LinkView, RefusedSender
 from fleet.store import Put, Store
 from missions.coldchain.product import Product
 from missions.options import World
@@ -107,7 +105,7 @@ async def running(config: FleetConfig, clock: Clock) -> AsyncIterator[Running]:
             air_c=lambda agl_m: config.weather.air_c_at(config.terrain.elevation_amsl_m + agl_m),
             code_secret=await _code_secret(config, store),
             checks=lambda: _checks(feed, station, signing, recorder),
-            links=lambda: [_link_view(link) for link in station.links],
+            links=lambda: [link.stats() for link in station.links],
         )
         station.on_event(service.link_event)
         station.on_change(lambda vehicle_id: supervisor.wake_vehicle(vehicle_id, urgent=False))
@@ -170,23 +168,6 @@ async def _recorder(config: FleetConfig, clock: Clock) -> AsyncIterator[Recorder
     max_bytes, keep_bytes = int(kept.max_mb * 1e6), int(kept.keep_gb * 1e9)
     async with recording(kept.folder, max_bytes=max_bytes, keep_bytes=keep_bytes, clock=clock) as recorder:
         yield recorder
-
-
-def _link_view(link: MavlinkLink) -> LinkView:
-    stats = link.stats()
-    refused = sorted(link.refusals, key=lambda r: r.last_s)
-    return LinkView(
-        link=stats.link,
-        trouble=stats.trouble,
-        frames=stats.frames,
-        bad_bytes=stats.bad_bytes,
-        refused_frames=stats.refused_frames,
-        over_budget=stats.over_budget,
-        unsigned=stats.unsigned,
-        send_drops=stats.send_drops,
-        kernel_drops=stats.kernel_drops,
-        refused=tuple(RefusedSender(r.system_id, r.address, r.why, r.first_s, r.last_s, r.frames) for r in refused),
-    )
 
 
 def _checks(feed: ColdBoxFeed, station: Station, signing: SigningStore, recorder: Recorder | None) -> dict[str, str]:

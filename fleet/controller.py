@@ -15,6 +15,7 @@ import structlog
 
 from fleet.api.views import airspace_json, alarm_json, order_json, vehicle_json
 from fleet.clock import Clock
+from fleet.mavlink.link import LinkStats
 from fleet.mavlink.port import PlanIds
 from fleet.mavlink.watch import LinkEvent
 from fleet.runtime.boxdesk import BoxDesk
@@ -24,7 +25,6 @@ from fleet.runtime.supervisor import Supervisor
 from fleet.service import (
     CustodyStep,
     Health,
-    LinkView,
     LiveEvent,
     OrderRequest,
     OrderView,
@@ -74,7 +74,7 @@ class Controller:
         code_secret: bytes,
         air_c: Callable[[float], float],
         checks: Callable[[], dict[str, str]],
-        links: Callable[[], Sequence[LinkView]] = tuple,
+        links: Callable[[], Sequence[LinkStats]] = tuple,
     ) -> None:
         self._clock = clock
         self._store = store

@@ -5,11 +5,12 @@ Expected outcomes are values: a `Refused` carries the reasons; exceptions mean a
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
 
+from fleet.mavlink.link import LinkStats
 from fleet.mavlink.port import PlanIds
 from geofences.volumes import Zone
 from missions.orders import Order, OrderState, Priority
@@ -134,37 +135,6 @@ class VehicleView:
 
 
 @dataclass(frozen=True, slots=True)
-class RefusedSender:
-    """Somebody who was not admitted on a link."""
-
-    system_id: int
-    address: str
-    why: str
-    first_s: float
-    last_s: float
-    frames: int
-
-
-@dataclass(frozen=True, slots=True)
-class LinkView:
-    """A MAVLink link and its counters since the controller started."""
-
-    link: str
-    trouble: str | None
-    """why nothing can come in at present, with the fix"""
-    frames: int
-    bad_bytes: int
-    refused_frames: int
-    over_budget: Mapping[str, int]
-    """frames dropped by vehicle because it sent too many"""
-    unsigned: Mapping[str, int]
-    """frames refused by vehicle because they were not signed with its key, or replayed"""
-    send_drops: int
-    kernel_drops: int | None
-    refused: tuple[RefusedSender, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class Quote:
     plan: Plan
     vehicle_type: str
@@ -248,7 +218,7 @@ class FleetService(Protocol):
         """An operator's request; enters the session as an event. RESUME also hands authority back."""
         ...
 
-    def links(self) -> Sequence[LinkView]:
+    def links(self) -> Sequence[LinkStats]:
         """The MAVLink links, and who was not admitted on them."""
         ...
 

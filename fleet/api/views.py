@@ -13,7 +13,8 @@ from typing import Annotated, Any
 from pydantic import BaseModel, Field
 
 from fleet.api.problems import ReasonOut
-from fleet.service import LinkView, OrderView, Quote, RecordedEvent, VehicleView
+from fleet.mavlink.link import LinkStats
+from fleet.service import OrderView, Quote, RecordedEvent, VehicleView
 from missions.orders import FINAL_ORDER_STATES, OrderState, Priority
 from missions.plan import Plan, Reason
 from missions.sites import Site, SiteKind
@@ -260,7 +261,7 @@ class Links(BaseModel):
     links: list[LinkOut]
 
 
-def link_out(view: LinkView) -> LinkOut:
+def link_out(view: LinkStats) -> LinkOut:
     return LinkOut(
         link=view.link,
         trouble=view.trouble,

@@ -67,6 +67,9 @@ class LinkStats:
     send_drops: int
     kernel_drops: int | None
     trouble: str | None
+    """why nothing, or next to nothing, can come in at present, with the fix"""
+    refused: tuple[Refusal, ...]
+    """who was not admitted, newest last"""
 
 
 class MavlinkLink:
@@ -110,6 +113,7 @@ class MavlinkLink:
             self.transport.send_drops,
             self.transport.kernel_drops(),
             self.trouble,
+            tuple(sorted(self.refusals, key=lambda refusal: refusal.last_s)),
         )
 
     @property

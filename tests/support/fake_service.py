@@ -9,19 +9,18 @@ from dataclasses import replace
 from typing import Any
 
 from fleet.api.views import airspace_json, alarm_json, order_json, vehicle_json
+from fleet.mavlink.link import LinkStats, Refusal
 from fleet.records import chain
 from fleet.records.codec import canonical_json
 from fleet.service import (
     CustodyStep,
     Health,
-    LinkView,
     LiveEvent,
     OrderRequest,
     OrderView,
     Quote,
     RecordedEvent,
     Refused,
-    RefusedSender,
     VehicleCommand,
     VehicleView,
 )
@@ -115,9 +114,9 @@ def vehicle(vehicle_id: str, **fields: Any) -> VehicleView:
     return replace(on_pad, **fields)
 
 
-LINK = LinkView(
-    link="udpin://127.0.0.1:14550",
-    trouble=None,
+UDP = "udpin://127.0.0.1:14550"
+LINK = LinkStats(
+    link=UDP,
     frames=4500,
     bad_bytes=12,
     refused_frames=3,
@@ -125,7 +124,8 @@ LINK = LinkView(
     unsigned={},
     send_drops=0,
     kernel_drops=0,
-    refused=(RefusedSender(42, "10.9.9.9:9999", "no vehicle with system id 42 is configured", START_S, START_S, 3),),
+    trouble=None,
+    refused=(Refusal(UDP, 42, "10.9.9.9:9999", "no vehicle with system id 42 is configured", START_S, START_S, 3),),
 )
 
 
@@ -139,7 +139,7 @@ class FakeFleet:
         self.keys: dict[tuple[str, str], tuple[str, str]] = {}
         self.records: dict[str, list[RecordedEvent]] = defaultdict(list)
         self.vehicle_views = {v: vehicle(v) for v in ("cw-1", "cw-2", "cw-3")}
-        self.link_views: list[LinkView] = [LINK]
+        self.link_views: list[LinkStats] = [LINK]
         self.zone_list = {z.zone_id: z for z in ZONES}
         self.airspace_version = 1
         self.commands: list[tuple[str, VehicleCommand, str]] = []
@@ -358,7 +358,7 @@ class FakeFleet:
         mode = {"resume": "mission"}.get(command.value, command.value)
         return self.set_vehicle(vehicle_id, mode=mode, decision=f"{actor} asked for {command.value}")
 
-    def links(self) -> Sequence[LinkView]:
+    def links(self) -> Sequence[LinkStats]:
         return self.link_views
 
     def zones(self) -> tuple[int, Sequence[Zone]]:
