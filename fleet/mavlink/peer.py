@@ -41,8 +41,10 @@ OTHER_GCS_S = 10.0
 """another ground station silent for this long is gone"""
 MAX_FRAMES_PER_S = 1000.0
 """a PX4 sends about 400 a second before it is thinned; more is a fault, and may not starve the other vehicles"""
-OF_THE_PATH = frozenset({2, 4, 33, 111, AUTOPILOT_VERSION})
-"""SYSTEM_TIME, PING, GLOBAL_POSITION_INT, TIMESYNC: round trip and time since boot, who answers"""
+OF_THE_PATH = frozenset({4, 111, AUTOPILOT_VERSION})
+"""PING, TIMESYNC: round trip, who answers"""
+OF_SEVERAL_PATHS = OF_THE_PATH | {2, 33}
+"""and SYSTEM_TIME, GLOBAL_POSITION_INT: how long the vehicle has been running, which must agree on all of them"""
 ANSWERS = (CommandAck, MissionAck, MissionCount, MissionItemInt, MissionRequest, MissionRequestInt, ParamValue)
 """count from whatever path they come by: a vehicle answers where it was asked, also after a fail-over"""
 
@@ -79,6 +81,7 @@ class Peer:
         self.path = Path("", 0, lambda path, messages: None)
         """the one in use; one that leads nowhere until a link has added its own"""
         self.paths: list[Path] = []
+        self._of_the_path = OF_THE_PATH
         self.track = Track(vehicle_id)
         self.watch = Watch(vehicle_id)
         self.events: list[LinkEvent] = []
@@ -102,6 +105,8 @@ class Peer:
             self.path = path
             path.measure_by(self.rtt)
         self.paths.append(path)
+        if len(self.paths) > 1:
+            self._of_the_path = OF_SEVERAL_PATHS
         return path
 
     def prefer(self, links: Sequence[str]) -> None:
@@ -144,9 +149,9 @@ class Peer:
         msg_id = frame.msg_id
         path.heard_s = now_s
         path.meter.count(frame.seq, now_s)
-        path.thinning.observe(msg_id)
+        path.thinning.counts[msg_id] += 1
         message = decode(frame)
-        if message is not None and msg_id in OF_THE_PATH:
+        if message is not None and msg_id in self._of_the_path:
             path.learn(message, now_s)
             if msg_id == AUTOPILOT_VERSION:
                 self._identify(path, now_s)

@@ -41,16 +41,14 @@ class Thinning:
     """Counts one vehicle's messages and says which intervals to set."""
 
     def __init__(self) -> None:
-        self._counts: defaultdict[int, int] = defaultdict(int)
+        self.counts: defaultdict[int, int] = defaultdict(int)
+        """messages by id since the count began; whoever receives one counts it here"""
         self._pending: list[Message] = []
         self._tries: dict[int, int] = {}
         self._left_alone_s: dict[int, float] = {}
         self._window_s = FIRST_WINDOW_S
         self._from_s: float | None = None
         """beginning of the count; in the future while what was set settles"""
-
-    def observe(self, msg_id: int) -> None:
-        self._counts[msg_id] += 1
 
     def restart(self) -> None:
         """The vehicle booted: it sends its defaults again."""
@@ -66,17 +64,17 @@ class Thinning:
         if self._from_s is None:
             self._from_s = now_s
         if now_s <= self._from_s:
-            self._counts.clear()
+            self.counts.clear()
         elif now_s - self._from_s >= self._window_s:
             self._pending = [set_interval(msg_id, hz) for msg_id, hz in self._wrong(now_s, now_s - self._from_s)]
             self._window_s, self._from_s = WINDOW_S, now_s
-            self._counts.clear()
+            self.counts.clear()
         return []
 
     def _wrong(self, now_s: float, span_s: float) -> list[tuple[int, float]]:
-        wrong = [(msg_id, 0.0) for msg_id, n in self._counts.items() if n > 1 and self._too_often(msg_id, n / span_s)]
+        wrong = [(msg_id, 0.0) for msg_id, n in self.counts.items() if n > 1 and self._too_often(msg_id, n / span_s)]
         for msg_id, hz in WANTED_HZ.items():
-            heard = self._counts.get(msg_id, 0)
+            heard = self.counts.get(msg_id, 0)
             absent = heard == 0 and hz * span_s >= 2
             if absent or not 0.4 * hz * span_s - 1 <= heard <= 1.6 * hz * span_s + 1:
                 wrong.append((msg_id, hz))

@@ -15,7 +15,7 @@ from fleet.mavlink.urls import LinkError, LinkUrl
 
 MAX_DATAGRAMS_PER_TURN = 256
 """then the event loop gets its turn: at 5 µs each about a millisecond"""
-REST_S = 0.01
+REST_S = 0.015
 """a socket that woke the loop less than this ago is looked at again after this, for as long as it has something: to
 wake costs many times what a datagram does, and nothing in telemetry is that urgent"""
 SHORT_REST_S = 0.004

@@ -30,8 +30,8 @@ log = structlog.get_logger()
 
 TICK_S = 0.5
 """how often a session looks when nothing wakes it"""
-PACE_S = 0.2
-"""telemetry wakes a session no more often than this: nothing in it changes what is right within a fifth of a second"""
+PACE_S = 0.25
+"""telemetry sooner than this after a look wakes nobody: nothing in it changes what is right within a quarter second"""
 ADOPT_WAIT_S = 4.0
 """the slowest stream that a decision needs comes every 2 s; after twice that its absence is a fault"""
 
@@ -46,7 +46,6 @@ class Session:
         self._decider = Decider(self._cockpit)
         self._helm = Helm(self._cockpit, self._drop)
         self._woken = asyncio.Event()
-        self._urgent = False
         self._looked_s = 0.0
         self._was_flying = flight.phase in AIRBORNE_PHASES
 
@@ -66,8 +65,8 @@ class Session:
 
     def wake(self, *, urgent: bool = True) -> None:
         """Something about this flight has changed: look now rather than at the next tick."""
-        self._urgent = self._urgent or urgent
-        self._woken.set()
+        if urgent or self._cockpit.clock.now_s() - self._looked_s >= PACE_S:
+            self._woken.set()
 
     async def operate(self, command: str, actor: str) -> str | None:
         """An operator's request, as an event. Returns why it is refused, or None."""
@@ -127,17 +126,13 @@ class Session:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _wait(self) -> None:
-        """Until something wakes the session or a tick has passed; only telemetry has to wait for its turn."""
-        now_s = self._cockpit.clock.now_s()
+        """Until something wakes the session or a tick has passed."""
         try:
             async with asyncio.timeout(self._cockpit.clock.wall_s(TICK_S)):
                 await self._woken.wait()
-                if not self._urgent:
-                    await self._cockpit.clock.sleep(self._looked_s + PACE_S - now_s)
         except TimeoutError:
             pass
         self._woken.clear()
-        self._urgent = False
         self._looked_s = self._cockpit.clock.now_s()
 
     async def _look(self) -> None:

@@ -109,7 +109,7 @@ def thinned(sends_hz: dict[int, float], obeys: set[int], seconds: float = 60.0) 
             debt[msg_id] += hz / 4
             while debt[msg_id] >= 1:
                 debt[msg_id] -= 1
-                thinning.observe(msg_id)
+                thinning.counts[msg_id] += 1
         for message in thinning.tick(quarter / 4):
             assert isinstance(message, CommandLong)
             commands += 1
@@ -152,11 +152,11 @@ def test_a_rebooted_vehicle_is_thinned_again() -> None:
     thinning = Thinning()
     for second in range(20):
         for _ in range(50):
-            thinning.observe(30)
+            thinning.counts[30] += 1
         thinning.tick(float(second))
     thinning.restart()
     thinning.tick(30.0)
     for _ in range(50):
-        thinning.observe(30)
+        thinning.counts[30] += 1
     thinning.tick(31.0)
     assert any(isinstance(m, CommandLong) and m.param1 == 30 for m in thinning.tick(31.25))
