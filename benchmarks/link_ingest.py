@@ -47,8 +47,8 @@ WINDOW_S = 12.0
 SAMPLED = 10
 """the age of one vehicle in so many is measured: measuring costs too"""
 LOOK_EVERY = 4.0
-"""messages of a vehicle from one look of its session to the next: it looks at the first that comes PACE_S after its last
-look, which on sockets is every 4.2nd and more"""
+"""messages of a vehicle from one look of its session to the next: it looks at the first that comes PACE_S after its
+last look, which on sockets is every fourth and more"""
 POLICY = Policy()
 assert BOX.sample is not None
 BOX_SAMPLE = BOX.sample.value
