@@ -20,7 +20,7 @@ from pymavlink.dialects.v20 import development as mavlink
 from sitl.broker import BrokerError, start_broker
 from tests.sitl.helpers import item, spec_dict, takeoff_and
 
-pytestmark = pytest.mark.e2e
+pytestmark = pytest.mark.processes
 SPEED = 25.0
 
 
