@@ -26,6 +26,10 @@ RADIO_STATUS = 109
 """a telemetry radio puts these between the vehicle's frames, from a system id of its own (SiK: 51): no stranger"""
 ADDRESS_HELD_S = 3.0
 """a second sender with a live vehicle's system id is refused; one silent for this long may come from elsewhere"""
+EARLY = frozenset({1, 33, 42, 245})
+"""SYS_STATUS, GLOBAL_POSITION_INT, MISSION_CURRENT, EXTENDED_SYS_STATE: what a controller that has just started needs
+of a vehicle in the air; the plan it holds comes once a second, and so does the HEARTBEAT that admits it"""
+EARLY_S = 1.5
 MAX_REFUSALS = 512
 NOISE_WINDOW_S = 10.0
 NOISE_BYTES = 500
@@ -150,8 +154,11 @@ class MavlinkLink:
                 if verdict.behind:
                     self._show_time(peer, path, address, now_s)
             elif path.address != address and not self._admit(peer, path, frame, address, now_s):
-                # What a vehicle sends before its first HEARTBEAT is not refused, only early.
-                self.refused_frames += path.address is not None
+                if path.address is not None:
+                    self.refused_frames += 1
+                elif frame.component == peer.parties.vehicle_component and frame.msg_id in EARLY:
+                    # Before its first HEARTBEAT a vehicle is not refused, only early: its word is kept for a second.
+                    path.early[frame.msg_id] = (address, now_s, frame)
             elif peer.receive(path, frame, now_s):
                 self.changed[peer.vehicle_id] = peer
 
@@ -180,7 +187,11 @@ class MavlinkLink:
                 f"give one of the two another MAV_SYS_ID",
             )
             return False
+        early, path.early = path.early, {}
         path.moved(address)
+        for sender, at_s, kept in early.values():
+            if sender == address and now_s - at_s <= EARLY_S:
+                peer.recall(path, kept, at_s)
         if all(path.address != old for _, path in self._routes.values()):
             self._seq.pop(old, None)  # a vehicle that connects anew has a new address each time
         return True

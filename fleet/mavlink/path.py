@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from fleet.mavlink.frame import Frame
 from fleet.mavlink.messages import AutopilotVersion, GlobalPositionInt, Message, Ping, SystemTime, TimeSync
 from fleet.mavlink.quality import LinkMeter
 from fleet.mavlink.thinning import Thinning
@@ -50,6 +51,8 @@ class Path:
         """when, by our clock, that boot was"""
         self.trouble: str | None = None
         """why nothing is taken from here, for the operator"""
+        self.early: dict[int, tuple[Any, float, Frame]] = {}
+        """by message id: from where, when and what came before the vehicle was admitted"""
         self.greeted = False
         self.version_asked_s = 0.0
         self.called_s = 0.0

@@ -172,6 +172,12 @@ class Peer:
             self._feed(message, now_s)
         return True
 
+    def recall(self, path: Path, frame: Frame, at_s: float) -> None:
+        """A frame that came, with its own time, shortly before the vehicle was admitted on this path."""
+        message = decode(frame)
+        if message is not None and path is self.path and self.uid is None:
+            self.track.reduce(message, at_s)
+
     def _feed(self, message: Message, now_s: float) -> None:
         for exchange, wake in list(self._exchanges.items()):
             self.send(exchange.receive(message, now_s))

@@ -22,6 +22,7 @@ from fleet.mavlink.messages import (
     Event,
     Heartbeat,
     MissionCount,
+    MissionCurrent,
     RequestEvent,
     SystemTime,
     TimeSync,
@@ -287,6 +288,30 @@ def test_a_link_that_carries_noise_says_so_and_what_to_look_at_until_it_is_over(
             assert air.station.peer("cw-1").state().mode is not None
             await asyncio.sleep(25)
             assert link.trouble is None
+
+    in_fake_time(story())
+
+
+def test_what_a_vehicle_said_just_before_its_first_heartbeat_is_known_with_its_own_time_when_that_comes() -> None:
+    async def story() -> None:
+        async with Air(names={1: "cw-1"}) as air:
+            current = MissionCurrent(2, 4, 3, 0, 11, 22, 33)
+            air.arrive(raw(current._replace(mission_id=99), 1), ("10.6.6.6", 1))
+            await asyncio.sleep(0.2)
+            air.arrive(raw(current, 1), ELSEWHERE)
+            said_s = air.clock.now_s()
+            peer = air.station.peer("cw-1")
+            assert peer.state().mission is None
+            await asyncio.sleep(0.9)
+            air.arrive(raw(PX4_BEAT, 1), ELSEWHERE)
+            mission = peer.state().mission
+            assert mission is not None
+            assert (mission.value.mission_id, mission.at_s) == (11, said_s)
+        async with Air(names={1: "cw-1"}) as air:
+            air.arrive(raw(current, 1), ELSEWHERE)
+            await asyncio.sleep(3.0)
+            air.arrive(raw(PX4_BEAT, 1), ELSEWHERE)
+            assert air.station.peer("cw-1").state().mission is None, "too old"
 
     in_fake_time(story())
 
