@@ -139,7 +139,7 @@ class SetClock:
         return self.at_s
 
     async def sleep(self, duration_s: float) -> None:
-        raise NotImplementedError("nothing waits here")
+        raise AssertionError("nothing waits here")
 
     def wall_s(self, duration_s: float) -> float:
         return duration_s

@@ -491,7 +491,8 @@ class Controller:
         elif event.vehicle_id is not None:
             stream = vehicle_stream(event.vehicle_id)
         body = {"what": event.kind.value, "text": event.text, "vehicle_id": event.vehicle_id}
-        self._background.add(task := asyncio.create_task(self._write_event(Note(stream, "link_event", body))))
+        writing = self._write_event(Note(stream, "link_event", body))
+        self._background.add(task := asyncio.create_task(writing, name=f"link event {event.kind}"))
         task.add_done_callback(self._background.discard)
         log.warning("link event", what=event.kind.value, vehicle=event.vehicle_id, text=event.text)
         self.alarm(event.text, event.vehicle_id, flight.order_id if flight is not None else None)

@@ -81,7 +81,7 @@ def if_link_dies(s: Snapshot) -> str:
 
 
 def _undisturbed(s: Snapshot, policy: Policy, now_s: float) -> Decision:
-    """The decision when no row is raised."""
+    """The decision when no row is raised: that of a moment ago, while all that it hangs on is the same."""
     if s.phase not in STEERABLE:
         return _nothing_to_decide(s)
     legal_yet = s.conflict is None or _legal_yet(s, policy, ())

@@ -12,7 +12,6 @@ from statistics import NormalDist
 from typing import TypeAlias
 
 from geofences.values import quick
-from missions.decision.repeats import PerVehicle
 from missions.decision.types import Candidate, CandidateKind, FlightPhase, Forecast, Policy, Scored, Snapshot
 from missions.orders import Order, Priority
 
@@ -60,9 +59,7 @@ def judge(
     `plan_barred`: a row forbids to fly the present plan on. `plan_legal_yet`: the closure on it is still so far that
     flying on for now is legal, though not to its end.
     """
-    asked = question(s, policy, now_s, plan_barred, plan_legal_yet)
-    held = _judged.get(s.vehicle.vehicle_id, asked)
-    return held if held is not None else _judged.keep(s.vehicle.vehicle_id, asked, _judge(*asked))
+    return _judge(*question(s, policy, now_s, plan_barred, plan_legal_yet))
 
 
 Question: TypeAlias = tuple[tuple[Candidate, ...], Order, Policy, FlightPhase, int, str | None, bool, bool, bool]
@@ -75,9 +72,6 @@ def question(
     too_old = s.candidates_at_s is None or now_s - s.candidates_at_s > policy.max_candidate_age_s
     closed = None if s.conflict is None else s.conflict.zone_id
     return s.candidates, s.order, policy, s.phase, s.airspace_version, closed, too_old, plan_barred, plan_legal_yet
-
-
-_judged: PerVehicle[tuple[Judged, ...]] = PerVehicle()
 
 
 def _judge(

@@ -54,7 +54,7 @@ export class Detail {
         `PX4 ${v.firmware ?? "–"}`, v.uid && `uid ${v.uid}`, `driver ${v.driver}`,
         v.plan_ids && `plan ids ${["mission", "fence", "rally"].map((list) => v.plan_ids[list].toString(16).padStart(8, "0")).join(" / ")}`,
       ].filter(Boolean).join(" · ")),
-      v.links.length > 1 && h("ul", { class: "muted small links" }, v.links.map((path) => h("li", {},
+      (v.links.length > 1 || v.links.some((path) => path.trouble)) && h("ul", { class: "muted small links" }, v.links.map((path) => h("li", {},
         `${path.link}: ${path.trouble ?? (path.in_use ? "in use" : path.up ? "stands by" : "down")}` +
         (path.rtt_s === null ? "" : `, ${number(path.rtt_s * 1000, 0, "ms")}`) + (path.loss_pct === null ? "" : `, loss ${number(path.loss_pct, 1, "%")}`)))),
     ]);
