@@ -36,6 +36,7 @@ from missions.decision.engine import decide
 from missions.decision.types import Memory, Policy, Snapshot
 from missions.snapshot import Timed
 from tests.decision.situations import BOX, CALM, NOW
+from tests.mavlink.wires import Nowhere
 
 SIZES = (20, 100)
 THOUSAND = 1000
@@ -110,23 +111,6 @@ class Rules:
 
 
 # -- in memory: CPU a message ------------------------------------------------------------------------------------------
-
-
-class Nowhere:
-    """A transport that carries nothing: what the link sends is made, and dropped."""
-
-    peer: Any = None
-    send_drops = 0
-    trouble: str | None = None
-
-    def open(self, received: Any, turn_over: Any) -> None: ...
-    def close(self) -> None: ...
-    def send(self, data: bytes, address: Any) -> None: ...
-    def gone(self, address: Any) -> bool:
-        return False
-
-    def kernel_drops(self) -> int | None:
-        return None
 
 
 class SetClock:

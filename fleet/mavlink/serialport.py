@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import termios
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -12,47 +12,31 @@ import serial
 from serial.tools import list_ports
 
 from fleet.clock import Clock
-from fleet.mavlink.frame import Frame
-from fleet.mavlink.stream import Retry, Stream
+from fleet.mavlink.stream import Reopening
 from fleet.mavlink.transport import Received
 from fleet.mavlink.urls import LinkError, LinkUrl
 
 
-class SerialTransport:
+class SerialTransport(Reopening):
     """A device opened for us alone, 8N1 without flow control. Raises LinkError when it cannot be opened at first."""
 
     def __init__(self, url: LinkUrl, clock: Clock) -> None:
+        super().__init__(self._reopen, clock)
         self.url = url
         self.peer: Any = url.device
-        self.send_drops = 0
         self.trouble: str | None = None
-        self._clock = clock
-        self._stream: Stream | None = None
-        self._retry = Retry(self._reopen, clock)
         self._port: serial.Serial | None = None
         why = self._open_port()
         if why is not None:
             raise LinkError(f"link {url}: {why}; the serial devices here: {_devices()}")
 
     def open(self, received: Received, turn_over: Callable[[], None]) -> None:
-        self._received, self._turn_over = received, turn_over
+        super().open(received, turn_over)
         self._start()
 
     def close(self) -> None:
         self._retry.stop()
         self._let_go()
-
-    def send(self, data: bytes, address: Any) -> None:
-        if self._stream is None or not self._stream.send(data):
-            self.send_drops += 1
-
-    def gone(self, address: Any) -> bool:
-        """Never: the device may be plugged in again."""
-        return False
-
-    def kernel_drops(self) -> int | None:
-        """Serial drivers do not tell in a way that all of them share."""
-        return None
 
     def _open_port(self) -> str | None:
         """Why it cannot be opened, with the fix; None when it is open."""
@@ -65,14 +49,7 @@ class SerialTransport:
     def _start(self) -> None:
         assert self._port is not None
         self.trouble = None
-        self._stream = Stream(
-            self._port.fileno(), self.peer, self._clock, self._taken, self._turn_over, self._unplugged
-        )
-
-    def _taken(self, frames: Sequence[Frame], bad: int, address: Any) -> None:
-        if frames:
-            self._retry.worked()
-        self._received(frames, bad, address)
+        self._carry(self._port.fileno(), self.peer, self._unplugged)
 
     def _unplugged(self, why: str) -> None:
         self._let_go()

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from fleet.clock import Clock
-from fleet.mavlink.frame import StreamParser
+from fleet.mavlink.frame import Frame, StreamParser
 from fleet.mavlink.transport import Received
 
 READ_BYTES = 8 << 10
@@ -110,3 +110,37 @@ class Retry:
     def stop(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
+
+
+class Reopening:
+    """What a transport of one stream that is opened again by itself shares with others of its kind."""
+
+    def __init__(self, open_again: Callable[[], None], clock: Clock) -> None:
+        self.send_drops = 0
+        self._clock = clock
+        self._retry = Retry(open_again, clock)
+        self._stream: Stream | None = None
+
+    def _carry(self, fd: int, address: Any, lost: Callable[[str], None]) -> None:
+        """Begins to read from an opened descriptor."""
+        self._stream = Stream(fd, address, self._clock, self._taken, self._turn_over, lost)
+
+    def _taken(self, frames: Sequence[Frame], bad: int, address: Any) -> None:
+        if frames:
+            self._retry.worked()  # not before: a router that lets us in and drops us at once is not to be hammered
+        self._received(frames, bad, address)
+
+    def open(self, received: Received, turn_over: Callable[[], None]) -> None:
+        self._received, self._turn_over = received, turn_over
+
+    def send(self, data: bytes, address: Any) -> None:
+        if self._stream is None or not self._stream.send(data):
+            self.send_drops += 1
+
+    def gone(self, address: Any) -> bool:
+        """Never: it is opened again."""
+        return False
+
+    def kernel_drops(self) -> int | None:
+        """None: TCP makes the sender wait, and serial drivers do not tell in a way that all of them share."""
+        return None

@@ -6,13 +6,12 @@ import asyncio
 import errno
 import os
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from fleet.clock import Clock
-from fleet.mavlink.frame import Frame
 from fleet.mavlink.sockets import resolve, why_not
-from fleet.mavlink.stream import Retry, Stream
+from fleet.mavlink.stream import Reopening, Retry, Stream
 from fleet.mavlink.transport import Received
 from fleet.mavlink.urls import LinkError, LinkUrl
 
@@ -123,39 +122,24 @@ class TcpInTransport:
             client[0].close()
 
 
-class TcpOutTransport:
+class TcpOutTransport(Reopening):
     """Connects, and connects again by itself. Nobody listening is no error: the far end may start later."""
 
     def __init__(self, url: LinkUrl, clock: Clock) -> None:
+        super().__init__(self._connect, clock)
         self.url = url
-        self.send_drops = 0
         self.trouble: str | None = f"link {url}: not connected yet"
-        self._clock = clock
         self._family, self.peer = resolve(url, socket.SOCK_STREAM)
         self._socket: socket.socket | None = None
-        self._stream: Stream | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._retry = Retry(self._connect, clock)
 
     def open(self, received: Received, turn_over: Callable[[], None]) -> None:
-        self._received, self._turn_over = received, turn_over
+        super().open(received, turn_over)
         self._connect()
 
     def close(self) -> None:
         self._retry.stop()
         self._let_go()
-
-    def send(self, data: bytes, address: Any) -> None:
-        if self._stream is None or not self._stream.send(data):
-            self.send_drops += 1
-
-    def gone(self, address: Any) -> bool:
-        """Never: it is called again."""
-        return False
-
-    def kernel_drops(self) -> int | None:
-        """TCP drops nothing: it makes the sender wait."""
-        return None
 
     def _connect(self) -> None:
         loop = asyncio.get_running_loop()
@@ -183,12 +167,7 @@ class TcpOutTransport:
             self._failed(os.strerror(fault))
             return
         self.trouble = None
-        self._stream = Stream(sock.fileno(), self.peer, self._clock, self._taken, self._turn_over, self._failed)
-
-    def _taken(self, frames: Sequence[Frame], bad: int, address: Any) -> None:
-        if frames:
-            self._retry.worked()  # not before: a router that lets us in and drops us at once is not to be hammered
-        self._received(frames, bad, address)
+        self._carry(sock.fileno(), self.peer, self._failed)
 
     def _failed(self, why: str) -> None:
         self._let_go()

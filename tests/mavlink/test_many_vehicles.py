@@ -15,6 +15,7 @@ from fleet.mavlink.messages import Heartbeat
 from fleet.mavlink.station import VEHICLES_PER_PART, Station
 from fleet.mavlink.udp import MAX_DATAGRAMS_PER_TURN, UdpTransport
 from fleet.mavlink.urls import LinkUrl
+from tests.mavlink.wires import Nowhere
 
 
 class Ear:
@@ -79,21 +80,6 @@ async def test_a_flood_is_read_in_bounded_turns_without_a_rest_between_and_a_res
     heard = len(ear.seqs)
     await asyncio.sleep(0.01)
     assert len(ear.seqs) == heard
-
-
-class Nowhere:
-    peer: Any = None
-    send_drops = 0
-    trouble: str | None = None
-
-    def open(self, received: Any, turn_over: Any) -> None: ...
-    def close(self) -> None: ...
-    def send(self, data: bytes, address: Any) -> None: ...
-    def gone(self, address: Any) -> bool:
-        return False
-
-    def kernel_drops(self) -> int | None:
-        return None
 
 
 async def test_housekeeping_of_many_vehicles_leaves_the_loop_to_others_in_between() -> None:

@@ -156,3 +156,20 @@ def plugged(device: Path) -> Iterator[Cable]:
     finally:
         with suppress(OSError):
             cable.unplug()
+
+
+class Nowhere:
+    """A transport that carries nothing: what the link sends is made, and dropped."""
+
+    peer: Any = None
+    send_drops = 0
+    trouble: str | None = None
+
+    def open(self, received: Any, turn_over: Any) -> None: ...
+    def close(self) -> None: ...
+    def send(self, data: bytes, address: Any) -> None: ...
+    def gone(self, address: Any) -> bool:
+        return False
+
+    def kernel_drops(self) -> int | None:
+        return None
