@@ -1,4 +1,7 @@
-"""The composition root: the one place where the controller's parts are made and joined."""
+"""The composition root: the one place where the controller's parts are made and joined.
+
+`running` joins the same parts whatever they reach the world by: `Outside` says by what.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,10 @@ import asyncio
 import contextlib
 import secrets
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import structlog
@@ -21,15 +26,17 @@ from fleet.config import ApiToken, Driver, FleetConfig, data_dir, load_airspace
 from fleet.controller import Controller
 from fleet.mavlink.mavsdk_driver import MavsdkVehicle, mavsdk_transport
 from fleet.mavlink.native import NativeVehicle
+from fleet.mavlink.opening import make_transport
 from fleet.mavlink.port import VehiclePort
 from fleet.mavlink.recorder import UNRECORDED, Recorder, recording
 from fleet.mavlink.signing_store import SigningStore, open_signing
 from fleet.mavlink.station import Station, open_station
-from fleet.mavlink.urls import parse_url
+from fleet.mavlink.transport import Transport
+from fleet.mavlink.urls import LinkUrl, parse_url
 from fleet.runtime.boxdesk import BoxDesk
 from fleet.runtime.ledger import Ledger
-from fleet.runtime.supervisor import Fleet, Supervisor
-from fleet.store import Put, Store
+from fleet.runtime.supervisor import Fleet, Offload, Supervisor
+from fleet.store import Put, Store, StorePort
 from missions.coldchain.product import Product
 from missions.options import World
 
@@ -49,13 +56,30 @@ class Running:
     """UDP port of the first link, where a simulator sends to"""
 
 
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """By what the controller reaches the world: sockets, disk, threads and chance, unless a run in virtual time brings
+    its own."""
+
+    store: Callable[[Path], AbstractAsyncContextManager[StorePort]] = Store.open
+    transport: Callable[[LinkUrl, Clock], Transport] = make_transport
+    listen: Callable[[ColdBoxFeed], Coroutine[Any, Any, None]] = ColdBoxFeed.run
+    """keeps the cold boxes' samples coming"""
+    serves: bool = True
+    """whether the API is on a port"""
+    offload: Offload = asyncio.to_thread
+    """what keeps the loop too long"""
+    token: Callable[[int], str] = secrets.token_hex
+
+
 @contextlib.asynccontextmanager
-async def running(config: FleetConfig, clock: Clock) -> AsyncIterator[Running]:
+async def running(config: FleetConfig, clock: Clock, outside: Outside | None = None) -> AsyncIterator[Running]:
     """The whole controller, alive inside the `async with`. Raises ConfigError, LinkError, StoreOpenError
     or ListenError."""
+    outside = outside or Outside()
     airspace = load_airspace(config)
     async with contextlib.AsyncExitStack() as stack:
-        store = await stack.enter_async_context(Store.open(config.store_path))
+        store = await stack.enter_async_context(outside.store(config.store_path))
         ledger = Ledger(store, clock, airspace)
 
         def world() -> World:
@@ -63,7 +87,7 @@ async def running(config: FleetConfig, clock: Clock) -> AsyncIterator[Running]:
 
         recorder = await stack.enter_async_context(_recorder(config, clock))
         signing = await stack.enter_async_context(open_signing(config.store_path.parent, config.mavlink_keys, clock))
-        station, ports = await stack.enter_async_context(_vehicles(config, clock, recorder, signing))
+        station, ports = await stack.enter_async_context(_vehicles(config, clock, recorder, signing, outside))
 
         def ambient_c(order_id: str) -> float:
             entry = ledger.orders.get(order_id)
@@ -92,6 +116,7 @@ async def running(config: FleetConfig, clock: Clock) -> AsyncIterator[Running]:
             world,
             station.beat,
             notify=lambda vehicle_id: ledger.changed("vehicle", vehicle_id),
+            offload=outside.offload,
             recorder=recorder if recorder is not None else UNRECORDED,
         )
         feed = ColdBoxFeed(config.mqtt, config.boxes, config.box_keys, clock, boxes.take)
@@ -106,21 +131,27 @@ async def running(config: FleetConfig, clock: Clock) -> AsyncIterator[Running]:
             code_secret=await _code_secret(config, store),
             checks=lambda: _checks(feed, station, signing, recorder),
             links=lambda: [link.stats() for link in station.links],
+            token=outside.token,
         )
         station.on_event(service.link_event)
         station.on_change(lambda vehicle_id: supervisor.wake_vehicle(vehicle_id, urgent=False))
         boxes.on_sample = lambda order_id: supervisor.wake_vehicle(ledger.orders[order_id].vehicle_id or "")
-        tokens = TokenTable((t.secret, Principal(t.name, t.role)) for t in config.api.tokens)
-        app = create_app(service, tokens, base_map=data_dir() / "airspace" / "valley-base.geojson", now_s=clock.now_s)
-        await stack.enter_async_context(_background(("cold boxes", feed.run()), ("supervisor", supervisor.run())))
-        url = await stack.enter_async_context(serve(app, config.api.host, config.api.port))
+        parts = ("cold boxes", outside.listen(feed)), ("supervisor", supervisor.run())
+        await stack.enter_async_context(_background(*parts))
+        url = await stack.enter_async_context(_served(config, service, clock)) if outside.serves else ""
         first = parse_url(station.links[0].name)
         yield Running(service, url, station, config.api.tokens, config.products, first.port)
 
 
+def _served(config: FleetConfig, service: Controller, clock: Clock) -> AbstractAsyncContextManager[str]:
+    tokens = TokenTable((t.secret, Principal(t.name, t.role)) for t in config.api.tokens)
+    app = create_app(service, tokens, base_map=data_dir() / "airspace" / "valley-base.geojson", now_s=clock.now_s)
+    return serve(app, config.api.host, config.api.port)
+
+
 @contextlib.asynccontextmanager
 async def _vehicles(
-    config: FleetConfig, clock: Clock, recorder: Recorder | None, signing: SigningStore
+    config: FleetConfig, clock: Clock, recorder: Recorder | None, signing: SigningStore, outside: Outside
 ) -> AsyncIterator[tuple[Station, dict[str, VehiclePort]]]:
     """One link per URL, shared by the vehicles that name it; each vehicle prefers its links in its own order and is
     flown by its own driver."""
@@ -136,6 +167,7 @@ async def _vehicles(
                 native,
                 clock=clock,
                 system_id=config.gcs_system_id,
+                transport=outside.transport,
                 uids=config.uids,
                 guards=signing.guards,
                 tap=recorder.tap if recorder is not None else None,
@@ -182,7 +214,7 @@ def _checks(feed: ColdBoxFeed, station: Station, signing: SigningStore, recorder
     }
 
 
-async def _code_secret(config: FleetConfig, store: Store) -> bytes:
+async def _code_secret(config: FleetConfig, store: StorePort) -> bytes:
     """What one-time codes are derived from: given, or made once and kept with the orders it belongs to."""
     if config.secret is not None:
         return config.secret

@@ -34,7 +34,7 @@ from fleet.service import (
     VehicleCommand,
     VehicleView,
 )
-from fleet.store import IdempotencyConflictError, IdempotencyKey, Store, StoreUnavailableError
+from fleet.store import IdempotencyConflictError, IdempotencyKey, StorePort, StoreUnavailableError
 from geofences.volumes import Zone
 from missions.decision.types import FlightPhase
 from missions.delivery import AIRBORNE_PHASES, Flight, holds
@@ -66,7 +66,7 @@ class Controller:
         self,
         *,
         clock: Clock,
-        store: Store,
+        store: StorePort,
         ledger: Ledger,
         boxes: BoxDesk,
         supervisor: Supervisor,
@@ -75,7 +75,9 @@ class Controller:
         air_c: Callable[[float], float],
         checks: Callable[[], dict[str, str]],
         links: Callable[[], Sequence[LinkStats]] = tuple,
+        token: Callable[[int], str] = secrets.token_hex,
     ) -> None:
+        """`token(bytes)`: what makes an order's id unique."""
         self._clock = clock
         self._store = store
         self._ledger = ledger
@@ -86,6 +88,7 @@ class Controller:
         self._air_c = air_c
         self._checks = checks
         self.links = links
+        self._token = token
         self._background: set[asyncio.Task[None]] = set()
         self.hub = Hub(self._render)
         ledger.changed = self._changed
@@ -153,7 +156,7 @@ class Controller:
                 422, "Nothing to fly", "same_site", "Origin and destination are the same site.", "Change one."
             )
         return Order(
-            order_id=f"ord-{secrets.token_hex(5)}",
+            order_id=f"ord-{self._token(5)}",
             product_id=request.product_id,
             origin_site=origin,
             destination_site=request.destination_site,

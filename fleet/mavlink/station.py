@@ -22,7 +22,7 @@ from fleet.mavlink.opening import make_transport
 from fleet.mavlink.peer import Peer, Tap
 from fleet.mavlink.signing import KeyGuard
 from fleet.mavlink.transport import Received, Transport
-from fleet.mavlink.urls import LinkError, parse_url
+from fleet.mavlink.urls import LinkError, LinkUrl, parse_url
 from fleet.mavlink.watch import EventKind, LinkEvent
 
 QGROUNDCONTROL = 255
@@ -201,20 +201,25 @@ def _refused(refusal: Refusal) -> LinkEvent:
 
 @asynccontextmanager
 async def open_station(
-    links: Mapping[str, Mapping[int, str]], *, clock: Clock, system_id: int = 245, **of_vehicles: Any
+    links: Mapping[str, Mapping[int, str]],
+    *,
+    clock: Clock,
+    system_id: int = 245,
+    transport: Callable[[LinkUrl, Clock], Transport] = make_transport,
+    **of_vehicles: Any,
 ) -> AsyncIterator[Station]:
     """A station on these links (URL → system id → vehicle id), alive inside the `async with`.
 
-    `of_vehicles` as for Station. Raises LinkError with the URL and the fix.
+    `transport` makes what a URL names; `of_vehicles` as for Station. Raises LinkError with the URL and the fix.
     """
     station = Station(clock=clock, system_id=system_id, **of_vehicles)
     with ExitStack() as opened:
         for url, vehicles in links.items():
             where = parse_url(url)
-            transport = make_transport(where, clock)
-            opened.callback(transport.close)
-            link = station.add_link(str(where), transport, vehicles)
-            transport.open(station.receiver(link), station.turn_over)
+            carrier = transport(where, clock)
+            opened.callback(carrier.close)
+            link = station.add_link(str(where), carrier, vehicles)
+            carrier.open(station.receiver(link), station.turn_over)
         try:
             async with asyncio.TaskGroup() as tasks:
                 runner = tasks.create_task(station.run(), name="mavlink station")

@@ -14,7 +14,7 @@ from typing import Any
 from fleet.clock import Clock
 from fleet.records.codec import from_json, to_json
 from fleet.service import RecordedEvent
-from fleet.store import IdempotencyKey, NewEvent, Put, Store
+from fleet.store import IdempotencyKey, NewEvent, Put, StorePort
 from geofences.airspace import Airspace
 from geofences.volumes import Zone
 from missions.delivery import Flight
@@ -68,7 +68,7 @@ AIRSPACE_STREAM = "airspace"
 class Ledger:
     """Current state over the store. `changed` is called after each change with what changed."""
 
-    def __init__(self, store: Store, clock: Clock, airspace: Airspace) -> None:
+    def __init__(self, store: StorePort, clock: Clock, airspace: Airspace) -> None:
         self._store = store
         self._clock = clock
         self.orders: dict[str, OrderEntry] = {}

@@ -22,7 +22,7 @@ from missions.boxes import BoxSample
 from missions.options import World
 from missions.orders import Priority
 from tests.support.fake_vehicle import FakeVehicle
-from tests.support.memory_store import MemoryStore
+from fleet.store import MemoryStore
 
 START_S = 1_773_133_200.0
 """a Tuesday, 09:00 UTC"""
@@ -140,7 +140,7 @@ def make(
     airspace: Airspace | None = None,
     recorder: FlightRecorder = UNRECORDED,
 ) -> Rig:
-    ledger = Ledger(store, clock, airspace or load_airspace(config))  # type: ignore[arg-type]
+    ledger = Ledger(store, clock, airspace or load_airspace(config))
     if vehicles is None:
         vehicles = {}
         for vehicle_id, vehicle in config.vehicles.items():
@@ -167,7 +167,7 @@ def make(
     )
     service = Controller(
         clock=clock,
-        store=store,  # type: ignore[arg-type]
+        store=store,
         ledger=ledger,
         boxes=boxes,
         supervisor=supervisor,

@@ -17,7 +17,7 @@ from geofences.geodesy import destination
 from missions.orders import Priority
 from missions.sites import Site, SiteKind
 from tests.runtime.rig import START_S, Rig, demo_config, make, restarted
-from tests.support.memory_store import MemoryStore
+from fleet.store import MemoryStore
 from tests.support.wild_vehicle import WildVehicle
 
 SAMPLES_EVERY = 20

@@ -18,7 +18,7 @@ from geofences.volumes import Circle, Restriction, Volume, Zone
 from missions.orders import FINAL_ORDER_STATES, OrderState
 from missions.snapshot import Mode
 from tests.runtime.rig import START_S, Rig, demo_config, make, restarted
-from tests.support.memory_store import MemoryStore
+from fleet.store import MemoryStore
 from tests.support.wild_vehicle import WildVehicle
 
 DESTINATIONS = ("ndeba", "koru", "salme", "orvane")

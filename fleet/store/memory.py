@@ -1,4 +1,4 @@
-"""A store in memory that keeps the real one's promises, for tests in which time is virtual and no thread may run."""
+"""A store in memory that keeps the real one's promises, for runs in which time is virtual and no thread may write."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from fleet.records.chain import event_hash, genesis
 from fleet.records.codec import canonical_json
 from fleet.service import RecordedEvent
-from fleet.store import IdempotencyConflictError, IdempotencyKey, NewEvent, Put, StoreUnavailableError
+from fleet.store.values import IdempotencyConflictError, IdempotencyKey, NewEvent, Put, StoreUnavailableError
 
 
 class MemoryStore:
@@ -24,6 +24,7 @@ class MemoryStore:
         self.count = 0
         self.fail = False
         self.on_commit: Callable[[Sequence[NewEvent]], None] = lambda events: None
+        self._grown = asyncio.Event()
 
     def commit(
         self,
@@ -48,13 +49,15 @@ class MemoryStore:
             stream = self.streams_.setdefault(event.stream, [])
             self.count += 1
             prev = stream[-1].hash if stream else genesis(event.stream)
-            place = {"stream": event.stream, "seq": len(stream) + 1, "global_seq": self.count}
+            place: dict[str, Any] = {"stream": event.stream, "seq": len(stream) + 1, "global_seq": self.count}
             own = event_hash(prev, **place, at_s=event.at_s, kind=event.kind, body_json=body_json)
             recorded = RecordedEvent(
                 **place, at_s=event.at_s, kind=event.kind, body=json.loads(body_json), prev_hash=prev, hash=own
             )
             stream.append(recorded)
             written.append(recorded)
+        if written:
+            self._grown.set()
         for put in puts:
             table = self.tables.setdefault(put.table, {})
             if put.body is None:
@@ -77,6 +80,14 @@ class MemoryStore:
         events = self.streams_.get(stream, [])
         return (events[-1].seq, events[-1].hash) if events else (0, genesis(stream))
 
+    def streams(self) -> list[str]:
+        return list(self.streams_)
+
     async def follow(self, stream: str, after_seq: int = 0) -> AsyncIterator[RecordedEvent]:
-        for event in self.events(stream, after_seq):
-            yield event
+        """The stream's events and then the new ones, for as long as the reader reads."""
+        while True:
+            self._grown.clear()
+            for event in self.events(stream, after_seq):
+                after_seq = event.seq
+                yield event
+            await self._grown.wait()
