@@ -15,11 +15,12 @@ from sitl import geo
 from sitl.clock import Clock, SharedClock
 from sitl.faults import Faults, VehicleTroubles, WorldTroubles
 from sitl.ground import Ground
+from sitl.radio import Air, Radio
 from sitl.spec import SimSpec, Trigger
 from sitl.udp import UdpPort
 from sitl.uplink import publish_forever
 from sitl.vehicle.dynamics import STEP_S, FleetState
-from sitl.wire.link import CLEAR, Radio
+from sitl.wire.link import Link
 from sitl.wire.vehicle import WireVehicle
 from sitl.world import Weather
 
@@ -128,8 +129,7 @@ class World:
 
     def _afflict(self, i: int, vehicle: WireVehicle, now: VehicleTroubles) -> None:
         before, self._seen[i] = self._seen[i], now
-        radio = Radio(now.loss_down, now.loss_up, now.delay_s)
-        vehicle.link("gcs").radio = CLEAR if radio == CLEAR else radio
+        vehicle.link("gcs").suffer(Radio(Air(now.loss_down, now.delay_s), Air(now.loss_up, now.delay_s)))
         vehicle.pilot.gripper_jammed = now.gripper_jammed
         vehicle.pilot.compass_failed = now.compass_failed
         self.fleet.gps_north[i], self.fleet.gps_east[i] = now.gps_north_m, now.gps_east_m
@@ -186,10 +186,20 @@ class Simulation:
         return self.world.now_s
 
     def connect(self, vehicle_id: str, hear: Callable[[bytes], None], link: str = "gcs") -> Callable[[bytes], None]:
-        """A byte pipe to a vehicle's link: `hear` gets each frame it sends; the result takes frames for it."""
-        end = self.world.vehicles[self.world.ground.index[vehicle_id]].link(link)
-        end.transmit = hear
+        """A byte pipe to a vehicle's link: `hear` gets each frame it sends; the result takes frames for it.
+
+        Several may be connected to one link, and all hear the same.
+        """
+        end = self._link(vehicle_id, link)
+        end.hearers.append(hear)
         return lambda data: end.receive(data, self._present())
+
+    def disconnect(self, vehicle_id: str, hear: Callable[[bytes], None], link: str = "gcs") -> None:
+        """Who was connected with this `hear` hears no more."""
+        self._link(vehicle_id, link).hearers.remove(hear)
+
+    def _link(self, vehicle_id: str, name: str) -> Link:
+        return self.world.vehicles[self.world.ground.index[vehicle_id]].link(name)
 
     def take_samples(self, box_id: str) -> list[bytes]:
         """Box samples that are waiting to be sent, oldest first; they count as sent."""

@@ -44,12 +44,12 @@ class UdpPort:
                 f"UDP port {self._spec.local_port} of {self._link.name} is taken: choose another local_port",
             ) from error
         self._socket = udp
-        self._link.transmit = self._send
+        self._link.hearers.append(self._send)
         asyncio.get_running_loop().add_reader(udp.fileno(), self._read)
 
     def close(self) -> None:
         if self._socket is not None:
-            self._link.transmit = None
+            self._link.hearers.remove(self._send)
             asyncio.get_running_loop().remove_reader(self._socket.fileno())
             self._socket.close()
             self._socket = None

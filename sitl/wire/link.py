@@ -5,10 +5,10 @@ from __future__ import annotations
 import heapq
 import random
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from sitl.autopilot.autopilot import Autopilot
+from sitl.radio import Channel, Radio
 from sitl.wire.dialect import BY_NAME, Message, Packer, frames
 from sitl.wire.streams import NEEDS_HOME, STREAMS
 
@@ -18,20 +18,8 @@ CHUNK = 50
 PARAMS_PER_STEP = 8
 
 
-@dataclass(frozen=True, slots=True)
-class Radio:
-    """How the link mistreats frames: `down` is from the vehicle, `up` to it."""
-
-    loss_down: float = 0.0
-    loss_up: float = 0.0
-    delay_s: float = 0.0
-
-
-CLEAR = Radio()
-
-
 class Link:
-    """Sans-IO: `transmit` is given the bytes to send, `receive` gets what came in."""
+    """Sans-IO: each of `hearers` is given the bytes it sends, `receive` gets what came in."""
 
     def __init__(
         self,
@@ -43,8 +31,8 @@ class Link:
         rng: random.Random,
     ) -> None:
         self.name, self.pilot, self.packer = name, pilot, packer
-        self.transmit: Callable[[bytes], None] | None = None
-        self.radio = CLEAR
+        self.hearers: list[Callable[[bytes], None]] = []
+        self.down, self.up = Channel(self._put, rng), Channel(self._take, rng)
         self.gcs_s: float | None = None
         self.params_to_send: list[str] = []
         self.sent = 0
@@ -55,8 +43,11 @@ class Link:
         self._due: list[tuple[float, int, str]] = []
         self._tickets: dict[str, int] = {}
         self._ticket = 0
-        self._late: list[tuple[float, int, bool, bytes]] = []
         self._text_id = 0
+
+    def suffer(self, radio: Radio) -> None:
+        """From now on the radio is this good."""
+        self.down.air, self.up.air = radio.down, radio.up
 
     # --- streams
 
@@ -92,12 +83,8 @@ class Link:
 
     def step(self, now_s: float) -> None:
         """Sends what is due by now."""
-        while self._late and self._late[0][0] <= now_s:
-            _, _, outwards, data = heapq.heappop(self._late)
-            if outwards:
-                self._put(data)
-            else:
-                self._take(data, now_s)
+        self.up.step(now_s)
+        self.down.step(now_s)
         while self._due and self._due[0][0] <= now_s:
             at_s, ticket, name = heapq.heappop(self._due)
             if self._tickets.get(name) != ticket:
@@ -114,17 +101,17 @@ class Link:
 
     def stream(self, name: str, now_s: float) -> None:
         """Sends the message's present content."""
-        if self.transmit is None or (name in NEEDS_HOME and self.pilot.navigator.home is None):
+        if not self.hearers or (name in NEEDS_HOME and self.pilot.navigator.home is None):
             return
         self.send(name, STREAMS[name](self.pilot, now_s))
 
     # --- sending
 
     def send(self, name: str, fields: Mapping[str, Any]) -> None:
-        if self.transmit is None:
+        if not self.hearers:
             return
         definition = BY_NAME[name]
-        self._out(self.packer.pack_values(definition, definition.values(fields)))
+        self.down.send(self.packer.pack_values(definition, definition.values(fields)), self.now_s)
 
     def send_text(self, severity: int, text: str, now_s: float) -> None:
         """STATUSTEXT with PX4's trailing tab, in chunks, to a link that hears a ground station."""
@@ -141,24 +128,10 @@ class Link:
         if fields is not None:
             self.send("PARAM_VALUE", fields)
 
-    def _out(self, data: bytes) -> None:
-        radio = self.radio
-        if radio is not CLEAR:
-            if self._rng.random() < radio.loss_down:
-                return
-            if radio.delay_s > 0.0:
-                self._delay(data, outwards=True)
-                return
-        self._put(data)
-
-    def _put(self, data: bytes) -> None:
+    def _put(self, data: bytes, now_s: float) -> None:
         self.sent += 1
-        if self.transmit is not None:
-            self.transmit(data)
-
-    def _delay(self, data: bytes, *, outwards: bool) -> None:
-        self._ticket += 1
-        heapq.heappush(self._late, (self.now_s + self.radio.delay_s, self._ticket, outwards, data))
+        for hear in self.hearers:
+            hear(data)
 
     now_s = 0.0
     """kept by the vehicle's step: a frame is delayed from the present on"""
@@ -166,18 +139,10 @@ class Link:
     # --- receiving
 
     def receive(self, data: bytes, now_s: float) -> None:
-        if self.pilot.silent(now_s):
-            return
-        radio = self.radio
-        if radio is not CLEAR:
-            if self._rng.random() < radio.loss_up:
-                return
-            if radio.delay_s > 0.0:
-                self.now_s = now_s
-                self._delay(data, outwards=False)
-                return
-        self._take(data, now_s)
+        self.up.send(data, now_s)
 
     def _take(self, data: bytes, now_s: float) -> None:
+        if self.pilot.silent(now_s):
+            return
         for message in frames(data):
             self._dispatch(self, message, now_s)

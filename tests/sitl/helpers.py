@@ -69,7 +69,7 @@ class Station:
         self.world = world
         self.link = world.vehicles[0].link(link)
         self.heard: list[Message] = []
-        self.link.transmit = self._hear
+        self.link.hearers.append(self._hear)
         self.mav = mavlink.MAVLink(None, srcSystem=system, srcComponent=190)
         self.target = world.vehicles[0].spec.system_id
         self.quiet = False
