@@ -42,6 +42,8 @@ HOVER_THROTTLE = 0.42
 TERMINAL_FALL_M_S = 25.0
 CRASH_M_S = 4.0
 """a touch-down faster than this breaks it"""
+FALLS_BELOW = 0.5
+"""of the thrust: a multirotor with no more than that cannot hold itself level and up"""
 DISTANT_M = 1e9
 
 
@@ -74,6 +76,13 @@ class FleetState:
         self.on_ground: Mask = np.ones(n, dtype=np.bool_)
         self.crashed: Mask = np.zeros(n, dtype=np.bool_)
         self.gps_north, self.gps_east = np.zeros(n), np.zeros(n)
+        self.blind: Mask = np.zeros(n, dtype=np.bool_)
+        """without any position: level, so that the wind takes it along"""
+        self.drain = np.ones(n)
+        """how much faster than its power tells the battery empties"""
+        self.lifts: Mask = np.ones(n, dtype=np.bool_)
+        self._full_airspeed = self.max_airspeed.copy()
+        self._thrust_left, self._extra_power = np.ones(n), np.ones(n)
         # What the autopilots want.
         self.flying: Mask = np.zeros(n, dtype=np.bool_)
         """motors above idle"""
@@ -124,6 +133,18 @@ class FleetState:
         self.speed[i], self.corner[i], self.climb[i], self.sink[i] = speed, corner, climb, sink
         self.landing[i] = landing
 
+    def lose_thrust(self, i: int, lost: float) -> None:
+        """That share of vehicle i's rotors stands still; 0: none.
+
+        The rest carry its weight with less disc area: induced and profile power grow as 1/√(what is left) (momentum
+        theory). What thrust is left for tilting limits the airspeed.
+        """
+        left = 1.0 - lost
+        self.lifts[i] = left > FALLS_BELOW
+        self.max_airspeed[i] = self._full_airspeed[i] * left
+        self._thrust_left[i] = max(left, FALLS_BELOW)
+        self._extra_power[i] = self._thrust_left[i] ** -0.5
+
     def stop_motors(self, i: int) -> None:
         self.flying[i] = False
 
@@ -132,7 +153,7 @@ class FleetState:
         self._scale()
         self.weather.step(dt_s)
         wind_n, wind_e = self.weather.wind()
-        lifted = self.armed & self.flying & (self.used_wh < self.capacity_wh)
+        lifted = self.armed & self.flying & self.lifts & (self.used_wh < self.capacity_wh)
         want_n, want_e, want_u = self._wanted(wind_n, wind_e)
         self._move(dt_s, lifted, want_n, want_e, want_u, wind_n, wind_e)
         self._spend(dt_s, lifted, wind_n, wind_e)
@@ -156,8 +177,9 @@ class FleetState:
         self, dt: float, lifted: Mask, want_n: Array, want_e: Array, want_u: Array, wind_n: Array, wind_e: Array
     ) -> None:
         # A vehicle without thrust falls and is taken along by the wind.
-        change_n = np.where(lifted, want_n, wind_n) - self.vn
-        change_e = np.where(lifted, want_e, wind_e) - self.ve
+        steered = lifted & ~self.blind
+        change_n = np.where(steered, want_n, wind_n) - self.vn
+        change_e = np.where(steered, want_e, wind_e) - self.ve
         limit = ACCELERATION_M_S2 * dt / np.maximum(np.hypot(change_n, change_e), 1e-9)
         share = np.minimum(1.0, limit)
         self.an, self.ae = change_n * share / dt, change_e * share / dt
@@ -187,10 +209,10 @@ class FleetState:
         aloft = lifted & ~self.on_ground
         self.airspeed = np.where(self.on_ground, 0.0, np.hypot(self.vn - wind_n, self.ve - wind_e))
         idle = np.where(self.armed, self.power.idle_w(), self.power.avionics_w)
-        self.power_w = np.where(aloft, self.power.flying_w(mass, self.airspeed, self.vu), idle)
-        self.used_wh = np.minimum(self.capacity_wh, self.used_wh + self.power_w * dt / 3600.0)
+        self.power_w = np.where(aloft, self.power.flying_w(mass, self.airspeed, self.vu) * self._extra_power, idle)
+        self.used_wh = np.minimum(self.capacity_wh, self.used_wh + self.power_w * self.drain * dt / 3600.0)
         tilt = np.hypot(np.hypot(self.an, self.ae), 0.01 * self.airspeed**2) / G_M_S2
-        thrust = HOVER_THROTTLE * mass / self.empty_kg * np.sqrt(1.0 + tilt * tilt)
+        thrust = HOVER_THROTTLE * mass / self.empty_kg * np.sqrt(1.0 + tilt * tilt) / self._thrust_left
         self.throttle = np.where(aloft, np.minimum(1.0, thrust), np.where(self.armed, 0.08, 0.0))
 
     def attitude(self, i: int) -> tuple[float, float, float]:
