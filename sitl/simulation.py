@@ -48,7 +48,10 @@ class World:
         self.spec, self.start_s, self.emit = spec, start_s, emit
         self.now_s = start_s
         self._steps = 0
-        self.weather = Weather(spec.world, len(spec.vehicles), np.random.default_rng(spec.seed))
+        rng, first = np.random.default_rng(spec.seed), spec.vehicles[0]
+        self.weather = Weather(
+            spec.world, len(spec.vehicles), rng, start_s=start_s, lat_deg=first.lat_deg, lon_deg=first.lon_deg
+        )
         self.fleet = FleetState(spec.vehicles, self.weather)
         self.faults = Faults(spec.faults)
         self.ground = Ground(spec, self.fleet, self.weather, self.faults, self._emit, start_s)

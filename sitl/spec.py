@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sitl.fields import Fields, SpecError
+from sitl.worldspec import WorldSpec
 
 GCS_PORT = 14550
 """where every PX4 instance's ground-station link sends to"""
@@ -17,31 +18,6 @@ GCS_LOCAL_PORT = 18570
 """instance i's ground-station link is bound to this + i"""
 ONBOARD_PORT = 14540
 ONBOARD_LOCAL_PORT = 14580
-
-
-@dataclass(frozen=True, slots=True)
-class WorldSpec:
-    ambient_c: float = 25.0
-    """at ground level"""
-    lapse_k_km: float = 6.5
-    wind_north_m_s: float = 0.0
-    wind_east_m_s: float = 0.0
-    gust_m_s: float = 0.0
-    """standard deviation of each horizontal component"""
-    ground_amsl_m: float = 0.0
-
-    @staticmethod
-    def read(f: Fields) -> WorldSpec:
-        world = WorldSpec(
-            ambient_c=f.number("ambient_c", 25.0, low=-60, high=60),
-            lapse_k_km=f.number("lapse_k_km", 6.5, low=-20, high=20),
-            wind_north_m_s=f.number("wind_north_m_s", 0.0, low=-60, high=60),
-            wind_east_m_s=f.number("wind_east_m_s", 0.0, low=-60, high=60),
-            gust_m_s=f.number("gust_m_s", 0.0, low=0, high=20),
-            ground_amsl_m=f.number("ground_amsl_m", 0.0, low=-500, high=6000),
-        )
-        f.done()
-        return world
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +138,14 @@ class BoxSpec:
     temp_c: float = 5.0
     sample_s: float = 5.0
     clock_skew_s: float = 0.0
+    clock_drift_ppm: float = 0.0
+    """its clock gains this since the start; a plain crystal is within ±20: 1.7 s a day"""
+    buffer_samples: int = 20_000
+    """kept while they cannot be sent, then the oldest go: a day at 5 s"""
+    sunlit_area_m2: float = 0.06
+    """seen from above: the lid of a 6 l box"""
+    absorptance: float = 0.5
+    """of sunlight: fresh white 0.2, weathered or grey 0.5, black 0.95"""
     lat_deg: float | None = None
     lon_deg: float | None = None
     """where it stands; None: with its vehicle, or where the first vehicle stands"""
@@ -181,7 +165,11 @@ class BoxSpec:
             pack_left_kj=f.number("pack_left_kj", latent, low=0, high=latent),
             temp_c=f.number("temp_c", 5.0, low=-80, high=60),
             sample_s=f.number("sample_s", 5.0, low=0.1, high=3600),
-            clock_skew_s=f.number("clock_skew_s", 0.0),
+            clock_skew_s=f.number("clock_skew_s", 0.0, low=-1e9, high=1e9),
+            clock_drift_ppm=f.number("clock_drift_ppm", 0.0, low=-100_000, high=100_000),
+            buffer_samples=f.integer("buffer_samples", 20_000, low=1, high=1_000_000),
+            sunlit_area_m2=f.number("sunlit_area_m2", 0.06, low=0, high=10),
+            absorptance=f.number("absorptance", 0.5, low=0, high=1),
             lat_deg=f.optional_number("lat_deg", low=-85, high=85),
             lon_deg=f.optional_number("lon_deg", low=-180, high=180),
         )

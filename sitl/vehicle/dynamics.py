@@ -61,6 +61,8 @@ class FleetState:
         self.lat = np.array([v.lat_deg for v in vehicles])
         self.lon = np.array([v.lon_deg for v in vehicles])
         self.ground = np.array([weather.ground_amsl_m(v.lat_deg, v.lon_deg) for v in vehicles])
+        self.rise = np.zeros(n)
+        """how fast the ground below comes up as the vehicle moves, m/s"""
         self.alt = self.ground.copy()
         self.vn, self.ve, self.vu = np.zeros(n), np.zeros(n), np.zeros(n)
         self.an, self.ae = np.zeros(n), np.zeros(n)
@@ -151,12 +153,20 @@ class FleetState:
     def step(self, dt_s: float = STEP_S) -> None:
         """One step of everything."""
         self._scale()
+        self._follow_ground(dt_s)
         self.weather.step(dt_s)
-        wind_n, wind_e = self.weather.wind()
+        wind_n, wind_e = self.weather.wind(self.lat, self.lon, self.alt - self.ground)
         lifted = self.armed & self.flying & self.lifts & (self.used_wh < self.capacity_wh)
         want_n, want_e, want_u = self._wanted(wind_n, wind_e)
         self._move(dt_s, lifted, want_n, want_e, want_u, wind_n, wind_e)
         self._spend(dt_s, lifted, wind_n, wind_e)
+
+    def _follow_ground(self, dt: float) -> None:
+        if self.weather.terrain.flat:
+            return
+        ground = self.weather.terrain.amsl_m(self.lat, self.lon)
+        self.rise = (ground - self.ground) / dt
+        self.ground = ground
 
     def _wanted(self, wind_n: Array, wind_e: Array) -> tuple[Array, Array, Array]:
         north = (self.to_lat - self.lat) * self.per_lat - self.gps_north
@@ -190,8 +200,11 @@ class FleetState:
         self.vu = self.vu + np.where(lifted, powered, falling)
 
         stays = self.on_ground & ~(lifted & (self.vu > 0.0))
-        touches = ~self.on_ground & (self.alt + self.vu * dt <= self.ground) & (self.vu <= 0.0)
-        self.crashed |= touches & (self.vu < -CRASH_M_S)
+        sinks = self.vu - self.rise
+        touches = ~self.on_ground & (self.alt + self.vu * dt <= self.ground) & (sinks <= 0.0)
+        # Ground that rises ahead is met at flying speed, however gently it rises.
+        strikes = (self.rise > 0.0) & (np.hypot(self.vn, self.ve) > CRASH_M_S)
+        self.crashed |= touches & (strikes | (sinks < -CRASH_M_S))
         self.on_ground = stays | touches
         for velocity in (self.vn, self.ve, self.vu, self.an, self.ae):
             velocity[self.on_ground] = 0.0

@@ -246,7 +246,7 @@ def mission_current(p: Autopilot, now_s: float) -> Fields:
 
 
 def wind_cov(p: Autopilot, now_s: float) -> Fields:
-    north, east = p.fleet.weather.mean()
+    north, east = p.fleet.weather.mean(p.i)
     return {
         "time_usec": p.boot_ms(now_s) * 1000,
         "wind_x": north,
