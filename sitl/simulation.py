@@ -76,16 +76,29 @@ class World:
             self._steps += 1
             # From the step's number, so that rounding does not add up.
             self.now_s = self.start_s + self._steps * STEP_S
-            self.fleet.step()
+            self._move()
             if self._steps % GROUND_STEPS == 0:
-                self._suffer()
-                self.ground.tick(self.now_s)
+                self._tend()
             if self._steps % PILOT_STEPS == 0:
-                for i, vehicle in enumerate(self.vehicles):
-                    vehicle.tick(self.now_s)
-                    self._report_landing(i, vehicle)
-            for vehicle in self.vehicles:
-                vehicle.step(self.now_s)
+                self._pilot()
+            self._stream()
+
+    def _move(self) -> None:
+        self.fleet.step()
+
+    def _tend(self) -> None:
+        """Faults, people and boxes."""
+        self._suffer()
+        self.ground.tick(self.now_s)
+
+    def _pilot(self) -> None:
+        for i, vehicle in enumerate(self.vehicles):
+            vehicle.tick(self.now_s)
+            self._report_landing(i, vehicle)
+
+    def _stream(self) -> None:
+        for vehicle in self.vehicles:
+            vehicle.step(self.now_s)
 
     def _report_landing(self, i: int, vehicle: WireVehicle) -> None:
         landed = vehicle.pilot.landed
