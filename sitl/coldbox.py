@@ -35,8 +35,8 @@ PROBES_S = (20.0, 35.0)
 """lag of each probe: both sit among the vials in glycol, as a probe that stands for the product must"""
 NOISE_C = 0.04
 HISTORY = 200
-BUFFER = 20_000
-"""samples a box keeps while it cannot send: a day at 5 s"""
+FILM_K_W = 0.15
+"""between the skin of a 6 l box (0.33 m²) and air that moves at a few m/s (20 W/m²K): how much of the sun goes in"""
 
 
 class BoxHeat:
@@ -77,15 +77,24 @@ class BoxHeat:
             - self.latent_kj
         )
 
-    def advance(self, duration_s: float, ambient_c: float, *, seal_failed: bool, lid_open: bool) -> None:
+    def advance(
+        self, duration_s: float, ambient_c: float, sun_w_m2: float = 0.0, *, seal_failed: bool, lid_open: bool
+    ) -> None:
+        """`sun_w_m2` falls on the lid from above; 0 in the shade."""
         self._left_s += duration_s
         while self._left_s >= STEP_S:
             self._left_s -= STEP_S
-            self._step(STEP_S, ambient_c, seal_failed=seal_failed, lid_open=lid_open)
+            self._step(STEP_S, ambient_c, sun_w_m2, seal_failed=seal_failed, lid_open=lid_open)
 
-    def _step(self, dt: float, ambient_c: float, *, seal_failed: bool, lid_open: bool) -> None:
+    def skin_c(self, ambient_c: float, sun_w_m2: float) -> float:
+        """Sol-air temperature: air that would heat the wall as this air and this sun together do (Mackey & Wright,
+        Heating, Piping & Air Conditioning 16, 1944)."""
+        film = min(FILM_K_W, self.spec.resistance_k_w / 2.0)
+        return ambient_c + sun_w_m2 * self.spec.absorptance * self.spec.sunlit_area_m2 * film
+
+    def _step(self, dt: float, ambient_c: float, sun_w_m2: float, *, seal_failed: bool, lid_open: bool) -> None:
         half = self.spec.resistance_k_w / 2.0
-        outer_w = (ambient_c - self.wall_c) / half
+        outer_w = (self.skin_c(ambient_c, sun_w_m2) - self.wall_c) / half
         inner_w = (self.wall_c - self.air_c) / half
         leak_w_k = (SEAL_FACTOR - 1.0) / self.spec.resistance_k_w if seal_failed else 0.0
         if lid_open:
@@ -133,18 +142,25 @@ class BoxDevice:
         self._rng = random.Random(f"{seed}/{spec.box_id}")
         self.boot_id = f"{self._rng.getrandbits(64):016x}"
         self.seq = 0
-        self.queue: deque[bytes] = deque(maxlen=BUFFER)
+        self.queue: deque[bytes] = deque(maxlen=spec.buffer_samples)
+        self.offline = False
+        """its own link is gone: it samples, and sends nothing"""
         self.battery_pct = 100.0
+        self._start_s = now_s
+        self._drift_c = [0.0] * len(PROBES_S)
         self._next_s = now_s + self._rng.random() * spec.sample_s
         self._history: deque[bytes] = deque(maxlen=HISTORY)
         self._last: list[float | None] = []
 
     def tick(self, now_s: float, heat: BoxHeat, mount: Mount, troubles: BoxTroubles) -> None:
         """Takes the samples that are due."""
+        self.offline = troubles.offline
         while now_s >= self._next_s:
             at_s = self._next_s
             self._next_s += self.spec.sample_s
             self.battery_pct = max(0.0, self.battery_pct - self.spec.sample_s * 100.0 / (72 * 3600.0))
+            for n, rate_c_h in enumerate(troubles.probe_drift_c_h):
+                self._drift_c[n] = self._drift_c[n] + rate_c_h * self.spec.sample_s / 3600.0 if rate_c_h else 0.0
             if troubles.silent:
                 continue
             if troubles.replayed and self._history:
@@ -154,14 +170,33 @@ class BoxDevice:
             self._history.append(payload)
             self.queue.append(payload)
 
+    def peek(self) -> bytes | None:
+        """The oldest sample, if the box can send one now."""
+        return self.queue[0] if self.queue and not self.offline else None
+
+    def sent(self, sample: bytes) -> None:
+        """The broker has it. Meanwhile a full buffer may have dropped it."""
+        if self.queue and self.queue[0] is sample:
+            self.queue.popleft()
+
+    def take(self, limit: int | None = None) -> list[bytes]:
+        """Sends up to that many of the oldest at once, as if each were acknowledged."""
+        if self.offline:
+            return []
+        return [self.queue.popleft() for _ in range(len(self.queue) if limit is None else min(limit, len(self.queue)))]
+
     def _sample(self, at_s: float, heat: BoxHeat, mount: Mount, troubles: BoxTroubles) -> bytes:
-        measured: list[float | None] = [round(t + self._rng.gauss(0.0, NOISE_C), 2) for t in heat.probes_c]
+        wrong = [offset + drift for offset, drift in zip(troubles.probe_offset_c, self._drift_c, strict=True)]
+        measured: list[float | None] = [
+            round(t + self._rng.gauss(0.0, NOISE_C) + off, 2) for t, off in zip(heat.probes_c, wrong, strict=True)
+        ]
         if troubles.nan:
             measured = [None] * len(measured)
         elif troubles.stuck and self._last:
             measured = self._last
         self._last = measured
-        box_s = at_s + self.spec.clock_skew_s + troubles.skew_s
+        gained_s = (at_s - self._start_s) * self.spec.clock_drift_ppm * 1e-6
+        box_s = at_s + self.spec.clock_skew_s + gained_s + troubles.skew_s
         sample: dict[str, Any] = {
             "boot_id": self.boot_id,
             "seq": self.seq,

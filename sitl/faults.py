@@ -14,6 +14,8 @@ from sitl.fields import Fields, SpecError
 from sitl.spec import FaultSpec, Trigger
 
 Args = Mapping[str, Any]
+Pair = tuple[float, float]
+"""for each of a box's two probes"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,9 @@ class BoxTroubles:
     nan: bool = False
     skew_s: float = 0.0
     replayed: bool = False
+    offline: bool = False
+    probe_offset_c: Pair = (0.0, 0.0)
+    probe_drift_c_h: Pair = (0.0, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +89,14 @@ def _wind(t: WorldTroubles, a: Args) -> WorldTroubles:
     return WorldTroubles(t.wind_north_m_s + a["north_m_s"], t.wind_east_m_s + a["east_m_s"])
 
 
+PROBE = Arg("probe", "both", choices=("both", "first", "second"))
+
+
+def _probes(now: Pair, a: Args, value: float) -> Pair:
+    """Adds the value at the probes that are meant."""
+    return now[0] + value * (a["probe"] != "second"), now[1] + value * (a["probe"] != "first")
+
+
 FAULTS: dict[str, Row[Any]] = {
     "seal_failure": Row(
         BoxTroubles,
@@ -100,6 +113,23 @@ FAULTS: dict[str, Row[Any]] = {
         "the box's clock is off",
         lambda t, a: replace(t, skew_s=t.skew_s + a["skew_s"]),
         (Arg("skew_s"),),
+    ),
+    "box_offline": Row(
+        BoxTroubles,
+        "the box's own link is gone: samples are taken, and sent when it is back, oldest first",
+        lambda t, a: replace(t, offline=True),
+    ),
+    "box_probe_wrong": Row(
+        BoxTroubles,
+        "a probe, or both, shows this much more than there is",
+        lambda t, a: replace(t, probe_offset_c=_probes(t.probe_offset_c, a, a["offset_c"])),
+        (Arg("offset_c", None, -100.0, 100.0), PROBE),
+    ),
+    "box_probe_drift": Row(
+        BoxTroubles,
+        "a probe, or both, goes astray by this much more each hour",
+        lambda t, a: replace(t, probe_drift_c_h=_probes(t.probe_drift_c_h, a, a["drift_c_h"])),
+        (Arg("drift_c_h", None, -100.0, 100.0), PROBE),
     ),
     "box_replayed": Row(BoxTroubles, "old samples are sent again", lambda t, a: replace(t, replayed=True)),
     "link_loss": Row(

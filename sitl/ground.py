@@ -29,6 +29,8 @@ class Box:
     payload_kg: float
     on: int | None = None
     """index of the vehicle that carries it"""
+    outdoors: bool = False
+    """on a vehicle or where one let it go; people keep theirs in the shade"""
     waiting: dict[str, float] = field(default_factory=dict)
     """since when it stands at a station"""
 
@@ -63,7 +65,7 @@ class Ground:
         self._last_s = now_s
 
     def _dock(self, box: Box, i: int) -> None:
-        box.on = i
+        box.on, box.outdoors = i, True
         self.fleet.payload_kg[i] = box.mass_kg
 
     def _undock(self, box: Box) -> None:
@@ -102,7 +104,10 @@ class Ground:
             troubles = self.faults.troubles(BoxTroubles, box.spec.box_id)
             mount = self._mount(box)
             ambient_c = self.weather.ambient_c(mount.amsl_m)
-            box.heat.advance(elapsed_s, ambient_c, seal_failed=troubles.seal_failed, lid_open=troubles.lid_open)
+            sun_w_m2 = self.weather.sun_w_m2() if box.outdoors else 0.0
+            box.heat.advance(
+                elapsed_s, ambient_c, sun_w_m2, seal_failed=troubles.seal_failed, lid_open=troubles.lid_open
+            )
             box.device.tick(now_s, box.heat, mount, troubles)
             for station in self.spec.stations:
                 self._wait_at(box, station, now_s)
@@ -193,6 +198,7 @@ class Ground:
             raise SpecError(f"box: its vehicle {self.spec.vehicles[box.on].vehicle_id} is armed; wait until it is not")
         vehicle = self.spec.vehicles[box.on].vehicle_id
         self._undock(box)
+        box.outdoors = False
         self.emit({"event": "unloaded", "box": box.spec.box_id, "vehicle": vehicle})
 
     def _battery(self, f: Fields) -> None:

@@ -217,12 +217,10 @@ class Simulation:
     def _link(self, vehicle_id: str, name: str) -> Link:
         return self.world.vehicles[self.world.ground.index[vehicle_id]].link(name)
 
-    def take_samples(self, box_id: str) -> list[bytes]:
-        """Box samples that are waiting to be sent, oldest first; they count as sent."""
-        queue = self.world.ground.boxes[box_id].device.queue
-        taken = list(queue)
-        queue.clear()
-        return taken
+    def take_samples(self, box_id: str, limit: int | None = None) -> list[bytes]:
+        """Box samples, oldest first, up to the limit; they count as sent. Without a call, as while a broker is down,
+        they wait in the box, which keeps the newest `buffer_samples`. None while the box's own link is gone."""
+        return self.world.ground.boxes[box_id].device.take(limit)
 
     def command(self, raw: object) -> None:
         """What the people on the ground do; see `sitl.ground`."""

@@ -33,13 +33,11 @@ async def publish_forever(device: BoxDevice, mqtt: MqttSpec) -> None:
                 timeout=TIMEOUT_S,
             ) as client:
                 while True:
-                    if not device.queue:
+                    sample = device.peek()
+                    if sample is None:
                         await asyncio.sleep(POLL_S)
                         continue
-                    sample = device.queue[0]
                     await client.publish(topic(device.spec.box_id), sample, qos=1)
-                    # The queue may have dropped its oldest meanwhile.
-                    if device.queue and device.queue[0] is sample:
-                        device.queue.popleft()
+                    device.sent(sample)
         except aiomqtt.MqttError:
             await asyncio.sleep(RETRY_S)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sitl.fields import Fields, SpecError
 from sitl.terrain import TerrainSpec
@@ -70,7 +70,7 @@ class WorldSpec:
     """standard deviation of each horizontal component"""
     ground_amsl_m: float = 0.0
     """of level ground; also the height that `ambient_c` belongs to"""
-    terrain: TerrainSpec = TerrainSpec()
+    terrain: TerrainSpec = field(default_factory=TerrainSpec)
 
     @staticmethod
     def read(f: Fields) -> WorldSpec:
