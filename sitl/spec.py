@@ -18,6 +18,8 @@ GCS_LOCAL_PORT = 18570
 """instance i's ground-station link is bound to this + i"""
 ONBOARD_PORT = 14540
 ONBOARD_LOCAL_PORT = 14580
+MODELS = ("quad", "vtol")
+"""a multirotor, and a standard VTOL: lift rotors, pusher and wing"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,7 @@ class Performance:
     max_payload_kg: float = 3.0
     battery_wh: float = 710.0
     max_airspeed_m_s: float = 25.0
-    """what full tilt reaches: against a stronger wind the vehicle drifts"""
+    """what full tilt (of a VTOL: its pusher) reaches: against a stronger wind the vehicle drifts"""
     avionics_w: float = 25.0
 
     @staticmethod
@@ -68,13 +70,17 @@ class LinkSpec:
     local_port: int
     host: str = "127.0.0.1"
     port: int = GCS_PORT
+    rates_hz: tuple[tuple[str, float], ...] | None = None
+    """message → Hz, in place of PX4's defaults"""
 
     @staticmethod
     def read(f: Fields, local_port: int, port: int) -> LinkSpec:
+        rates = f.optional_inner("rates_hz")
         link = LinkSpec(
             local_port=f.integer("local_port", local_port, low=0, high=65535),
             host=f.text("host", "127.0.0.1"),
             port=f.integer("port", port, low=1, high=65535),
+            rates_hz=tuple((n, rates.number(n, low=0.01, high=1000.0)) for n in list(rates.left)) if rates else None,
         )
         f.done()
         return link
@@ -108,7 +114,7 @@ class VehicleSpec:
             system_id=f.integer("system_id", low=1, high=254),
             lat_deg=f.number("lat_deg", low=-85, high=85),
             lon_deg=f.number("lon_deg", low=-180, high=180),
-            model=f.text("model", "quad", choices=("quad",)),
+            model=f.text("model", "quad", choices=MODELS),
             gcs=LinkSpec.read(gcs or Fields({}, f.at("gcs")), GCS_LOCAL_PORT + index, GCS_PORT),
             onboard=LinkSpec.read(onboard, ONBOARD_LOCAL_PORT + index, ONBOARD_PORT + index) if onboard else None,
             performance=Performance.read(performance or Fields({}, f.at("performance"))),

@@ -1,14 +1,15 @@
 """The state of all vehicles, stepped together at a fixed step.
 
 A multirotor is a point mass that follows velocity: towards a target at a speed it can still brake from, within its
-acceleration and within the airspeed that full tilt reaches. Against more wind than that it drifts. Positions are
-the truth; an autopilot sees them through `seen`, shifted by what its GPS gets wrong.
+acceleration and within the airspeed that full tilt reaches. Against more wind than that it drifts. What a wing or a
+pusher moves is in `sitl.vehicle.wing`. Positions are the truth; an autopilot sees them through `seen`, shifted by what
+its GPS gets wrong.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import atan2, pi
+from math import atan2, nan, pi
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from sitl.geo import metres_per_degree_array
 from sitl.spec import VehicleSpec
 from sitl.vehicle.power import G_M_S2, PowerModel
+from sitl.vehicle.wing import Regime, Wings
 from sitl.world import Weather
 
 Array = NDArray[np.float64]
@@ -45,6 +47,11 @@ CRASH_M_S = 4.0
 FALLS_BELOW = 0.5
 """of the thrust: a multirotor with no more than that cannot hold itself level and up"""
 DISTANT_M = 1e9
+HOVER_AIRSPEED_M_S = 16.0
+"""what a VTOL's lift rotors and tilt hold against: its body is built for another direction"""
+TRIM_THROTTLE = 0.6
+"""PX4 FW_THR_TRIM: the pusher's in cruise of the empty vehicle"""
+NOBODY: NDArray[np.intp] = np.zeros(0, dtype=np.intp)
 
 
 class FleetState:
@@ -55,8 +62,11 @@ class FleetState:
         performance = [v.performance for v in vehicles]
         self.n = n
         self.weather = weather
-        self.power = PowerModel(performance)
-        self.max_airspeed = np.array([p.max_airspeed_m_s for p in performance])
+        self.wings = Wings(vehicles)
+        self.power = PowerModel(performance, self.wings.fitted)
+        fastest = self.wings.max_airspeed
+        self.max_airspeed = np.where(self.wings.fitted, np.minimum(fastest, HOVER_AIRSPEED_M_S), fastest)
+        """while rotors drive"""
         self.empty_kg = np.array([p.empty_mass_kg for p in performance])
         self.lat = np.array([v.lat_deg for v in vehicles])
         self.lon = np.array([v.lon_deg for v in vehicles])
@@ -94,6 +104,8 @@ class FleetState:
         """speed that is allowed at the target: 0 to stop there"""
         self.climb, self.sink = np.ones(n), np.ones(n)
         self.landing: Mask = np.zeros(n, dtype=np.bool_)
+        self.face = np.full(n, np.nan)
+        """heading to turn to while rotors drive; NaN: the nose follows the course"""
         self._scale()
 
     def _scale(self) -> None:
@@ -128,12 +140,31 @@ class FleetState:
         sink: float,
         corner: float = 0.0,
         landing: bool = False,
+        face: float = nan,
     ) -> None:
         """Sends vehicle i there (as its GPS sees it); `landing` goes down to the ground, `alt` is then ignored."""
         self.flying[i] = True
         self.to_lat[i], self.to_lon[i], self.to_alt[i] = lat, lon, alt
         self.speed[i], self.corner[i], self.climb[i], self.sink[i] = speed, corner, climb, sink
-        self.landing[i] = landing
+        self.landing[i], self.face[i] = landing, face
+
+    def glide(
+        self,
+        i: int,
+        start: tuple[float, float],
+        to: tuple[float, float],
+        alt: float,
+        *,
+        airspeed: float,
+        climb: float,
+        sink: float,
+        circle: float = 0.0,
+    ) -> None:
+        """Sends the wing of vehicle i along the line from `start` to `to` and beyond, or on a circle around `to`."""
+        self.flying[i] = True
+        (self.wings.from_lat[i], self.wings.from_lon[i]), (self.to_lat[i], self.to_lon[i]) = start, to
+        self.to_alt[i], self.climb[i], self.sink[i] = alt, climb, sink
+        self.wings.airspeed[i], self.wings.circle[i] = airspeed, circle
 
     def lose_thrust(self, i: int, lost: float) -> None:
         """That share of vehicle i's rotors stands still; 0: none.
@@ -149,6 +180,8 @@ class FleetState:
 
     def stop_motors(self, i: int) -> None:
         self.flying[i] = False
+        if self.wings.regime[i]:
+            self.wings.enter(i, Regime.ROTORS)
 
     def step(self, dt_s: float = STEP_S) -> None:
         """One step of everything."""
@@ -156,7 +189,8 @@ class FleetState:
         self._follow_ground(dt_s)
         self.weather.step(dt_s)
         wind_n, wind_e = self.weather.wind(self.lat, self.lon, self.alt - self.ground)
-        lifted = self.armed & self.flying & self.lifts & (self.used_wh < self.capacity_wh)
+        lifts = self.lifts | (self.wings.regime == Regime.WING) if self.wings.busy else self.lifts
+        lifted = self.armed & self.flying & lifts & (self.used_wh < self.capacity_wh)
         want_n, want_e, want_u = self._wanted(wind_n, wind_e)
         self._move(dt_s, lifted, want_n, want_e, want_u, wind_n, wind_e)
         self._spend(dt_s, lifted, wind_n, wind_e)
@@ -186,6 +220,8 @@ class FleetState:
     def _move(
         self, dt: float, lifted: Mask, want_n: Array, want_e: Array, want_u: Array, wind_n: Array, wind_e: Array
     ) -> None:
+        gliding = self.wings.flying(lifted) if self.wings.busy else NOBODY
+        before = self.vn[gliding], self.ve[gliding], self.vu[gliding]
         # A vehicle without thrust falls and is taken along by the wind.
         steered = lifted & ~self.blind
         change_n = np.where(steered, want_n, wind_n) - self.vn
@@ -198,6 +234,9 @@ class FleetState:
         powered = np.clip(want_u - self.vu, -CLIMB_ACCELERATION_M_S2 * dt, CLIMB_ACCELERATION_M_S2 * dt)
         falling = np.maximum(-G_M_S2 * dt, -TERMINAL_FALL_M_S - self.vu)
         self.vu = self.vu + np.where(lifted, powered, falling)
+        if gliding.size:
+            self.vn[gliding], self.ve[gliding], self.vu[gliding] = before
+            self.wings.move(self, gliding, dt, wind_n, wind_e)
 
         stays = self.on_ground & ~(lifted & (self.vu > 0.0))
         sinks = self.vu - self.rise
@@ -213,9 +252,12 @@ class FleetState:
         self.alt = np.where(self.on_ground, self.ground, self.alt + self.vu * dt)
         pace = np.hypot(self.vn, self.ve)
         self.flown_m = self.flown_m + pace * dt
-        turn = (np.arctan2(self.ve, self.vn) - self.yaw + pi) % (2.0 * pi) - pi
+        free = np.isnan(self.face)
+        turn = (np.where(free, np.arctan2(self.ve, self.vn), self.face) - self.yaw + pi) % (2.0 * pi) - pi
         step = np.clip(turn, -YAW_RATE_RAD_S * dt, YAW_RATE_RAD_S * dt)
-        self.yaw = np.where(lifted & (pace > 1.0), self.yaw + step, self.yaw)
+        turning = lifted & (~free | (pace > 1.0))
+        turning[gliding] = False
+        self.yaw = np.where(turning, self.yaw + step, self.yaw)
 
     def _spend(self, dt: float, lifted: Mask, wind_n: Array, wind_e: Array) -> None:
         mass = self.mass_kg()
@@ -223,16 +265,32 @@ class FleetState:
         self.airspeed = np.where(self.on_ground, 0.0, np.hypot(self.vn - wind_n, self.ve - wind_e))
         idle = np.where(self.armed, self.power.idle_w(), self.power.avionics_w)
         self.power_w = np.where(aloft, self.power.flying_w(mass, self.airspeed, self.vu) * self._extra_power, idle)
+        gliding = np.flatnonzero(aloft & (self.wings.regime != Regime.ROTORS)) if self.wings.busy else NOBODY
+        if gliding.size:
+            self.power_w[gliding] = self._glide_w(gliding, mass)
         self.used_wh = np.minimum(self.capacity_wh, self.used_wh + self.power_w * self.drain * dt / 3600.0)
         tilt = np.hypot(np.hypot(self.an, self.ae), 0.01 * self.airspeed**2) / G_M_S2
         thrust = HOVER_THROTTLE * mass / self.empty_kg * np.sqrt(1.0 + tilt * tilt) / self._thrust_left
         self.throttle = np.where(aloft, np.minimum(1.0, thrust), np.where(self.armed, 0.08, 0.0))
+        if gliding.size:
+            on_wing = self.wings.regime[gliding] == Regime.WING
+            pushed = np.minimum(1.0, TRIM_THROTTLE * self.power_w[gliding] / self.power.cruise_w[gliding])
+            self.throttle[gliding] = np.where(on_wing, pushed, self.throttle[gliding])
+
+    def _glide_w(self, k: NDArray[np.intp], mass: Array) -> Array:
+        """On the wing what the wing takes; in a transition the rotors carry, and in the front one the pusher drives."""
+        regime, airspeed = self.wings.regime[k], self.airspeed[k]
+        wing = self.power.wing_w(k, mass[k], airspeed, self.vu[k], self.wings.load[k])
+        pusher = np.where(regime == Regime.PUSHING, self.power.pusher_w(mass[k], airspeed, self.wings.push[k]), 0.0)
+        return np.where(regime == Regime.WING, wing, self.power_w[k] + pusher)
 
     def attitude(self, i: int) -> tuple[float, float, float]:
-        """Roll, pitch, yaw in radians: the tilt that its acceleration and drag ask for."""
+        """Roll, pitch, yaw in radians: the tilt that its acceleration and drag ask for; on the wing, bank and climb."""
         c, s = float(np.cos(self.yaw[i])), float(np.sin(self.yaw[i]))
         forward = float(self.an[i]) * c + float(self.ae[i]) * s
         right = float(self.ae[i]) * c - float(self.an[i]) * s
         drag = 0.01 * float(self.airspeed[i]) ** 2
         yaw = (float(self.yaw[i]) + pi) % (2.0 * pi) - pi
+        if self.wings.regime[i] == Regime.WING:
+            return float(self.wings.bank[i]), atan2(float(self.vu[i]), max(1.0, float(self.airspeed[i]))), yaw
         return atan2(right, G_M_S2), -atan2(forward + drag, G_M_S2), yaw

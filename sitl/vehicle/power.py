@@ -1,8 +1,11 @@
-"""Electrical power of a multirotor, from two measured points: hover and cruise of the empty vehicle.
+"""Electrical power, from two measured points: hover and cruise of the empty vehicle.
 
 Hover power grows with mass as (m/m0)^1.5 (momentum theory at constant figure of merit). Forward flight follows
 Glauert: induced power falls with airspeed, profile power stays, parasite power grows with its cube; the parasite
 coefficient is what makes the cruise figure come true.
+
+A wing's polar: parasite power grows with the cube of airspeed, induced power is lift² over airspeed (Anderson,
+Introduction to Flight, 6.5). The cruise figure fixes both, given their shares there.
 """
 
 from __future__ import annotations
@@ -23,13 +26,20 @@ DESCENT_GAIN = 0.3
 IDLE_SHARE = 0.06
 """of hover power, armed on the ground"""
 
+WING_INDUCED_SHARE = 0.4
+"""of a wing's power in cruise: one half would be the speed of longest range, and types cruise faster than that"""
+PUSHER_EFFICIENCY = 0.6
+"""motor, speed controller and propeller"""
+GLIDE_GAIN = 0.6
+"""share of the potential energy that a descent on the wing saves; the pusher cannot give less than nothing"""
+
 Array = NDArray[np.float64]
 
 
 class PowerModel:
     """For n vehicles at once."""
 
-    def __init__(self, vehicles: Sequence[Performance]) -> None:
+    def __init__(self, vehicles: Sequence[Performance], winged: NDArray[np.bool_]) -> None:
         def column(name: str) -> Array:
             return np.array([getattr(p, name) for p in vehicles], dtype=np.float64)
 
@@ -41,8 +51,13 @@ class PowerModel:
         cruise = column("cruise_m_s")
         self.parasite_w_s3 = np.zeros(len(vehicles))
         without_drag = self._level(self.empty_kg, cruise)
+        self.cruise_w = column("cruise_power_w")
+        pusher_w = self.cruise_w - self.avionics_w
+        self.induced_w_m_s = WING_INDUCED_SHARE * pusher_w * cruise
+        """times (m/m0)² over airspeed"""
         # A figure below what the rotors need alone cannot be met by drag; then there is none.
-        self.parasite_w_s3 = np.maximum(0.0, (column("cruise_power_w") - without_drag) / cruise**3)
+        drag_w = np.where(winged, (1.0 - WING_INDUCED_SHARE) * pusher_w, np.maximum(0.0, self.cruise_w - without_drag))
+        self.parasite_w_s3 = drag_w / cruise**3
 
     def _level(self, mass_kg: Array, airspeed_m_s: Array) -> Array:
         ratio = mass_kg / self.empty_kg
@@ -59,3 +74,17 @@ class PowerModel:
 
     def idle_w(self) -> Array:
         return np.asarray(self.avionics_w + IDLE_SHARE * self.rotor_w)
+
+    def wing_w(self, k: NDArray[np.intp], mass_kg: Array, airspeed_m_s: Array, up_m_s: Array, load: Array) -> Array:
+        """Of the vehicles `k` on their wings; `load` is lift over weight, more than 1 in a turn."""
+        lift = load * mass_kg / self.empty_kg[k]
+        induced = self.induced_w_m_s[k] * lift**2 / np.maximum(airspeed_m_s, 1.0)
+        weight_w = mass_kg * G_M_S2 * up_m_s
+        climb = np.where(up_m_s > 0.0, weight_w / PUSHER_EFFICIENCY, weight_w * GLIDE_GAIN)
+        pushed = self.parasite_w_s3[k] * airspeed_m_s**3 + induced + climb
+        return np.asarray(self.avionics_w[k] + np.maximum(0.0, pushed))
+
+    @staticmethod
+    def pusher_w(mass_kg: Array, airspeed_m_s: Array, acceleration_m_s2: Array) -> Array:
+        """To speed a vehicle up."""
+        return np.asarray(mass_kg * acceleration_m_s2 * airspeed_m_s / PUSHER_EFFICIENCY)

@@ -13,7 +13,9 @@ COURIER = Performance(cruise_m_s=20.0, hover_power_w=900.0, cruise_power_w=700.0
 
 
 def watts(mass_kg: float, airspeed: float, up: float = 0.0, vehicle: Performance = COURIER) -> float:
-    return float(PowerModel([vehicle]).flying_w(np.array([mass_kg]), np.array([airspeed]), np.array([up]))[0])
+    return float(
+        PowerModel([vehicle], np.array([False])).flying_w(np.array([mass_kg]), np.array([airspeed]), np.array([up]))[0]
+    )
 
 
 def test_the_two_measured_points_come_back() -> None:
