@@ -59,7 +59,7 @@ class Station:
         self.link: Link = self.vehicle.link(link)
         self.packer = Packer(255, 190)
         self.frames = self.bytes = 0
-        self.link.transmit = self._hear
+        self.link.hearers.append(self._hear)
         self._beat = self.packer.pack("HEARTBEAT", {"type": 6, "autopilot": 8, "mavlink_version": 3})
 
     def _hear(self, data: bytes) -> None:
