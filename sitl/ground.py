@@ -101,7 +101,7 @@ class Ground:
         """Heat and samples of every box, and the re-icing stations."""
         elapsed_s, self._last_s = now_s - self._last_s, now_s
         for box in self.boxes.values():
-            troubles = self.faults.troubles(BoxTroubles, box.spec.box_id)
+            troubles = self.faults.troubles(BoxTroubles, box.spec.box_id, now_s)
             mount = self._mount(box)
             ambient_c = self.weather.ambient_c(mount.amsl_m)
             sun_w_m2 = self.weather.sun_w_m2() if box.outdoors else 0.0

@@ -15,7 +15,6 @@ from sitl import geo
 from sitl.clock import Clock, SharedClock
 from sitl.faults import Faults, VehicleTroubles, WorldTroubles
 from sitl.ground import Ground
-from sitl.radio import Air, Radio
 from sitl.spec import SimSpec, Trigger
 from sitl.udp import UdpPort
 from sitl.uplink import publish_forever
@@ -123,6 +122,8 @@ class World:
         if when.vehicle is None:
             return True
         i = self.ground.index[when.vehicle]
+        if when.armed and not self.fleet.armed[i]:
+            return False
         if when.flown_m is not None and (not self.fleet.armed[i] or self.fleet.flown_m[i] < when.flown_m):
             return False
         if when.within_m is None or when.lat_deg is None or when.lon_deg is None:
@@ -132,23 +133,26 @@ class World:
 
     def _suffer(self) -> None:
         begun, ended = self.faults.update(self.now_s, self._due)
-        for spec in begun:
-            self._emit({"event": "fault", "kind": spec.kind, "on": spec.on, "state": "begun"})
-        for spec in ended:
-            self._emit({"event": "fault", "kind": spec.kind, "on": spec.on, "state": "over"})
-        if not begun and not ended:
+        for state, specs in (("begun", begun), ("over", ended)):
+            for x in specs:
+                self._emit({"event": "fault", "kind": x.kind, "name": x.name, "on": x.on, "state": state})
+        if not (begun or ended or self.faults.growing):
             return
-        wind = self.faults.troubles(WorldTroubles, None)
+        wind = self.faults.troubles(WorldTroubles, None, self.now_s)
         self.weather.extra_north_m_s, self.weather.extra_east_m_s = wind.wind_north_m_s, wind.wind_east_m_s
         for i, vehicle in enumerate(self.vehicles):
-            self._afflict(i, vehicle, self.faults.troubles(VehicleTroubles, vehicle.spec.vehicle_id))
+            self._afflict(i, vehicle, self.faults.troubles(VehicleTroubles, vehicle.spec.vehicle_id, self.now_s))
 
     def _afflict(self, i: int, vehicle: WireVehicle, now: VehicleTroubles) -> None:
         before, self._seen[i] = self._seen[i], now
-        vehicle.link("gcs").suffer(Radio(Air(now.loss_down, now.delay_s), Air(now.loss_up, now.delay_s)))
+        for link in vehicle.links:
+            link.suffer(now.gcs if link.name == "gcs" else now.onboard)
         vehicle.pilot.gripper_jammed = now.gripper_jammed
         vehicle.pilot.compass_failed = now.compass_failed
+        vehicle.pilot.gps_lost = now.gps_lost
         self.fleet.gps_north[i], self.fleet.gps_east[i] = now.gps_north_m, now.gps_east_m
+        self.fleet.drain[i] = now.drain
+        self.fleet.lose_thrust(i, now.thrust_lost)
         lost_wh = max(0.0, now.charge_lost - before.charge_lost) * self.fleet.capacity_wh[i]
         self.fleet.used_wh[i] = min(self.fleet.capacity_wh[i], self.fleet.used_wh[i] + lost_wh)
         if now.reboots > before.reboots:

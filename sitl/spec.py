@@ -230,12 +230,18 @@ class Trigger:
     at_s: float | None = None
     """seconds of simulated time since the start"""
     vehicle: str | None = None
-    """whose flight `flown_m` and `within_m` speak of"""
+    """whose flight `flown_m`, `within_m` and `armed` speak of"""
     flown_m: float | None = None
     """ground distance since its last take-off"""
     within_m: float | None = None
     lat_deg: float | None = None
     lon_deg: float | None = None
+    armed: bool = False
+    """it is armed"""
+    after: str | None = None
+    """the name of another fault that has begun"""
+    after_s: float = 0.0
+    """this long ago"""
 
     @staticmethod
     def read(f: Fields) -> Trigger:
@@ -246,10 +252,16 @@ class Trigger:
             within_m=f.optional_number("within_m", low=0),
             lat_deg=f.optional_number("lat_deg", low=-85, high=85),
             lon_deg=f.optional_number("lon_deg", low=-180, high=180),
+            armed=f.flag("armed", False),
+            after=f.optional_text("after"),
+            after_s=f.number("after_s", 0.0, low=0),
         )
         f.done()
-        if (trigger.flown_m is not None or trigger.within_m is not None) and trigger.vehicle is None:
-            raise SpecError(f"{f.at('vehicle')}: missing; flown_m and within_m need the vehicle they speak of")
+        of_flight = trigger.flown_m is not None or trigger.within_m is not None or trigger.armed
+        if of_flight and trigger.vehicle is None:
+            raise SpecError(f"{f.at('vehicle')}: missing; flown_m, within_m and armed need the vehicle they speak of")
+        if trigger.after_s and trigger.after is None:
+            raise SpecError(f"{f.at('after_s')}: needs `after`, the name of another fault; for a time give at_s")
         if trigger.within_m is not None and (trigger.lat_deg is None or trigger.lon_deg is None):
             raise SpecError(f"{f.at('within_m')}: needs lat_deg and lon_deg; add both")
         return trigger
@@ -266,6 +278,8 @@ class FaultSpec:
     duration_s: float | None = None
     """None: for good"""
     args: tuple[tuple[str, float], ...] = ()
+    name: str = ""
+    """what other faults call it in `after`, its kind unless given"""
 
     @staticmethod
     def read(f: Fields) -> FaultSpec:
@@ -276,9 +290,10 @@ class FaultSpec:
         when = f.optional_inner("when")
         trigger = Trigger.read(when) if when else Trigger()
         duration_s = f.optional_number("duration_s", low=0)
+        name = f.text("name", kind)
         args = read_args(kind, on, f)
         f.done()
-        return FaultSpec(kind, on, trigger, duration_s, args)
+        return FaultSpec(kind, on, trigger, duration_s, args, name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -328,6 +343,7 @@ class SimSpec:
         _unique("vehicles", "gcs.local_port", [v.gcs.local_port for v in self.vehicles if v.gcs.local_port])
         vehicles = {v.vehicle_id for v in self.vehicles}
         boxes = {b.box_id for b in self.boxes}
+        faults = {x.name for x in self.faults}
         for i, v in enumerate(self.vehicles):
             if v.box is not None and v.box not in boxes:
                 raise SpecError(f"vehicles[{i}].box: no box {v.box!r}; declare it in boxes")
@@ -336,6 +352,9 @@ class SimSpec:
                 raise SpecError(f"faults[{i}].on: nothing is called {fault.on!r}; use the id of a vehicle or box")
             if fault.when.vehicle is not None and fault.when.vehicle not in vehicles:
                 raise SpecError(f"faults[{i}].when.vehicle: no vehicle {fault.when.vehicle!r}; declare it in vehicles")
+            if fault.when.after is not None and fault.when.after not in faults:
+                known = ", ".join(sorted(faults))
+                raise SpecError(f"faults[{i}].when.after: no fault {fault.when.after!r}; use one of {known}")
 
 
 def _unique(where: str, name: str, values: list[Any]) -> None:

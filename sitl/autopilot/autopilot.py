@@ -48,6 +48,7 @@ class Autopilot:
         self.params = Params(spec.system_id, spec.performance, spec.params)
         self.plans: dict[int, Plan] = {plans.MISSION: Plan(), plans.FENCE: Plan(), plans.RALLY: Plan()}
         self.compass_failed = False
+        self.gps_lost = False
         self.gripper_jammed = False
         self._boot(now_s)
 
