@@ -8,7 +8,7 @@ G. Czeplak, Solar Energy 24 (1980) 177.
 
 from __future__ import annotations
 
-from math import asin, atan2, cos, degrees, exp, radians, sin
+from math import asin, atan2, cos, degrees, exp, pow, radians, sin
 
 J2000_S = 946_728_000.0
 """2000-01-01 12:00 UTC, seconds since the Unix epoch"""
@@ -36,4 +36,4 @@ def irradiance_w_m2(elevation: float, cloud_cover: float = 0.0) -> float:
     height = sin(radians(elevation))
     if height <= 0.0:
         return 0.0
-    return 1098.0 * height * exp(-0.059 / height) * (1.0 - 0.75 * cloud_cover**3.4)
+    return 1098.0 * height * exp(-0.059 / height) * (1.0 - 0.75 * pow(cloud_cover, 3.4))

@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sitl.coldbox import BoxHeat, canonical
-from sitl.spec import BoxSpec
-from tests.sitl.helpers import START_S, Station, item, station, takeoff_and
+from sitl.simulation import World
+from sitl.spec import BoxSpec, SimSpec
+from tests.sitl.helpers import START_S, Station, item, spec_dict, station, takeoff_and
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "configs/schemas/box_sample.schema.json").read_text())
 KEY = "the box's secret"
@@ -193,3 +194,137 @@ def test_people_load_and_unload_and_are_refused_with_the_reason() -> None:
 
 def test_the_start_time_is_the_specs() -> None:
     assert station().world.start_s == START_S
+
+
+# --- sun
+
+
+@settings(max_examples=20)
+@given(st.floats(-10.0, 45.0), st.floats(0.0, 1100.0), st.booleans())
+def test_what_flows_in_is_what_is_stored_in_the_sun_too(ambient: float, sun: float, lid: bool) -> None:
+    box = heat()
+    before = box.stored_kj()
+    box.advance(900.0, ambient, sun, seal_failed=False, lid_open=lid)
+    assert box.stored_kj() - before == pytest.approx(box.gained_kj, abs=1e-6)
+
+
+def test_the_suns_heat_enters_as_far_as_skin_and_wall_share_it() -> None:
+    def gained_kj(sun_w_m2: float) -> float:
+        box = heat()
+        box.advance(1800.0, 30.0, sun_w_m2, seal_failed=False, lid_open=False)
+        start = box.gained_kj
+        box.advance(3600.0, 30.0, sun_w_m2, seal_failed=False, lid_open=False)
+        return box.gained_kj - start
+
+    # 1 kW/m² on 0.06 m² at 0.5 is 30 W; the skin is 30 W × 0.15 K/W = 4.5 K warmer, through 1.2 K/W another 3.75 W.
+    assert heat().skin_c(30.0, 1000.0) == pytest.approx(34.5)
+    assert gained_kj(1000.0) - gained_kj(0.0) == pytest.approx(3.75 * 3.6, rel=0.05)
+
+
+def test_the_sun_shines_on_a_docked_box_and_not_on_one_that_people_keep() -> None:
+    noon_s = 1_700_000_000.0 - 1_700_000_000.0 % 86_400.0 + 9.2 * 3600.0  # local noon at 38.2° E
+    raw = spec_dict(world={"sun": True})
+    raw["boxes"].append({"box_id": "box-2"})
+    ground = World(SimSpec.from_dict(raw), noon_s).ground
+    ground.tick(noon_s + 900.0)
+    docked, kept = (ground.boxes[name].heat.wall_c for name in ("box-1", "box-2"))
+    assert docked > kept + 1.0
+    ground.command({"do": "unload", "box": "box-1"})
+    ground.tick(noon_s + 3600.0)
+    assert ground.boxes["box-1"].heat.wall_c == pytest.approx(ground.boxes["box-2"].heat.wall_c, abs=0.2)
+
+
+# --- a link that comes and goes
+
+
+def seqs(raw: list[bytes]) -> list[int]:
+    return [json.loads(sample)["seq"] for sample in raw]
+
+
+def test_a_box_that_was_offline_sends_what_it_took_meanwhile_oldest_first_with_its_own_times() -> None:
+    fault = {"kind": "box_offline", "on": "box-1", "when": {"at_s": 20.0}, "duration_s": 60.0}
+    gcs = station(box={"sample_s": 2.0}, faults=[fault])
+    device = gcs.world.ground.boxes["box-1"].device
+    gcs.run(13.0)
+    before = device.take()
+    gcs.run(2.0)
+    device.take()
+    gcs.run(56.0)
+    assert device.take() == []
+    assert device.peek() is None
+    gcs.run(5.0)
+    late = [json.loads(raw) for raw in device.take()]
+    times = [datetime.fromisoformat(s["box_time"]).timestamp() for s in late]
+    assert len(late) >= 29
+    assert times[0] < gcs.world.now_s - 55.0
+    assert times == pytest.approx([times[0] + 2.0 * n for n in range(len(times))], abs=0.002)
+    assert [s["seq"] for s in late] == list(range(late[0]["seq"], late[0]["seq"] + len(late)))
+    assert late[0]["seq"] - seqs(before)[-1] <= 2
+
+
+def test_while_the_broker_is_down_samples_wait_in_order_and_a_full_box_drops_its_oldest() -> None:
+    gcs = station(box={"sample_s": 1.0, "buffer_samples": 10})
+    device = gcs.world.ground.boxes["box-1"].device
+    gcs.run(60.0)
+    last = device.seq - 1
+    first_four, rest = device.take(4), device.take()
+    assert seqs(first_four) == list(range(last - 9, last - 5))
+    assert seqs(rest) == list(range(last - 5, last + 1))
+    assert device.take() == []
+
+
+def test_a_sample_leaves_the_box_only_once_it_is_acknowledged() -> None:
+    gcs = station(box={"sample_s": 1.0, "buffer_samples": 3})
+    device = gcs.world.ground.boxes["box-1"].device
+    gcs.run(10.0)
+    oldest = device.peek()
+    assert oldest is not None
+    assert device.peek() is oldest
+    device.sent(oldest)
+    assert device.peek() is not oldest
+    late = device.peek()
+    gcs.run(10.0)  # the buffer has overflown: what is acknowledged now is gone already
+    waiting = list(device.queue)
+    device.sent(late or b"")
+    assert list(device.queue) == waiting
+
+
+# --- probes and clock
+
+
+@pytest.mark.parametrize(("probe", "off"), [("first", (3.0, 0.0)), ("second", (0.0, 3.0)), ("both", (3.0, 3.0))])
+def test_a_wrong_probe_is_off_by_its_offset_and_the_other_right(probe: str, off: tuple[float, float]) -> None:
+    gcs = station(
+        box={"sample_s": 2.0}, faults=[{"kind": "box_probe_wrong", "on": "box-1", "offset_c": 3.0, "probe": probe}]
+    )
+    gcs.run(20.0)
+    box = gcs.world.ground.boxes["box-1"]
+    shown = samples(gcs)[-1]["temp_c"]
+    assert [t - truth for t, truth in zip(shown, box.heat.probes_c, strict=True)] == pytest.approx(off, abs=0.2)
+
+
+def test_a_drifting_probe_goes_astray_by_so_much_an_hour_and_is_right_again_when_it_ends() -> None:
+    fault = {"kind": "box_probe_drift", "on": "box-1", "drift_c_h": 60.0, "probe": "second"}
+    gcs = station(box={"sample_s": 2.0}, faults=[fault | {"when": {"at_s": 60.0}, "duration_s": 120.0}])
+    box = gcs.world.ground.boxes["box-1"]
+
+    def error() -> list[float]:
+        return [t - truth for t, truth in zip(samples(gcs)[-1]["temp_c"], box.heat.probes_c, strict=True)]
+
+    gcs.run(53.0)
+    assert error() == pytest.approx([0.0, 0.0], abs=0.2)
+    gcs.run(60.0)
+    assert error() == pytest.approx([0.0, 1.0], abs=0.25)
+    gcs.run(60.0)
+    assert error() == pytest.approx([0.0, 2.0], abs=0.25)
+    gcs.run(10.0)
+    assert error() == pytest.approx([0.0, 0.0], abs=0.2)
+
+
+def test_a_clock_that_drifts_gains_by_the_time_since_the_start() -> None:
+    gcs = station(box={"sample_s": 1.0, "clock_drift_ppm": 10_000.0, "clock_skew_s": -5.0})
+    gcs.run(194.0)
+    ahead_s = datetime.fromisoformat(samples(gcs)[-1]["box_time"]).timestamp() - gcs.world.now_s
+    assert ahead_s == pytest.approx(200.0 * 0.01 - 5.0, abs=1.1)
+    taken = gcs.world.ground.boxes["box-1"].device.seq
+    assert taken == pytest.approx(200, abs=2), "it is only its clock that is wrong"
