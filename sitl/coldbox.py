@@ -147,7 +147,6 @@ class BoxDevice:
         """its own link is gone: it samples, and sends nothing"""
         self.battery_pct = 100.0
         self._start_s = now_s
-        self._drift_c = [0.0] * len(PROBES_S)
         self._next_s = now_s + self._rng.random() * spec.sample_s
         self._history: deque[bytes] = deque(maxlen=HISTORY)
         self._last: list[float | None] = []
@@ -159,8 +158,6 @@ class BoxDevice:
             at_s = self._next_s
             self._next_s += self.spec.sample_s
             self.battery_pct = max(0.0, self.battery_pct - self.spec.sample_s * 100.0 / (72 * 3600.0))
-            for n, rate_c_h in enumerate(troubles.probe_drift_c_h):
-                self._drift_c[n] = self._drift_c[n] + rate_c_h * self.spec.sample_s / 3600.0 if rate_c_h else 0.0
             if troubles.silent:
                 continue
             if troubles.replayed and self._history:
@@ -186,9 +183,9 @@ class BoxDevice:
         return [self.queue.popleft() for _ in range(len(self.queue) if limit is None else min(limit, len(self.queue)))]
 
     def _sample(self, at_s: float, heat: BoxHeat, mount: Mount, troubles: BoxTroubles) -> bytes:
-        wrong = [offset + drift for offset, drift in zip(troubles.probe_offset_c, self._drift_c, strict=True)]
         measured: list[float | None] = [
-            round(t + self._rng.gauss(0.0, NOISE_C) + off, 2) for t, off in zip(heat.probes_c, wrong, strict=True)
+            round(t + self._rng.gauss(0.0, NOISE_C) + off, 2)
+            for t, off in zip(heat.probes_c, troubles.probe_offset_c, strict=True)
         ]
         if troubles.nan:
             measured = [None] * len(measured)

@@ -51,7 +51,6 @@ class BoxTroubles:
     replayed: bool = False
     offline: bool = False
     probe_offset_c: Pair = (0.0, 0.0)
-    probe_drift_c_h: Pair = (0.0, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,8 +172,9 @@ FAULTS: dict[str, Row[Any]] = {
     "box_probe_drift": Row(
         BoxTroubles,
         "a probe, or both, goes astray by this much more each hour",
-        lambda t, a, _: replace(t, probe_drift_c_h=_probes(t.probe_drift_c_h, a, a["drift_c_h"])),
+        lambda t, a, for_s: replace(t, probe_offset_c=_probes(t.probe_offset_c, a, a["drift_c_h"] * for_s / 3600.0)),
         (Arg("drift_c_h", None, -100.0, 100.0), PROBE),
+        grows=True,
     ),
     "box_replayed": Row(BoxTroubles, "old samples are sent again", lambda t, a, _: replace(t, replayed=True)),
     "link_loss": Row(

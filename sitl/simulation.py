@@ -163,7 +163,7 @@ class Simulation:
     """A world on a clock. As an async context manager it opens its sockets; `run` then steps until cancelled.
 
     `clock` defaults to the shared clock of the spec; a test gives its own. With `sockets=False` nothing is opened:
-    `connect` gives a byte pipe to a vehicle, and box samples stay in `samples`.
+    `connect` gives a byte pipe to a vehicle, and box samples wait for `take_samples`.
     """
 
     def __init__(
