@@ -17,6 +17,8 @@ from pymavlink.dialects.v20 import development
 MAGIC_V1, MAGIC_V2 = 0xFE, 0xFD
 SIGNED = 0x01
 SIGNATURE_BYTES = 13
+_HEADER = struct.Struct("<7BHB")
+"""magic, length, two flags, sequence, system, component, message id in 16 + 8 bits"""
 
 _LETTERS = {"uint8_t": "B", "uint16_t": "H", "uint32_t": "I", "int16_t": "h", "float": "f", "uint64_t": "Q"}
 
@@ -27,7 +29,8 @@ class Definition:
 
     name: str
     msg_id: int
-    crc_extra: int
+    crc_extra: bytes
+    """one byte that the checksum takes in last"""
     names: tuple[str, ...]
     lengths: tuple[int, ...]
     """0 for a scalar or a text, else the number of elements"""
@@ -70,7 +73,9 @@ def _published(cls: Any) -> Definition:
         is_text = cls.fieldtypes[cls.fieldnames.index(name)] == "char" and length
         lengths.append(-1 if is_text else length)
     layout = struct.Struct(cls.unpacker.format)
-    return Definition(cls.msgname, cls.id, cls.crc_extra, tuple(cls.ordered_fieldnames), tuple(lengths), layout)
+    return Definition(
+        cls.msgname, cls.id, bytes((cls.crc_extra,)), tuple(cls.ordered_fieldnames), tuple(lengths), layout
+    )
 
 
 def _extended(base: Definition, *extensions: tuple[str, str]) -> Definition:
@@ -93,7 +98,7 @@ def _own(name: str, msg_id: int, *fields: tuple[str, str, int]) -> Definition:
     crc = crc16.mcrf4xx(text)
     names = tuple(field for _, field, _ in fields)
     lengths = tuple(length for _, _, length in fields)
-    return Definition(name, msg_id, (crc & 0xFF) ^ (crc >> 8), names, lengths, struct.Struct(layout))
+    return Definition(name, msg_id, bytes(((crc & 0xFF) ^ (crc >> 8),)), names, lengths, struct.Struct(layout))
 
 
 def _build() -> dict[str, Definition]:
@@ -163,26 +168,11 @@ class Packer:
 
     def pack_values(self, definition: Definition, values: list[Any] | tuple[Any, ...]) -> bytes:
         payload = definition.layout.pack(*values).rstrip(b"\0") or b"\0"
-        msg_id = definition.msg_id
-        body = (
-            bytes(
-                (
-                    len(payload),
-                    0,
-                    0,
-                    self._sequence,
-                    self.system,
-                    self.component,
-                    msg_id & 0xFF,
-                    msg_id >> 8 & 0xFF,
-                    msg_id >> 16,
-                )
-            )
-            + payload
-        )
+        high, low = divmod(definition.msg_id, 65536)
+        head = _HEADER.pack(MAGIC_V2, len(payload), 0, 0, self._sequence, self.system, self.component, low, high)
         self._sequence = (self._sequence + 1) & 0xFF
-        crc = crc16.mcrf4xx(body + bytes((definition.crc_extra,)))
-        return b"\xfd" + body + crc.to_bytes(2, "little")
+        body = head + payload
+        return body + crc16.mcrf4xx(body[1:] + definition.crc_extra).to_bytes(2, "little")
 
 
 def frames(data: bytes) -> Iterator[Message]:
@@ -208,7 +198,7 @@ def frames(data: bytes) -> Iterator[Message]:
             at += 1 if at + total > end else total
             continue
         crc = int.from_bytes(data[stop : stop + 2], "little")
-        if crc16.mcrf4xx(data[at + 1 : stop] + bytes((definition.crc_extra,))) != crc:
+        if crc16.mcrf4xx(data[at + 1 : stop] + definition.crc_extra) != crc:
             at += 1
             continue
         yield Message(definition.name, system, component, definition.unpack(data[at + header : stop]))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import heapq
+import math
 import random
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from sitl.autopilot.autopilot import Autopilot
-from sitl.radio import Channel, Radio
+from sitl.radio import STILL_AIR, Channel, Radio
 from sitl.wire.dialect import BY_NAME, Message, Packer, frames
 from sitl.wire.streams import NEEDS_HOME, STREAMS
 
@@ -37,6 +38,8 @@ class Link:
         self.params_to_send: list[str] = []
         self.sent = 0
         """frames, for measurements"""
+        self.wake_s = -math.inf
+        """`step` has nothing to do before; whatever might change that makes it look again"""
         self._dispatch, self._rng = dispatch, rng
         self._defaults = dict(rates)
         self._interval_s: dict[str, float] = {}
@@ -48,6 +51,7 @@ class Link:
     def suffer(self, radio: Radio) -> None:
         """From now on the radio is this good."""
         self.down.air, self.up.air = radio.down, radio.up
+        self.wake_s = -math.inf
 
     # --- streams
 
@@ -62,6 +66,7 @@ class Link:
         self._ticket += 1
         self._tickets[name] = self._ticket
         heapq.heappush(self._due, (at_s, self._ticket, name))
+        self.wake_s = -math.inf
 
     def interval_us(self, name: str) -> int:
         """0: not streamed."""
@@ -89,15 +94,16 @@ class Link:
             at_s, ticket, name = heapq.heappop(self._due)
             if self._tickets.get(name) != ticket:
                 continue
-            self.stream(name, now_s)
-            interval_s = self._interval_s[name]
+            following = at_s + self._interval_s[name]
             # After a pause (a suspended computer) the missed ones are not made up for.
-            following = at_s + interval_s
             heapq.heappush(self._due, (following if following > now_s - 1.0 else now_s, ticket, name))
+            self.stream(name, now_s)
         if self.params_to_send:
             batch, self.params_to_send = self.params_to_send[:PARAMS_PER_STEP], self.params_to_send[PARAMS_PER_STEP:]
             for name in batch:
                 self.send_param(name)
+        beat_s = self._due[0][0] if self._due else math.inf
+        self.wake_s = now_s if self.params_to_send else min(beat_s, self.up.next_s, self.down.next_s)
 
     def stream(self, name: str, now_s: float) -> None:
         """Sends the message's present content."""
@@ -112,6 +118,8 @@ class Link:
             return
         definition = BY_NAME[name]
         self.down.send(self.packer.pack_values(definition, definition.values(fields)), self.now_s)
+        if self.down.air is not STILL_AIR:
+            self.wake_s = -math.inf  # it may be under way now
 
     def send_text(self, severity: int, text: str, now_s: float) -> None:
         """STATUSTEXT with PX4's trailing tab, in chunks, to a link that hears a ground station."""
@@ -140,6 +148,7 @@ class Link:
 
     def receive(self, data: bytes, now_s: float) -> None:
         self.up.send(data, now_s)
+        self.wake_s = -math.inf
 
     def _take(self, data: bytes, now_s: float) -> None:
         if self.pilot.silent(now_s):
