@@ -7,21 +7,17 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack
 from functools import partial
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
-import numpy as np
-
-from sitl import geo
 from sitl.clock import Clock, SharedClock
-from sitl.faults import Faults, VehicleTroubles, WorldTroubles
-from sitl.ground import Ground
-from sitl.spec import SimSpec, Trigger
+from sitl.faults import VehicleTroubles
+from sitl.scene import Emit, Scene, ignore
+from sitl.spec import SimSpec
 from sitl.udp import UdpPort
 from sitl.uplink import publish_forever
-from sitl.vehicle.dynamics import STEP_S, FleetState
+from sitl.vehicle.dynamics import STEP_S
 from sitl.wire.link import Link
 from sitl.wire.vehicle import WireVehicle
-from sitl.world import Weather
 
 PILOT_STEPS = 4
 """steps between two turns of the autopilots: 12.5 Hz, at 20 m/s every 1.6 m"""
@@ -33,36 +29,17 @@ ROUNDING_S = 1e-6
 SLICE_STEPS = 50
 """when behind, other tasks get a turn every so many steps"""
 
-Emit = Callable[[dict[str, Any]], None]
 
-
-def _ignore(event: dict[str, Any]) -> None:
-    pass
-
-
-class World:
+class World(Scene):
     """Vehicles, boxes and weather, without sockets: `advance` steps them to a time. Deterministic for a seed."""
 
-    def __init__(self, spec: SimSpec, start_s: float, emit: Emit = _ignore) -> None:
-        self.spec, self.start_s, self.emit = spec, start_s, emit
-        self.now_s = start_s
+    def __init__(self, spec: SimSpec, start_s: float, emit: Emit = ignore) -> None:
+        super().__init__(spec, start_s, emit)
         self._steps = 0
-        rng, first = np.random.default_rng(spec.seed), spec.vehicles[0]
-        self.weather = Weather(
-            spec.world, len(spec.vehicles), rng, start_s=start_s, lat_deg=first.lat_deg, lon_deg=first.lon_deg
-        )
-        self.fleet = FleetState(spec.vehicles, self.weather)
-        self.faults = Faults(spec.faults)
-        self.ground = Ground(spec, self.fleet, self.weather, self.faults, self._emit, start_s)
         self.vehicles = [
             WireVehicle(i, v, self.fleet, start_s, seed=spec.seed, on_release=partial(self.ground.release, i))
             for i, v in enumerate(spec.vehicles)
         ]
-        self._landed = [True] * len(self.vehicles)
-        self._seen: list[VehicleTroubles] = [VehicleTroubles()] * len(self.vehicles)
-
-    def _emit(self, event: dict[str, Any]) -> None:
-        self.emit(event | {"at_s": round(self.now_s, 3)})
 
     def behind(self, to_s: float) -> bool:
         return self.start_s + (self._steps + 1) * STEP_S <= to_s + ROUNDING_S
@@ -85,66 +62,17 @@ class World:
     def _move(self) -> None:
         self.fleet.step()
 
-    def _tend(self) -> None:
-        """Faults, people and boxes."""
-        self._suffer()
-        self.ground.tick(self.now_s)
-
     def _pilot(self) -> None:
         for i, vehicle in enumerate(self.vehicles):
             vehicle.tick(self.now_s)
-            self._report_landing(i, vehicle)
+            self._report_landing(i, landed=vehicle.pilot.landed)
 
     def _stream(self) -> None:
         for vehicle in self.vehicles:
             vehicle.step(self.now_s)
 
-    def _report_landing(self, i: int, vehicle: WireVehicle) -> None:
-        landed = vehicle.pilot.landed
-        if landed and not self._landed[i]:
-            event = "crashed" if self.fleet.crashed[i] else "landed"
-            self._emit(
-                {
-                    "event": event,
-                    "vehicle": vehicle.spec.vehicle_id,
-                    "lat_deg": round(float(self.fleet.lat[i]), 7),
-                    "lon_deg": round(float(self.fleet.lon[i]), 7),
-                    "battery_pct": round(100.0 * self.fleet.charge(i), 1),
-                }
-            )
-        self._landed[i] = landed
-
-    # --- faults
-
-    def _due(self, when: Trigger) -> bool:
-        if when.at_s is not None and self.now_s - self.start_s < when.at_s:
-            return False
-        if when.vehicle is None:
-            return True
-        i = self.ground.index[when.vehicle]
-        if when.armed and not self.fleet.armed[i]:
-            return False
-        if when.flown_m is not None and (not self.fleet.armed[i] or self.fleet.flown_m[i] < when.flown_m):
-            return False
-        if when.within_m is None or when.lat_deg is None or when.lon_deg is None:
-            return True
-        there = geo.distance_m(float(self.fleet.lat[i]), float(self.fleet.lon[i]), when.lat_deg, when.lon_deg)
-        return there <= when.within_m
-
-    def _suffer(self) -> None:
-        begun, ended = self.faults.update(self.now_s, self._due)
-        for state, specs in (("begun", begun), ("over", ended)):
-            for x in specs:
-                self._emit({"event": "fault", "kind": x.kind, "name": x.name, "on": x.on, "state": state})
-        if not (begun or ended or self.faults.growing):
-            return
-        wind = self.faults.troubles(WorldTroubles, None, self.now_s)
-        self.weather.extra_north_m_s, self.weather.extra_east_m_s = wind.wind_north_m_s, wind.wind_east_m_s
-        for i, vehicle in enumerate(self.vehicles):
-            self._afflict(i, vehicle, self.faults.troubles(VehicleTroubles, vehicle.spec.vehicle_id, self.now_s))
-
-    def _afflict(self, i: int, vehicle: WireVehicle, now: VehicleTroubles) -> None:
-        before, self._seen[i] = self._seen[i], now
+    def _afflict(self, i: int, before: VehicleTroubles, now: VehicleTroubles) -> None:
+        vehicle = self.vehicles[i]
         for link in vehicle.links:
             link.suffer(now.gcs if link.name == "gcs" else now.onboard)
         vehicle.pilot.gripper_jammed = now.gripper_jammed
@@ -166,9 +94,7 @@ class Simulation:
     `connect` gives a byte pipe to a vehicle, and box samples wait for `take_samples`.
     """
 
-    def __init__(
-        self, spec: SimSpec, *, clock: Clock | None = None, emit: Emit = _ignore, sockets: bool = True
-    ) -> None:
+    def __init__(self, spec: SimSpec, *, clock: Clock | None = None, emit: Emit = ignore, sockets: bool = True) -> None:
         self.spec = spec
         self.clock: Clock = clock or SharedClock(spec.epoch_s, spec.monotonic_s, spec.speed)
         self.world = World(spec, self.clock.now_s(), emit)
