@@ -18,7 +18,7 @@ EXTRA
 FRAMES = SAID
 udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 while True:
-    udp.sendto(FRAMES[index], ("127.0.0.1", 14540 + min(index, 9)))
+    udp.sendto(FRAMES[index], ("127.0.0.1", PORT))
     time.sleep(0.02)
 """
 CLIENT = """#!/bin/sh
@@ -36,13 +36,13 @@ def program(folder: Path, text: str = "#!/bin/sh\n") -> Path:
     return _executable(folder / "bin" / "px4", text)
 
 
-def ready_px4(folder: Path, *, indices: range, extra: str = "") -> Path:
-    """A `px4` that says it is ready, after `extra` (Python that knows `index`), with `px4-param` beside it.
+def ready_px4(folder: Path, port: int, *, indices: range, extra: str = "") -> Path:
+    """A `px4` that says to that port that it is ready, after `extra` (Python that knows `index`); clients beside it.
 
     It notes what its environment told it in `told.json`, and the clients in `bin/clients.log`.
     """
     frames = {i: Packer(i + 1).pack("SYS_STATUS", {"onboard_control_sensors_health": PREARM_OK}) for i in indices}
-    text = READY.replace("SAID", repr(frames)).replace("EXTRA", extra)
+    text = READY.replace("SAID", repr(frames)).replace("PORT", str(port)).replace("EXTRA", extra)
     path = program(folder, text)
     for client in ("param", "failure", "sensor_mag_sim"):
         _executable(path.parent / f"px4-{client}", CLIENT)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import socket
 import sys
 import time
 from collections.abc import Callable
@@ -13,20 +14,36 @@ from typing import Any
 
 import pytest
 
+from sitl import px4
 from sitl.px4 import QUAD, VTOL, Px4Error, Px4Instance, Px4Vehicle, command_for, find_px4, start_px4
 from tests.sitl.fake_px4 import program, ready_px4
 
 FIRST = 90
-"""away from real instances; from index 9 on all share the onboard port 14549, so these tests go one after the other"""
+"""from index 9 on all share one onboard port"""
 HOME = (7.5, 38.2, 420.0)
-pytestmark = pytest.mark.xdist_group("px4-ports")
+
+Install = Callable[..., Path]
 
 
 @pytest.fixture
-def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    path = ready_px4(tmp_path / "px4", indices=range(FIRST, FIRST + 4))
-    monkeypatch.setenv("PX4_SITL_BIN", str(path))
-    return path
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
+    """Puts a `px4` that gets ready in place of the real one, on a port that nobody else uses."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    monkeypatch.setattr("sitl.px4.ONBOARD_PORT", port - 9)
+
+    def install(extra: str = "") -> Path:
+        path = ready_px4(tmp_path / "px4", port, indices=range(FIRST, FIRST + 4), extra=extra)
+        monkeypatch.setenv("PX4_SITL_BIN", str(path))
+        return path
+
+    return install
+
+
+@pytest.fixture
+def fake(install: Install) -> Path:
+    return install()
 
 
 def told(instance: Px4Instance) -> dict[str, Any]:
@@ -125,25 +142,20 @@ async def test_each_instance_gets_its_model_home_speed_and_parameters(
     assert all(is_gone(pid) for pid in pids)
 
 
-async def test_an_instance_that_dies_at_start_up_takes_the_others_along(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_an_instance_that_dies_at_start_up_takes_the_others_along(tmp_path: Path, install: Install) -> None:
     extra = f"open({str(tmp_path)!r} + f'/pid-{{index}}', 'w').write(str(os.getpid()))\n"
     extra += f"if index == {FIRST + 1}: time.sleep(0.3); sys.exit('no such airframe')"
-    path = ready_px4(tmp_path / "px4", indices=range(FIRST, FIRST + 2), extra=extra)
-    monkeypatch.setenv("PX4_SITL_BIN", str(path))
+    install(extra)
     with pytest.raises(Px4Error, match="PX4 91 ended by itself: no such airframe"):
         async with start_px4([HOME, HOME], first_index=FIRST, folder=tmp_path):
             pass
     assert is_gone(int((tmp_path / f"pid-{FIRST}").read_text()))
 
 
-async def test_a_caller_who_gives_up_while_it_boots_leaves_nothing_behind(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_caller_who_gives_up_while_it_boots_leaves_nothing_behind(tmp_path: Path, install: Install) -> None:
     noted = tmp_path / "pid"
     extra = f"open({str(noted)!r}, 'w').write(str(os.getpid())); time.sleep(60)"
-    monkeypatch.setenv("PX4_SITL_BIN", str(ready_px4(tmp_path / "px4", indices=range(FIRST, FIRST + 1), extra=extra)))
+    install(extra)
 
     async def start() -> None:
         async with start_px4([HOME], first_index=FIRST, folder=tmp_path):
@@ -157,9 +169,11 @@ async def test_a_caller_who_gives_up_while_it_boots_leaves_nothing_behind(
     assert is_gone(int(noted.read_text()))
 
 
-async def test_one_that_ignores_sigterm_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_one_that_ignores_sigterm_is_killed(
+    tmp_path: Path, install: Install, monkeypatch: pytest.MonkeyPatch
+) -> None:
     extra = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)"
-    monkeypatch.setenv("PX4_SITL_BIN", str(ready_px4(tmp_path / "px4", indices=range(FIRST, FIRST + 1), extra=extra)))
+    install(extra)
     monkeypatch.setattr("sitl.px4.STOP_S", 0.1)
     async with start_px4([HOME], first_index=FIRST, folder=tmp_path) as (instance,):
         pid = instance.pid
@@ -168,10 +182,10 @@ async def test_one_that_ignores_sigterm_is_killed(tmp_path: Path, monkeypatch: p
 
 async def test_a_launcher_that_is_killed_takes_its_instances_along(fake: Path, tmp_path: Path) -> None:
     launcher = f"""
-import asyncio, pathlib
-from sitl.px4 import start_px4
+import asyncio, pathlib, sitl.px4
+sitl.px4.ONBOARD_PORT = {px4.ONBOARD_PORT}
 async def main():
-    async with start_px4([{HOME}], first_index={FIRST}, folder=pathlib.Path({str(tmp_path)!r})) as (instance,):
+    async with sitl.px4.start_px4([{HOME}], first_index={FIRST}, folder=pathlib.Path({str(tmp_path)!r})) as (instance,):
         print(instance.pid, flush=True)
         await asyncio.Event().wait()
 asyncio.run(main())
@@ -220,7 +234,7 @@ async def test_a_taken_port_and_an_unknown_model_are_said_before_anything_starts
         transport, _ = await loop.create_datagram_endpoint(
             asyncio.DatagramProtocol, local_addr=("127.0.0.1", instance.onboard_port)
         )
-        with pytest.raises(Px4Error, match="UDP port 14549 is taken"):
+        with pytest.raises(Px4Error, match=f"UDP port {instance.onboard_port} is taken"):
             async with start_px4([HOME], first_index=FIRST + 1, folder=tmp_path):
                 pass
         transport.close()
