@@ -318,7 +318,7 @@ class ColdBoxFeed:
                 async with self._client() as client:
                     await self._subscribe(client)
                     connected_s = self._clock.now_s()
-                    self._note(True, "ok")
+                    self.note(True, "ok")
                     async for message in client.messages:
                         self.receive(message.topic.value, _payload(message), retained=message.retain)
                 reason = "the broker ended the connection"
@@ -329,7 +329,7 @@ class ColdBoxFeed:
             # Only a connection that held counts as good: two controllers with one client id throw each other out.
             if connected_s is not None and self._clock.now_s() - connected_s > LAST_RETRY_S:
                 retry_s = FIRST_RETRY_S
-            self._note(False, f"no cold-box samples from {self._mqtt.url}: {reason}")
+            self.note(False, f"no cold-box samples from {self._mqtt.url}: {reason}")
             await self._clock.sleep(retry_s)
             retry_s = min(2.0 * retry_s, LAST_RETRY_S)
 
@@ -365,7 +365,8 @@ class ColdBoxFeed:
         if count & (count - 1) == 0:  # the 1st, 2nd, 4th, 8th…: a flood makes twenty lines, not a million
             log.warning("cold-box message refused", topic=topic, why=refused.kind.value, text=refused.text, count=count)
 
-    def _note(self, connected: bool, status: str) -> None:
+    def note(self, connected: bool, status: str) -> None:
+        """Whether samples can come in at present; `status` is `ok`, or what is wrong."""
         if (connected, status) != (self.connected, self.status):
             (log.info if connected else log.warning)("cold-box feed", broker=self._mqtt.url, status=status)
         self.connected, self.status = connected, status

@@ -9,11 +9,14 @@ import tempfile
 from collections.abc import Coroutine
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from fleet.cli.output import ExitCode, JsonFlag, Output
+
+if TYPE_CHECKING:
+    from fleet.simulate.scenario import Scenario
 
 Headless = Annotated[bool, typer.Option("--headless", help="lines instead of a live table; for CI")]
 Speed = Annotated[
@@ -30,10 +33,15 @@ Port = Annotated[
 Picture = Annotated[
     Path | None, typer.Option("--picture", metavar="OUT", help="write a PNG of the flights and box temperatures")
 ]
+Report = Annotated[
+    Path | None,
+    typer.Option("--report", metavar="OUT", help="write an HTML report: verdicts, map, time-lapse, plots, story"),
+]
 Keep = Annotated[
     Path | None,
     typer.Option("--keep", metavar="FOLDER", help="keep the store and logs there; default: thrown away at the end"),
 ]
+Seed = Annotated[int | None, typer.Option("--seed", min=0, max=2**31, help="of all chance; default: the scenario's")]
 
 
 def register(app: typer.Typer) -> None:
@@ -43,6 +51,8 @@ def register(app: typer.Typer) -> None:
     app.command("sim")(sim)
     scenario = typer.Typer(no_args_is_help=True, help="Run a scenario and check how it ends.")
     scenario.command("run")(scenario_run)
+    scenario.command("check")(scenario_check)
+    scenario.command("faults")(scenario_faults)
     app.add_typer(scenario, name="scenario")
 
 
@@ -53,51 +63,85 @@ def demo(
     port: Port = None,
     keep: Keep = None,
     picture: Picture = None,
+    report: Report = None,
     json: JsonFlag = False,
 ) -> None:
     """Fly the demonstration: three orders in an invented valley, with everything embedded and nothing to install."""
     from fleet.config import data_dir
 
-    _run_scenario(data_dir() / "scenarios" / "demo", headless, speed, stay, port, keep, picture, json)
+    out = Output(json)
+    scenario = _load(data_dir() / "scenarios" / "demo", out)
+    asked = {"speed": speed, "table": not headless, "port": port, "stay": stay, "report": report, "picture": picture}
+    raise typer.Exit(_run_scenario(scenario, "live", keep, asked, out))
 
 
 def scenario_run(
     file: Annotated[
         Path, typer.Argument(metavar="FILE", help="a scenario file, or the folder that holds scenario.yaml")
     ],
-    table: Annotated[bool, typer.Option("--table", help="a live table instead of lines")] = False,
-    _headless: Annotated[bool, typer.Option("--headless", hidden=True)] = True,
+    px4: Annotated[bool, typer.Option("--px4", help="fly it with real PX4 SITL instances")] = False,
+    live: Annotated[
+        bool, typer.Option("--live", help="against the wall clock over real sockets, with the console")
+    ] = False,
+    seed: Seed = None,
     speed: Speed = None,
     port: Port = None,
     keep: Keep = None,
+    report: Report = None,
     picture: Picture = None,
     json: JsonFlag = False,
 ) -> None:
-    """Run a scenario on the bundled simulator, with a verdict per expectation; exit code 0 only if all were met."""
-    _run_scenario(file, not table, speed, False, port, keep, picture, json)
+    """Run a scenario, with a verdict per expectation; exit code 0 only if all were met.
+
+    In virtual time unless --live or --px4 is given: an hour's flight takes seconds, and a seed gives the same run.
+    """
+    out = Output(json)
+    if px4 and live:
+        out.fail(ExitCode.USAGE, "--px4 and --live exclude each other", "real PX4s always fly against the wall clock")
+    kind = "px4" if px4 else "live" if live else "virtual"
+    if kind == "virtual" and (speed is not None or port is not None):
+        out.fail(ExitCode.USAGE, "--speed and --port need a wall clock", "add --live or --px4, or leave them out")
+    asked = {"seed": seed, "speed": speed, "port": port, "report": report, "picture": picture}
+    raise typer.Exit(_run_scenario(_load(file, out), kind, keep, asked, out))
 
 
-def _run_scenario(
-    file: Path,
-    headless: bool,
-    speed: float | None,
-    stay: bool,
-    port: int | None,
-    keep: Path | None,
-    picture: Path | None,
-    json: bool,
+def scenario_check(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE…", help="scenario files")], json: JsonFlag = False
 ) -> None:
-    from fleet.cli.config import refuse
-    from fleet.cli.story import show
-    from fleet.config import ConfigError
-    from fleet.logs import configure_logs
-    from fleet.simulate.scenario import load_scenario
+    """Check scenario files without running them: each problem with its line, field and fix."""
+    out = Output(json)
+    for file in files:
+        scenario = _load(file, out)
+        orders, faults = len(scenario.file.orders), len(scenario.happenings)
+        data = {"file": str(file), "title": scenario.file.title, "orders": orders, "faults": faults}
+        out.line(data, f"{file}: {scenario.file.title} ({orders} orders, {faults} faults)")
+
+
+def scenario_faults(json: JsonFlag = False) -> None:
+    """The kinds of fault that a scenario can have."""
+    from fleet.simulate.happenings import fault_table
 
     out = Output(json)
+    rows = fault_table()
+    columns = ["kind", "of", "text", "arguments"]
+    out.table(rows, columns, [[row[c] for c in columns] for row in rows])
+
+
+def _load(file: Path, out: Output) -> Scenario:
+    from fleet.cli.config import refuse
+    from fleet.config import ConfigError
+    from fleet.simulate.scenario import load_scenario
+
     try:
-        scenario = load_scenario(file)
+        return load_scenario(file)
     except ConfigError as e:
         refuse(out, e)
+
+
+def _run_scenario(scenario: Scenario, kind: str, keep: Path | None, asked: dict[str, Any], out: Output) -> int:
+    from fleet.cli.story import Telling, show_live, show_virtual
+    from fleet.logs import configure_logs
+
     with tempfile.TemporaryDirectory(prefix="coldwing-") as temporary, contextlib.ExitStack() as stack:
         # Each run has a folder of its own: on an old store it would resume the flights of that run.
         folder = keep / f"{datetime.now(UTC):%Y%m%d-%H%M%S}" if keep is not None else Path(temporary)
@@ -107,10 +151,9 @@ def _run_scenario(
         except OSError as e:
             out.fail(ExitCode.FAILED, f"--keep {keep}: {folder} cannot be written: {e.strerror}", "name another folder")
         configure_logs(json=True, stream=log)  # the terminal shows the story, not the log
-        code = _until_signal(
-            show(scenario, out, headless, speed or scenario.file.speed, stay, port, folder, picture), out
-        )
-    raise typer.Exit(code)
+        how = Telling(folder, **asked)
+        show = {"virtual": show_virtual, "live": show_live}[kind]
+        return _until_signal(show(scenario, out, how), out, virtual=kind == "virtual")
 
 
 def serve(
@@ -169,8 +212,9 @@ def sim(
     raise typer.Exit(_until_signal(work, out))
 
 
-def _until_signal(work: Coroutine[Any, Any, int], out: Output) -> int:
-    """Runs it; Ctrl-C and SIGTERM end it in order. Mistakes of the user become a sentence and an exit code."""
+def _until_signal(work: Coroutine[Any, Any, int], out: Output, *, virtual: bool = False) -> int:
+    """Runs it, on virtual time if asked; Ctrl-C and SIGTERM end it in order. Mistakes of the user become a sentence and
+    an exit code."""
     from fleet.api.server import ListenError
     from fleet.cli.config import refuse
     from fleet.config import ConfigError
@@ -178,6 +222,7 @@ def _until_signal(work: Coroutine[Any, Any, int], out: Output) -> int:
     from fleet.mavlink.urls import LinkError
     from fleet.simulate.processes import SimulatorError
     from fleet.store import StoreOpenError
+    from fleet.virtual import VirtualLoop
 
     async def main() -> int:
         task = asyncio.ensure_future(work)
@@ -190,8 +235,8 @@ def _until_signal(work: Coroutine[Any, Any, int], out: Output) -> int:
             return ExitCode.DONE
 
     try:
-        with _flat_groups():
-            return asyncio.run(main())
+        with _flat_groups(), asyncio.Runner(loop_factory=VirtualLoop if virtual else None) as runner:
+            return runner.run(main())
     except ConfigError as e:
         refuse(out, e)
     except (ListenError, LinkError, SigningStoreError, StoreOpenError, SimulatorError) as e:

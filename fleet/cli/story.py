@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,28 +17,66 @@ from rich.text import Text
 
 from fleet.cli.output import ExitCode, Output, console
 from fleet.service import RecordedEvent
+from fleet.simulate.live import live_stage
+from fleet.simulate.outcome import Outcome
 from fleet.simulate.picture import draw
-from fleet.simulate.run import Run, fly, scenario_run
+from fleet.simulate.run import Play, play
 from fleet.simulate.scenario import Scenario
+from fleet.simulate.stage import Stage
+from fleet.simulate.virtual import VirtualStage
 from missions.orders import OrderState
 
 SHOW_EVERY_S = 0.25
+FOLLOW_EVERY_S = 1.0
 _GOOD = frozenset({OrderState.RECEIVED})
 
 
-async def show(
-    scenario: Scenario,
-    out: Output,
-    headless: bool,
-    speed: float,
-    stay: bool,
-    port: int | None,
-    folder: Path,
-    picture: Path | None,
-) -> int:
-    """Runs the scenario and shows it. Gives the exit code: done only if every expectation was met."""
-    live_table = not headless and not out.json
+@dataclass(frozen=True, slots=True)
+class Telling:
+    """How a run is shown and what is kept of it."""
+
+    folder: Path
+    """of its store and logs"""
+    seed: int | None = None
+    """none: the scenario's"""
+    speed: float | None = None
+    """none: the scenario's"""
+    table: bool = False
+    port: int | None = None
+    stay: bool = False
+    report: Path | None = None
+    picture: Path | None = None
+
+
+async def show_live(scenario: Scenario, out: Output, how: Telling) -> int:
+    """Against the wall clock, with everything embedded and the console to look at. Gives the exit code."""
+    speed = how.speed or scenario.file.speed
+    seed = scenario.file.seed if how.seed is None else how.seed
     out.say(f"{scenario.file.title}: starting broker, simulator and controller …")
+    async with live_stage(scenario, speed=speed, folder=how.folder, api_port=how.port, seed=seed) as stage:
+        assert stage.app is not None
+        token = next((t for t in stage.app.tokens if t.role == "operator"), None)
+        url = f"{stage.app.url}/console/" + (f"#token={token.secret}" if token is not None else "")
+        out.say(f"console: {url}   at {speed:g} times real time")
+        code = await _tell(scenario, stage, seed, out, how, url)
+        if how.stay:
+            out.say(f"still serving {url}; Ctrl-C ends it")
+            await asyncio.Event().wait()
+        return code
+
+
+async def show_virtual(scenario: Scenario, out: Output, how: Telling) -> int:
+    """In virtual time, to be run on a `fleet.virtual.VirtualLoop`. Gives the exit code."""
+    seed = scenario.file.seed if how.seed is None else how.seed
+    stage = VirtualStage(scenario, seed)
+    out.say(f"{scenario.file.title}: in virtual time, seed {seed}")
+    async with stage.playing():
+        return await _tell(scenario, stage, seed, out, how, "")
+
+
+async def _tell(scenario: Scenario, stage: Stage, seed: int, out: Output, how: Telling, url: str) -> int:
+    """Plays it, telling what happens, and keeps what is asked for. Done only if every expectation was met."""
+    live_table = how.table and not out.json
     lines: list[str] = []
 
     def say(kind: str, data: dict[str, Any]) -> None:
@@ -49,24 +88,23 @@ async def show(
         elif text:
             out.say(text)
 
-    async with scenario_run(scenario, speed=speed, folder=folder, api_port=port, say=say) as run:
-        token = next((t for t in run.app.tokens if t.role == "operator"), None)
-        url = f"{run.app.url}/console/" + (f"#token={token.secret}" if token is not None else "")
-        out.say(f"console: {url}   at {speed:g} times real time")
-        async with _events(run, out, live_table, lines, url):
-            await fly(run)
-        _summary(run, out)
-        if picture is not None:
-            draw(run, picture)
-            out.say(f"picture: {picture}")
-        if stay:
-            out.say(f"still serving {url}; Ctrl-C ends it")
-            await asyncio.Event().wait()
-        return ExitCode.DONE if run.ok else ExitCode.FAILED
+    run = Play(scenario, stage, seed, say)
+    async with _events(run, out, live_table, lines, url):
+        outcome = await play(run)
+    _summary(scenario, outcome, out)
+    if how.report is not None:
+        from fleet.simulate.report import write_report
+
+        write_report(outcome, how.report)
+        out.say(f"report: {how.report}")
+    if how.picture is not None:
+        draw(scenario, outcome, how.picture)
+        out.say(f"picture: {how.picture}")
+    return ExitCode.DONE if outcome.ok else ExitCode.FAILED
 
 
 @contextlib.asynccontextmanager
-async def _events(run: Run, out: Output, live_table: bool, lines: list[str], url: str) -> AsyncIterator[None]:
+async def _events(run: Play, out: Output, live_table: bool, lines: list[str], url: str) -> AsyncIterator[None]:
     tasks = [asyncio.create_task(_follow(run, out, lines, live_table), name="story")]
     if live_table:
         tasks.append(asyncio.create_task(_draw(run, lines, url), name="table"))
@@ -78,28 +116,36 @@ async def _events(run: Run, out: Output, live_table: bool, lines: list[str], url
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _follow(run: Run, out: Output, lines: list[str], live_table: bool) -> None:
+async def _follow(run: Play, out: Output, lines: list[str], live_table: bool) -> None:
     """Order states, phases and decisions as they are recorded."""
     read: dict[str, int] = {}
-    while True:
-        for delivery in run.people.deliveries:
-            if delivery.order_id is None:
+    try:
+        while True:
+            _read_on(run, out, lines, live_table, read)
+            await run.stage.clock.sleep(FOLLOW_EVERY_S)
+    finally:
+        _read_on(run, out, lines, live_table, read)
+
+
+def _read_on(run: Play, out: Output, lines: list[str], live_table: bool, read: dict[str, int]) -> None:
+    for delivery in run.people.deliveries:
+        order_id = delivery.order_id
+        if order_id is None or run.stage.app is None:
+            continue
+        for event in run.stage.app.service.record(f"order/{order_id}", after_seq=read.get(order_id, 0)):
+            read[order_id] = event.seq
+            text = _event_text(event)
+            if not text:
                 continue
-            for event in run.app.service.record(f"order/{delivery.order_id}", after_seq=read.get(delivery.order_id, 0)):
-                read[delivery.order_id] = event.seq
-                text = _event_text(event)
-                if not text:
-                    continue
-                if out.json:
-                    at = {"at_s": event.at_s, "order_id": delivery.order_id, "name": delivery.wanted.name}
-                    out.line({"kind": event.kind, **at, "text": text}, "")
-                    continue
-                line = f"{_clock(event.at_s)}  {delivery.wanted.name:<12} {text}"
-                if live_table:
-                    lines.append(line)
-                else:
-                    out.say(line)
-        await asyncio.sleep(0.1)
+            if out.json:
+                at = {"at_s": event.at_s, "order_id": order_id, "name": delivery.wanted.name}
+                out.line({"kind": event.kind, **at, "text": text}, "")
+                continue
+            line = f"{_clock(event.at_s)}  {delivery.wanted.name:<12} {text}"
+            if live_table:
+                lines.append(line)
+            else:
+                out.say(line)
 
 
 def _event_text(event: RecordedEvent) -> str:
@@ -119,26 +165,25 @@ def _event_text(event: RecordedEvent) -> str:
     return ""
 
 
-async def _draw(run: Run, lines: list[str], url: str) -> None:
+async def _draw(run: Play, lines: list[str], url: str) -> None:
     with Live(console=console(stderr=True), refresh_per_second=8, transient=False) as live:
         while True:
             live.update(_table(run, lines, url))
             await asyncio.sleep(SHOW_EVERY_S)
 
 
-def _table(run: Run, lines: list[str], url: str) -> Group:
-    now_s = run.clock.now_s()
-    table = Table(
-        title=f"{run.scenario.file.title}   {_clock(run.clock.now_s())} UTC", title_justify="left", expand=True
-    )
+def _table(run: Play, lines: list[str], url: str) -> Group:
+    now_s = run.stage.clock.now_s()
+    table = Table(title=f"{run.scenario.file.title}   {_clock(now_s)} UTC", title_justify="left", expand=True)
     for column in ("order", "to", "state", "vehicle", "phase", "ETA", "battery", "box", "cold verdict"):
         table.add_column(column, no_wrap=True)
+    service = run.stage.app.service if run.stage.app is not None else None
     for delivery in run.people.deliveries:
-        view = run.app.service.order(delivery.order_id) if delivery.order_id is not None else None
+        view = run.people.view(delivery.wanted.name)
         if view is None:
             table.add_row(delivery.wanted.name, delivery.wanted.to, "waiting", *[""] * 6)
             continue
-        vehicle = run.app.service.vehicle(view.vehicle_id) if view.vehicle_id is not None else None
+        vehicle = service.vehicle(view.vehicle_id) if service is not None and view.vehicle_id is not None else None
         mine = vehicle if vehicle is not None and vehicle.order_id == view.order.order_id else None
         left_s = view.eta_s - now_s if view.eta_s is not None else None
         table.add_row(
@@ -162,55 +207,66 @@ def _clock(at_s: float) -> str:
 
 def _line(kind: str, data: dict[str, Any]) -> str:
     match kind, data.get("event"):
-        case "closure", _:
-            return f"          an authority closes the air: {data['name']}"
         case "refused", _:
             return f"          refused: {data['why']}"
-        case "world", "fault" if data.get("state") == "begun":
-            return f"          fault: {data.get('kind')} on {data.get('on')}"
+        case "world", "fault":
+            on = f" on {data['on']}" if data.get("on") else ""
+            named = f" ({data['name']})" if data["name"] != data["kind"] else ""
+            return (
+                f"{_clock(data['at_s'])}  {'fault' if data['state'] == 'begun' else 'over'}: {data['kind']}{on}{named}"
+            )
+        case "world", "refused":
+            return f"          refused: {data['reason']}"
         case "world", "reiced":
             return f"          the staff at {data.get('site')} have swapped the pack of {data.get('box')}"
         case "world", "released":
             return f"          {data.get('box')} is on the ground"
+        case "world", "crashed":
+            return f"          {data.get('vehicle')} has crashed"
     return ""
 
 
-def _summary(run: Run, out: Output) -> None:
-    service = run.app.service
+def _summary(scenario: Scenario, outcome: Outcome, out: Output) -> None:
     if out.json:
-        orders = []
-        for delivery in run.people.deliveries:
-            view = service.order(delivery.order_id) if delivery.order_id is not None else None
-            orders.append(
-                {
-                    "name": delivery.wanted.name,
-                    "order_id": delivery.order_id,
-                    "state": view.state.value if view is not None else None,
-                    "verdict": view.verdict if view is not None else None,
-                }
-            )
-        findings = [
-            {"order": f.order, "expectation": f.expectation, "met": f.met, "seen": f.seen} for f in run.findings
-        ]
-        out.line(
-            {
-                "kind": "summary",
-                "ok": run.ok,
-                "wall_s": round(run.wall_s, 1),
-                "orders": orders,
-                "findings": findings,
-                "timed_out": run.timed_out,
-            },
-            "",
-        )
+        out.line({"kind": "summary", "scenario": str(scenario.path), **summary(outcome)}, "")
         return
     table = Table(title="How it ended", title_justify="left")
     for column in ("order", "expected", "met", "seen"):
         table.add_column(column, overflow="fold")
-    for f in run.findings:
+    for f in outcome.findings:
         met = Text("yes", style="green") if f.met else Text("NO", style="bold red")
         table.add_row(f.order, f.expectation, met, f.seen)
     console().print(table)
-    if run.timed_out:
-        out.say(f"not finished within {run.scenario.file.limit_min:g} simulated minutes")
-    out.say(f"{'all expectations met' if run.ok else 'expectations were missed'}; {run.wall_s:.0f} s on the wall clock")
+    if outcome.timed_out:
+        out.say(f"not finished within {scenario.file.limit_min:g} simulated minutes")
+    flown_min = (outcome.ended_s - outcome.started_s) / 60.0
+    out.say(
+        f"{'all expectations met' if outcome.ok else 'expectations were missed'}; "
+        f"{flown_min:.1f} simulated minutes in {outcome.wall_s:.1f} s"
+    )
+
+
+def summary(outcome: Outcome) -> dict[str, Any]:
+    """The run's end as JSON."""
+    return {
+        "ok": outcome.ok,
+        "title": outcome.title,
+        "stage": outcome.stage,
+        "seed": outcome.seed,
+        "wall_s": round(outcome.wall_s, 1),
+        "simulated_s": round(outcome.ended_s - outcome.started_s, 1),
+        "orders": [
+            {
+                "name": o.name,
+                "order_id": o.view.order.order_id if o.view is not None else None,
+                "state": o.view.state.value if o.view is not None else None,
+                "verdict": o.view.verdict if o.view is not None else None,
+                "refused": o.refused,
+            }
+            for o in outcome.orders
+        ],
+        "findings": [
+            {"order": f.order, "expectation": f.expectation, "met": f.met, "seen": f.seen} for f in outcome.findings
+        ],
+        "timed_out": outcome.timed_out,
+    }

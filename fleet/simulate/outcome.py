@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fleet.service import OrderView, RecordedEvent
+from geofences.heights import Terrain
 from geofences.volumes import Zone
 from sitl.observer import Sighting
 
@@ -33,6 +34,17 @@ class OrderOutcome:
     """why it was not taken"""
     events: Sequence[RecordedEvent] = ()
     """its whole record"""
+    band_c: tuple[float, float] | None = None
+    """lowest and highest temperature its product may have"""
+
+
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """A vehicle's time on an order, from its assignment until it is back."""
+
+    vehicle_id: str
+    from_s: float
+    until_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +80,17 @@ class Outcome:
     """record stream → empty if its hash chain holds, else what is wrong"""
     box_truth: Mapping[str, Sequence[tuple[float, float]]] = field(default_factory=dict)
     """box → (at_s, the payload's true temperature in °C), some seconds apart"""
+    measured: Mapping[str, Sequence[tuple[float, float]]] = field(default_factory=dict)
+    """order → (at_s, its box's temperature in °C as the controller had it)"""
+    carried: Mapping[str, Sequence[Carried]] = field(default_factory=dict)
+    """order → by which vehicles it was carried, and when"""
     findings: Sequence[Finding] = ()
+    events: Sequence[RecordedEvent] = ()
+    """recorded outside the orders: of the vehicles, the airspace and the fleet"""
+    terrain: Terrain | None = None
+    """the ground as the simulated world has it; None: as high as each vehicle's home"""
+    base_map: str | None = None
+    """GeoJSON of rivers, roads and places, for the report"""
 
     @property
     def ok(self) -> bool:

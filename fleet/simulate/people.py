@@ -10,12 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from fleet.clock import Clock
-from fleet.service import CustodyStep, FleetService, OrderRequest, OrderView, Refused
-from fleet.simulate.processes import Simulator
+from fleet.controller import Controller
+from fleet.service import CustodyStep, OrderRequest, OrderView, Refused
 from fleet.simulate.scenario import Scenario, ScenarioOrder
-from geofences.geodesy import LatLon, distance_m
-from geofences.volumes import Zone
+from fleet.simulate.stage import Stage
 from missions.orders import FINAL_ORDER_STATES, OrderState
 
 LOOK_EVERY_S = 1.0
@@ -33,48 +31,50 @@ class Delivery:
 
 
 class People:
-    """Runs the scenario's orders, hands and closures; `deliveries` tells how they went."""
+    """Runs the scenario's orders and hands. While the controller is down they wait."""
 
-    def __init__(
-        self,
-        scenario: Scenario,
-        closures: list[Zone],
-        service: FleetService,
-        sim: Simulator,
-        clock: Clock,
-        say: Callable[[str, dict[str, Any]], None],
-    ) -> None:
+    def __init__(self, scenario: Scenario, stage: Stage, say: Callable[[str, dict[str, Any]], None]) -> None:
         self.deliveries = [Delivery(o) for o in scenario.file.orders]
         self._scenario = scenario
-        self._closures = closures
-        self._service = service
-        self._sim = sim
-        self._clock = clock
+        self._stage = stage
+        self._clock = stage.clock
         self._say = say
         self._reiced: set[str] = set()
         self._loaded_boxes: set[str] = set()
-        self._started_s = clock.now_s()
-        sim.listeners.append(self._heard)
+        stage.heard.append(self._heard)
 
     def _heard(self, event: dict[str, Any]) -> None:
         if event.get("event") == "reiced":
             self._reiced.add(str(event.get("box")))
         elif event.get("event") == "loaded":
             self._loaded_boxes.add(str(event.get("box")))
-        self._say("world", event)
+
+    def view(self, name: str) -> OrderView | None:
+        """The order of that name as it stands, once it is placed."""
+        delivery = next(d for d in self.deliveries if d.wanted.name == name)
+        app = self._stage.app
+        return app.service.order(delivery.order_id) if app is not None and delivery.order_id is not None else None
+
+    def pair(self, name: str) -> tuple[str | None, str | None]:
+        """Vehicle and box of that order, once it is assigned."""
+        view = self.view(name)
+        return (view.vehicle_id, view.box_id) if view is not None else (None, None)
 
     async def run(self) -> None:
         """Until every order is final and every vehicle is back from its flight."""
         async with asyncio.TaskGroup() as tasks:
-            for closure, zone in zip(self._scenario.file.closures, self._closures, strict=True):
-                tasks.create_task(self._close(closure.when_order, closure.flown_m, zone), name="closure")
             for delivery in self.deliveries:
                 tasks.create_task(self._deliver(delivery), name=f"people of {delivery.wanted.name}")
+
+    async def _service(self) -> Controller:
+        while (app := self._stage.app) is None:
+            await self._clock.sleep(LOOK_EVERY_S)
+        return app.service
 
     async def _deliver(self, delivery: Delivery) -> None:
         wanted = delivery.wanted
         await self._clock.sleep(wanted.at_s)
-        placed = await self._service.place_order(
+        placed = await (await self._service()).place_order(
             OrderRequest(
                 product_id=wanted.product,
                 destination_site=wanted.to,
@@ -95,7 +95,7 @@ class People:
             return
         delivery.order_id = placed.order.order_id
         while True:
-            view = self._service.order(placed.order.order_id)
+            view = (await self._service()).order(placed.order.order_id)
             assert view is not None
             await self._act(delivery, view)
             if view.state in FINAL_ORDER_STATES and view.phase is None:
@@ -119,11 +119,10 @@ class People:
 
     async def _load(self, wanted: ScenarioOrder, order_id: str, box_id: str, vehicle_id: str) -> None:
         pack = {} if wanted.pack_left_kj is None else {"pack_left_kj": wanted.pack_left_kj}
-        self._sim.tell(
+        self._loaded_boxes.discard(box_id)
+        self._stage.tell(
             do="load", box=box_id, vehicle=vehicle_id, payload_kg=wanted.mass_kg, payload_c=wanted.payload_c, **pack
         )
-        for fault in wanted.faults:
-            self._sim.tell(do="fault", **_filled(fault, box_id, vehicle_id))
         while box_id not in self._loaded_boxes:
             await self._clock.sleep(0.5)
         await self._custody(order_id, CustodyStep.LOAD, "pharmacist", {"vehicle_id": vehicle_id, "box_id": box_id})
@@ -131,46 +130,18 @@ class People:
         await self._custody(order_id, CustodyStep.SEAL, "pharmacist", {"seal": f"seal-{order_id[-4:]}", **pack})
 
     async def _custody(self, order_id: str, step: CustodyStep, actor: str, detail: dict[str, Any]) -> None:
-        answer = await self._service.custody(order_id, step, actor=actor, detail=detail)
+        answer = await (await self._service()).custody(order_id, step, actor=actor, detail=detail)
         if isinstance(answer, Refused):
             self._say("refused", {"order_id": order_id, "step": step.value, "why": answer.reasons[0].text})
 
     async def _receive(self, order_id: str) -> None:
         """The recipient reads the verdict first, then gives the code."""
-        view = self._service.order(order_id)
+        service = await self._service()
+        view = service.order(order_id)
         assert view is not None
         await self._custody(order_id, CustodyStep.HAND_OVER, "recipient", {})
-        answer = await self._service.confirm_receipt(
+        answer = await service.confirm_receipt(
             order_id, code=view.confirmation_code or "", verdict_seen=view.verdict or "unknown", actor="recipient"
         )
         if isinstance(answer, Refused):
             self._say("refused", {"order_id": order_id, "step": "receipt", "why": answer.reasons[0].text})
-
-    async def _close(self, order_name: str, flown_m: float, zone: Zone) -> None:
-        delivery = next(d for d in self.deliveries if d.wanted.name == order_name)
-        flown, last = 0.0, None
-        while flown < flown_m:
-            await self._clock.sleep(0.5)
-            if delivery.refused is not None:
-                return
-            view = self._service.order(delivery.order_id) if delivery.order_id is not None else None
-            vehicle = self._service.vehicle(view.vehicle_id) if view is not None and view.vehicle_id else None
-            if view is None or vehicle is None or vehicle.lat_deg is None or vehicle.lon_deg is None:
-                continue
-            if view.state in FINAL_ORDER_STATES:
-                return
-            here = LatLon(vehicle.lat_deg, vehicle.lon_deg)
-            flown += distance_m(last, here) if last is not None else 0.0
-            last = here
-        await self._service.add_zone(zone, actor="authority")
-        self._say("closure", {"zone_id": zone.zone_id, "name": zone.name})
-
-
-def _filled(fault: dict[str, Any], box_id: str, vehicle_id: str) -> dict[str, Any]:
-    """The scenario says `on: box`; which box that is, dispatch has decided."""
-    fault = dict(fault)
-    fault["on"] = {"box": box_id, "vehicle": vehicle_id}.get(str(fault.get("on")), fault.get("on"))
-    when = dict(fault.get("when") or {})
-    if ("flown_m" in when or "within_m" in when) and "vehicle" not in when:
-        when["vehicle"] = vehicle_id
-    return {**fault, "when": when}

@@ -2,48 +2,53 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from fleet.config import data_dir
 from fleet.maps import FlownFlight, TemperatureTrace, flight_picture
 from fleet.records.codec import from_json
 from fleet.service import RecordedEvent
-from fleet.simulate.judge import TrackPoint
-from fleet.simulate.run import Run
+from fleet.simulate.outcome import Outcome
+from fleet.simulate.scenario import Scenario
 from geofences.airspace import Airspace
 from geofences.geodesy import LatLon
+from missions.coldchain.product import Product
 from missions.plan import Plan
+from sitl.observer import Fix
 
 _WORDS = {"reice": "to the ice house", "reroute": "another route", "return": "turns back"}
 
 
-def draw(run: Run, path: Path) -> None:
-    """Writes a PNG of the run as it stands."""
+def draw(scenario: Scenario, outcome: Outcome, path: Path) -> None:
+    """Writes a PNG of the run."""
     flights, traces = [], []
-    for delivery in run.people.deliveries:
-        if delivery.order_id is None:
+    for wanted, order in zip(scenario.file.orders, outcome.orders, strict=True):
+        stays = outcome.carried.get(order.name, ())
+        fixes = [
+            f
+            for stay in stays
+            for f in outcome.sightings[stay.vehicle_id].fixes
+            if stay.from_s <= f.at_s <= stay.until_s
+        ]
+        if not fixes:
             continue
-        events = run.app.service.record(f"order/{delivery.order_id}")
-        points = [p for track in run.tracks.points.values() for p in track if p.order_id == delivery.order_id]
-        if not points:
-            continue
-        name = delivery.wanted.name
-        start_s = next((e.at_s for e in events if e.body.get("event") == "launch"), points[0].at_s)
-        words = [(e.at_s, text) for e in events if (text := _word(e))]
-        plans = tuple(from_json(Plan, e.body["plan"]) for e in events if e.kind == "planned")
-        track = tuple(LatLon(p.lat_deg, p.lon_deg) for p in points)
-        places = tuple((_where(points, at_s), text) for at_s, text in words)
-        flights.append(FlownFlight(name, plans, track, places))
-        traces.append(_trace(run, delivery.wanted.product, name, points, words, start_s))
-    version, zones = run.app.service.zones()
+        launch_s = next((e.at_s for e in order.events if e.body.get("event") == "launch"), fixes[0].at_s)
+        words = [(e.at_s, text) for e in order.events if (text := _word(e))]
+        plans = tuple(from_json(Plan, e.body["plan"]) for e in order.events if e.kind == "planned")
+        track = tuple(LatLon(f.lat_deg, f.lon_deg) for f in fixes)
+        places = tuple((_where(fixes, at_s), text) for at_s, text in words)
+        flights.append(FlownFlight(order.name, plans, track, places))
+        product = scenario.config.products[wanted.product]
+        traces.append(_trace(product, order.name, outcome.measured.get(order.name, ()), words, launch_s))
     flight_picture(
         path,
         flights,
         traces,
-        Airspace(version, tuple(zones)),
-        run.app.service.sites(),
+        Airspace(1, tuple(z.zone for z in outcome.zones)),
+        tuple(scenario.config.sites.values()),
         base_geojson=(data_dir() / "airspace" / "valley-base.geojson").read_text(encoding="utf-8"),
-        title=run.scenario.file.title,
+        title=outcome.title,
     )
 
 
@@ -55,20 +60,22 @@ def _word(event: RecordedEvent) -> str:
     return ""
 
 
-def _where(points: list[TrackPoint], at_s: float) -> LatLon:
-    near = min(points, key=lambda p: abs(p.at_s - at_s))
+def _where(fixes: Sequence[Fix], at_s: float) -> LatLon:
+    near = min(fixes, key=lambda f: abs(f.at_s - at_s))
     return LatLon(near.lat_deg, near.lon_deg)
 
 
 def _trace(
-    run: Run, product_id: str, name: str, points: list[TrackPoint], words: list[tuple[float, str]], start_s: float
+    product: Product,
+    name: str,
+    temps_c: Sequence[tuple[float, float]],
+    words: Sequence[tuple[float, str]],
+    launch_s: float,
 ) -> TemperatureTrace:
-    product = run.app.products[product_id]
-    with_box = [p for p in points if p.box_temp_c is not None]
     return TemperatureTrace(
         f"{name}: {product.lower_c:g} to {product.upper_c:g} °C",
-        tuple((p.at_s - start_s) / 60.0 for p in with_box),
-        tuple(p.box_temp_c for p in with_box),
+        tuple((at_s - launch_s) / 60.0 for at_s, _ in temps_c),
+        tuple(temp for _, temp in temps_c),
         (product.lower_c, product.upper_c),
-        tuple(((at_s - start_s) / 60.0, text) for at_s, text in words),
+        tuple(((at_s - launch_s) / 60.0, text) for at_s, text in words),
     )

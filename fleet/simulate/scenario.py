@@ -1,53 +1,42 @@
-"""Scenario files: a world, orders, people, faults, and what must come of it."""
+"""Scenario files: a world, a fleet, orders, what goes wrong, and what must come of it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from fleet.config import FleetConfig, load_airspace, load_config
 from fleet.config.problems import ConfigError, Problem, Problems, did_you_mean
-from fleet.config.source import SourceError, read_yaml
-from missions.orders import OrderState, Priority
-from missions.snapshot import BoxVerdict
+from fleet.config.source import Document, Loc, SourceError, read_yaml
+from fleet.simulate.expect import Expect, ExpectRun
+from fleet.simulate.happenings import Fault, Happening, check_happening
+from fleet.simulate.spec import WireOf, sim_spec
+from geofences.formats import load_airspace_text
+from geofences.volumes import Zone
+from missions.orders import Priority
+from sitl.fields import SpecError
+from sitl.spec import SimSpec
 
 
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class World(_Strict):
-    """Weather the simulator makes. Wind is the air's motion, towards north and east."""
-
-    ambient_c: float = 25.0
-    lapse_k_km: float = 6.5
-    wind_north_m_s: float = 0.0
-    wind_east_m_s: float = 0.0
-    gust_m_s: float = 0.0
-
-
 class People(_Strict):
     """How long the people on the ground take, simulated seconds."""
 
-    load_s: float = 15.0
-    receive_s: float = 20.0
-
-
-class Expect(_Strict):
-    """How an order must end for the run to count as a success."""
-
-    state: list[OrderState]
-    verdict: list[BoxVerdict] = Field(default_factory=list, description="empty: any")
-    decision: list[str] = Field(default_factory=list, description="one of these candidates was chosen in flight")
-    never_inside: list[str] = Field(default_factory=list, description="zones the vehicle must never have been in")
+    load_s: float = Field(default=15.0, ge=0)
+    receive_s: float = Field(default=20.0, ge=0)
 
 
 class ScenarioOrder(_Strict):
     name: str
-    at_s: float = 0.0
+    at_s: float = Field(default=0.0, ge=0)
     product: str
     to: str
     mass_kg: float = Field(gt=0)
@@ -58,46 +47,59 @@ class ScenarioOrder(_Strict):
     single_patient: bool = False
     payload_c: float = Field(description="temperature at which the pharmacy packs it")
     pack_left_kj: float | None = Field(default=None, description="coolant left when it is packed; none: a fresh pack")
-    faults: list[dict[str, Any]] = Field(
-        default_factory=list, description="simulator faults; `on: box` or `on: vehicle` is filled in at loading"
-    )
+    faults: list[Fault] = Field(default_factory=list, description="of this order's vehicle or box")
     expect: Expect
-
-
-class Closure(_Strict):
-    """A zone that appears in flight, added over the API as an authority would."""
-
-    file: str
-    when_order: str
-    flown_m: float = Field(ge=0, description="ground distance of that order's vehicle since take-off")
 
 
 class ScenarioFile(_Strict):
     title: str
+    about: str = Field(default="", description="what it shows, in a sentence or two")
     fleet: str
     start: datetime
-    seed: int = 1
-    speed: float = Field(default=10.0, gt=0, le=100)
+    seed: int = Field(default=1, ge=0)
+    speed: float = Field(default=10.0, gt=0, le=100, description="times real time where it runs against the wall clock")
     limit_min: float = Field(default=60.0, gt=0, description="simulated minutes after which the run has failed")
-    world: World = World()
+    ends_min: float | None = Field(
+        default=None,
+        gt=0,
+        description="judged then as it stands; none: when every order has ended and every vehicle is back",
+    )
+    world: dict[str, Any] = Field(default_factory=dict, description="of the simulator, docs/simulator.md")
     people: People = People()
+    only: list[str] = Field(default_factory=list, description="these vehicles alone; empty: the whole fleet")
+    vehicles: dict[str, dict[str, Any]] = Field(default_factory=dict, description="id → what differs in the simulator")
+    boxes: dict[str, dict[str, Any]] = Field(default_factory=dict, description="id → what differs in the simulator")
     orders: list[ScenarioOrder] = Field(min_length=1)
-    closures: list[Closure] = Field(default_factory=list)
+    faults: list[Fault] = Field(default_factory=list)
+    expect: ExpectRun = ExpectRun()
+    px4: bool | str = Field(default=True, description="whether SIH can fly it; a text says why not")
 
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """A scenario file, checked, and the paths it names."""
+    """A scenario file, checked with everything that it names."""
 
     path: Path
     file: ScenarioFile
-    fleet_path: Path
-    closure_paths: tuple[Path, ...]
+    config: FleetConfig
+    happenings: tuple[Happening, ...]
+    text: str
 
     @property
     def start_s(self) -> float:
         start = self.file.start
         return (start if start.tzinfo is not None else start.replace(tzinfo=UTC)).timestamp()
+
+    def sim_spec(self, wire: WireOf, seed: int | None = None) -> dict[str, Any]:
+        file = self.file
+        return sim_spec(
+            self.config,
+            file.world,
+            seed=file.seed if seed is None else seed,
+            wire=wire,
+            vehicles=file.vehicles,
+            boxes=file.boxes,
+        )
 
 
 def load_scenario(path: Path) -> Scenario:
@@ -115,18 +117,131 @@ def load_scenario(path: Path) -> Scenario:
             problems.add_details(document, ScenarioFile, details)
         problems.raise_if_any()
         raise
-    here = path.parent
-    fleet, closures = here / file.fleet, tuple(here / c.file for c in file.closures)
-    if not fleet.is_file():
-        problems.add(document, ("fleet",), f"names {fleet}, which does not exist", "Check the path")
-    names = [o.name for o in file.orders]
-    for i, closure in enumerate(file.closures):
-        if not closures[i].is_file():
-            problems.add(
-                document, ("closures", i, "file"), f"names {closures[i]}, which does not exist", "Check the path"
-            )
-        if closure.when_order not in names:
-            fix = did_you_mean(closure.when_order, names)
-            problems.add(document, ("closures", i, "when_order"), f"{closure.when_order!r} is no order", fix)
+    fleet_path = path.parent / file.fleet
+    if not fleet_path.is_file():
+        problems.add(document, ("fleet",), f"names {fleet_path}, which does not exist", "Check the path")
+        problems.raise_if_any()
+    config = _restricted(load_config(fleet_path), file, document, problems)
+    _check_orders(file, config, document, problems)
+    happenings = tuple(_happenings(path.parent, file, config, document, problems))
+    _check_names(file, config, happenings, document, problems)
     problems.raise_if_any()
-    return Scenario(path, file, fleet, closures)
+    scenario = Scenario(path, file, config, happenings, document.text.decode())
+    _check_simulator(scenario, document, problems)
+    problems.raise_if_any()
+    return scenario
+
+
+def _restricted(config: FleetConfig, file: ScenarioFile, document: Document, problems: Problems) -> FleetConfig:
+    for i, name in enumerate(file.only):
+        if name not in config.vehicles:
+            problems.add(document, ("only", i), f"{name!r} is no vehicle", did_you_mean(name, config.vehicles))
+    problems.raise_if_any()
+    if not file.only:
+        return config
+    kept = {v: config.vehicles[v] for v in file.only}
+    return replace(config, vehicles=kept, links={v: config.links[v] for v in kept})
+
+
+def _check_orders(file: ScenarioFile, config: FleetConfig, document: Document, problems: Problems) -> None:
+    names = [o.name for o in file.orders]
+    for i, order in enumerate(file.orders):
+        if names.index(order.name) != i:
+            problems.add(document, ("orders", i, "name"), f"{order.name!r} is used twice", "Give each order its own")
+        if order.product not in config.products:
+            fix = did_you_mean(order.product, config.products)
+            problems.add(document, ("orders", i, "product"), f"{order.product!r} is no product", fix)
+        if order.to not in config.sites:
+            problems.add(
+                document, ("orders", i, "to"), f"{order.to!r} is no site", did_you_mean(order.to, config.sites)
+            )
+    for section, known in (("vehicles", config.vehicles), ("boxes", config.boxes)):
+        for name in getattr(file, section):
+            if name not in known:
+                what = "vehicle" if section == "vehicles" else "box"
+                problems.add(
+                    document, (section, name), f"{name!r} is no {what} of the fleet", did_you_mean(name, known)
+                )
+
+
+def _happenings(
+    folder: Path, file: ScenarioFile, config: FleetConfig, document: Document, problems: Problems
+) -> Iterator[Happening]:
+    placed: list[tuple[Loc, Fault, str | None]] = [(("faults", i), f, f.order) for i, f in enumerate(file.faults)]
+    for i, wanted in enumerate(file.orders):
+        placed += [(("orders", i, "faults", j), f, f.order or wanted.name) for j, f in enumerate(wanted.faults)]
+    names = {f.name or f.kind for _, f, _ in placed}
+    orders = [o.name for o in file.orders]
+    for loc, fault, order in placed:
+        if order is not None and order not in orders:
+            problems.add(document, (*loc, "order"), f"{order!r} is no order", did_you_mean(order, orders))
+        when = fault.when
+        if when.near is not None and when.near not in config.sites:
+            fix = did_you_mean(when.near, config.sites)
+            problems.add(document, (*loc, "when", "near"), f"{when.near!r} is no site", fix)
+        if when.after is not None and when.after not in names:
+            fix = did_you_mean(when.after, names)
+            problems.add(document, (*loc, "when", "after"), f"{when.after!r} is no fault's name", fix)
+        asks = [n for n in ("state", "phase", "flown_m", "near") if getattr(when, n) is not None]
+        of_vehicle = {"flown_m", "near"}
+        if asks and order is None and not (fault.vehicle is not None and set(asks) <= of_vehicle):
+            problems.add(document, (*loc, "when"), f"`{asks[0]}` of whom?", "Add `order:`")
+        if (unfit := check_happening(fault.kind, fault.args, order, fault.vehicle, fault.box, config)) is not None:
+            field, text, fix = unfit
+            problems.add(document, (*loc, field) if field else loc, text, fix)
+            continue
+        zone = _closure(folder, fault, loc, document, problems) if fault.kind == "closure" else None
+        yield Happening(
+            fault.name or fault.kind, fault.kind, dict(fault.args), order, fault.vehicle, fault.box,
+            when, fault.duration_s, zone,
+        )  # fmt: skip
+
+
+def _closure(folder: Path, fault: Fault, loc: Loc, document: Document, problems: Problems) -> Zone | None:
+    path = folder / str(fault.args["file"])
+    where = (*loc, "file")
+    if not path.is_file():
+        problems.add(document, where, f"names {path}, which does not exist", "Check the path")
+        return None
+    parsed = load_airspace_text(path.read_text(encoding="utf-8"), str(path))
+    if len(parsed.zones) != 1:
+        said = "; ".join(str(p) for p in parsed.problems) or f"it holds {len(parsed.zones)} zones"
+        problems.add(document, where, f"must name a file with one usable zone: {said}", f"Mend {path}")
+        return None
+    return parsed.zones[0]
+
+
+def _check_names(
+    file: ScenarioFile, config: FleetConfig, happenings: tuple[Happening, ...], document: Document, problems: Problems
+) -> None:
+    """That expectations speak of zones, sites and faults that there are."""
+    zones = {z.zone_id for z in load_airspace(config).zones} | {h.zone.zone_id for h in happenings if h.zone}
+    known = {"zone": zones, "site": set(config.sites), "fault": {h.name for h in happenings}}
+    parts: list[tuple[Loc, Expect | ExpectRun]] = [(("expect",), file.expect)]
+    parts += [(("orders", i, "expect"), o.expect) for i, o in enumerate(file.orders)]
+    for loc, expect in parts:
+        for field, what, name in expect.names():
+            if name not in known[what]:
+                problems.add(document, (*loc, field), f"{name!r} is no {what}", did_you_mean(name, known[what]))
+
+
+def _check_simulator(scenario: Scenario, document: Document, problems: Problems) -> None:
+    """The simulator's own rules, told by the field of this file."""
+    spec = scenario.sim_spec(lambda i, v: {})
+    try:
+        SimSpec.from_dict({"epoch_s": 0, "monotonic_s": 0, **spec})
+    except SpecError as e:
+        path, _, rest = str(e).partition(": ")
+        text, _, fix = rest.partition("; ")
+        problems.add(document, _loc(path, spec), text, fix[:1].upper() + fix[1:] or "Mend it")
+
+
+def _loc(path: str, spec: Mapping[str, Any]) -> Loc:
+    """`vehicles[0].battery_pct` of the simulator's spec, as a place in the scenario."""
+    head, _, rest = path.partition(".")
+    name, _, index = head.rstrip("]").partition("[")
+    tail = tuple(rest.split(".")) if rest else ()
+    if index and name in ("vehicles", "boxes"):
+        key = {"vehicles": "vehicle_id", "boxes": "box_id"}[name]
+        return (name, str(spec[name][int(index)][key]), *tail)
+    return (name, *tail)

@@ -18,8 +18,7 @@ from fleet.clock import ScaledClock
 from fleet.config import FleetConfig, data_dir, load_config
 from fleet.mavlink.urls import parse_url
 from fleet.simulate.processes import SimulatorError, simulator
-from fleet.simulate.run import sim_spec
-from fleet.simulate.scenario import World
+from fleet.simulate.spec import sim_spec
 from sitl.broker import BrokerError, start_broker
 from sitl.px4 import Px4Error, start_px4
 
@@ -41,12 +40,12 @@ async def run_sim(path: Path | None, speed: float, out: Output) -> int:
     """The bundled simulator with the configured fleet at home, until cancelled; starts a broker if none answers."""
     config = configured(path)
     clock = ScaledClock(speed, epoch_s=time.time(), monotonic_s=time.monotonic())
-    weather = World(
-        ambient_c=config.weather.air_c,
-        lapse_k_km=config.weather.lapse_k_km,
-        wind_north_m_s=config.weather.wind.north_m_s,
-        wind_east_m_s=config.weather.wind.east_m_s,
-    )
+    weather = {
+        "ambient_c": config.weather.air_c,
+        "lapse_k_km": config.weather.lapse_k_km,
+        "wind_north_m_s": config.weather.wind.north_m_s,
+        "wind_east_m_s": config.weather.wind.east_m_s,
+    }
     host, port = first_link(config)
     async with contextlib.AsyncExitStack() as stack:
         mqtt: dict[str, Any] = {
@@ -58,7 +57,14 @@ async def run_sim(path: Path | None, speed: float, out: Output) -> int:
         if not _answers(config.mqtt.host, config.mqtt.port):
             await stack.enter_async_context(_broker(mqtt))
             out.say(f"no broker answered at {config.mqtt.host}:{config.mqtt.port}: started the bundled one there")
-        spec = sim_spec(config, weather, 1, clock, mqtt, (host, port), carrying=True)
+        gcs = {"gcs": {"local_port": 0, "host": host, "port": port}}
+        spec = {
+            "epoch_s": clock.epoch_s,
+            "monotonic_s": clock.monotonic_s,
+            "speed": clock.speed,
+            "mqtt": mqtt,
+            **sim_spec(config, weather, seed=1, wire=lambda n, vehicle: gcs, carrying=True),
+        }
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="coldwing-sim-")))
         sim = await stack.enter_async_context(simulator(spec, folder / "simulator.log"))
         sim.listeners.append(lambda event: out.line(event, json.dumps(event)))

@@ -65,10 +65,11 @@ class WireVehicle:
         self._reached = self._reached_left = 0
         self._reached_next_s = 0.0
         packer, turnstile, rng = Packer(spec.system_id), Turnstile(), random.Random(seed * 1009 + i)
-        kinds: list[tuple[str, Mapping[str, float]]] = [("gcs", GCS_RATES)]
-        if spec.onboard is not None:
-            kinds.append(("onboard", ONBOARD_RATES))
-        for name, rates in kinds:
+        kinds = [("gcs", spec.gcs, GCS_RATES), ("onboard", spec.onboard, ONBOARD_RATES)]
+        for name, wanted, usual in kinds:
+            if wanted is None:
+                continue
+            rates = usual if wanted.rates_hz is None else dict(wanted.rates_hz)
             link = Link(name, self.pilot, packer, rates, self._hear, rng)
             self.links.append(link)
             self._missions[name] = MissionServer(
