@@ -62,7 +62,7 @@ class WorldSpec:
     """at `wind_reference_agl_m` above ground where there is a `wind_shear_exponent`, else at every height"""
     wind_east_m_s: float = 0.0
     wind_shear_exponent: float = 0.0
-    """of the power law; 0: no shear, 1/7 over open land by day, 0.25 over bush and villages"""
+    """of the power law; 0: no shear, 1/7 over open land, about 0.25 over land with many trees"""
     wind_reference_agl_m: float = 10.0
     """where weather stations measure wind"""
     fronts: tuple[FrontSpec, ...] = ()
