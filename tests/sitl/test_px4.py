@@ -107,14 +107,6 @@ async def test_no_px4_is_said_with_what_to_do(tmp_path: Path, monkeypatch: pytes
         find_px4()
 
 
-async def test_a_px4_that_dies_is_reported_with_its_last_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = program(tmp_path / "a", "#!/bin/sh\necho no such airframe\nexit 1\n")
-    monkeypatch.setenv("PX4_SITL_BIN", str(path))
-    with pytest.raises(Px4Error, match="no such airframe"):
-        async with start_px4([(7.5, 38.2, 420.0)], first_index=90, folder=tmp_path):
-            pass
-
-
 async def test_each_instance_gets_its_model_home_speed_and_parameters(
     fake: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
