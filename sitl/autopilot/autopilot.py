@@ -12,10 +12,11 @@ from sitl.autopilot.events import Level
 from sitl.autopilot.failsafe import Failsafes, Row, Sight
 from sitl.autopilot.fence import Fence, read_fence
 from sitl.autopilot.modes import Mode
-from sitl.autopilot.navigator import Navigator, Phase, Place
+from sitl.autopilot.navigator import Navigator
 from sitl.autopilot.outlet import Outlet, Reply
 from sitl.autopilot.params import Params
 from sitl.autopilot.plans import Item, Plan
+from sitl.autopilot.steering import Phase, Place
 from sitl.spec import VehicleSpec
 from sitl.vehicle.dynamics import FleetState
 
@@ -45,7 +46,7 @@ GROUND, IN_AIR, TAKING_OFF, LANDING = 1, 2, 3, 4
 class Autopilot:
     def __init__(self, i: int, spec: VehicleSpec, fleet: FleetState, out: Outlet, now_s: float) -> None:
         self.i, self.spec, self.fleet, self.out = i, spec, fleet, out
-        self.params = Params(spec.system_id, spec.performance, spec.params)
+        self.params = Params(spec.system_id, spec.performance, spec.params, vtol=spec.model == "vtol")
         self.plans: dict[int, Plan] = {plans.MISSION: Plan(), plans.FENCE: Plan(), plans.RALLY: Plan()}
         self.compass_failed = False
         self.gps_lost = False
@@ -249,7 +250,13 @@ class Autopilot:
         items = self.plans[plans.MISSION].items
         fence = self.fence if self.fence_enforced else Fence()
         flaw = plans.judge(
-            items, (home.lat, home.lon, home.amsl), fence, landed=self.landed, first_m=self.params["MIS_DIST_1WP"]
+            items,
+            (home.lat, home.lon, home.amsl),
+            fence,
+            landed=self.landed,
+            first_m=self.params["MIS_DIST_1WP"],
+            vtol=self.navigator.vtol.winged,
+            required=int(self.params["MIS_TKO_LAND_REQ"]),
         )
         if flaw is not None and items:
             level = Level.ERROR if flaw.fatal else Level.WARNING

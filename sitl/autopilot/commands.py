@@ -16,8 +16,8 @@ from sitl.autopilot.autopilot import (
 )
 from sitl.autopilot.events import Level
 from sitl.autopilot.modes import AUTO, Mode, mode_of
-from sitl.autopilot.navigator import Place
 from sitl.autopilot.outlet import Reply
+from sitl.autopilot.steering import Place
 
 CUSTOM_MODE = 1
 """MAV_MODE_FLAG_CUSTOM_MODE_ENABLED"""
@@ -147,6 +147,21 @@ def _silence(pilot: Autopilot, command: Command, now_s: float, _: Reply) -> None
     return None
 
 
+def _vtol_transition(pilot: Autopilot, command: Command, now_s: float, _: Reply) -> int | None:
+    """param1 4 to the wing, else to the rotors; param2 1 to them at once. A multirotor has no module that answers."""
+    vtol, wing = pilot.navigator.vtol, round(command.params[0]) == plans.TO_WING
+    if not vtol.winged:
+        return None
+    if wing and pilot.mode in (Mode.TAKEOFF, Mode.LAND, Mode.RETURN):
+        return TEMPORARILY_REJECTED
+    if not pilot.landed:
+        if not wing and isfinite(command.params[1]) and round(command.params[1]) == 1:
+            vtol.quad_chute(now_s, "vtol_att_ctrl_quadchute_ext_cmd")
+        else:
+            pilot.navigator.transition(now_s, wing=wing)
+    return ACCEPTED
+
+
 def _terminate(pilot: Autopilot, command: Command, now_s: float, _: Reply) -> int:
     if command.params[0] > 0.5:
         pilot.intended = Mode.TERMINATION
@@ -177,5 +192,6 @@ COMMANDS: dict[int, Handler] = {
     300: _mission_start,
     400: _arm,
     401: _run_checks,
+    3000: _vtol_transition,
     42600: _silence,
 }

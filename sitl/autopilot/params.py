@@ -9,6 +9,7 @@ from __future__ import annotations
 import binascii
 import struct
 
+from sitl.autopilot import vtol_params
 from sitl.spec import Performance
 
 UINT32, INT32, REAL32 = 5, 6, 9
@@ -72,7 +73,14 @@ _FLOATS = {
 class Params:
     """One vehicle's parameters. Values are kept as PX4 keeps them: 32-bit integers and 32-bit floats."""
 
-    def __init__(self, system_id: int, performance: Performance, overrides: tuple[tuple[str, float], ...]) -> None:
+    def __init__(
+        self,
+        system_id: int,
+        performance: Performance,
+        overrides: tuple[tuple[str, float], ...],
+        *,
+        vtol: bool = False,
+    ) -> None:
         self.types = dict.fromkeys(_INTS, INT32) | dict.fromkeys(_FLOATS, REAL32)
         self.values: dict[str, float] = {**_INTS, **_FLOATS}
         # What an integrator sets for the airframe.
@@ -84,6 +92,10 @@ class Params:
             "MPC_Z_V_AUTO_DN": performance.descent_m_s,
             "MPC_TKO_SPEED": performance.climb_m_s,
         }
+        if vtol:
+            wing = vtol_params.floats(performance)
+            self.types |= dict.fromkeys(vtol_params.INTS, INT32) | dict.fromkeys(wing, REAL32)
+            self.values |= {**vtol_params.INTS, **wing}
         for name, value in overrides:
             self.types.setdefault(name, REAL32 if value != int(value) else INT32)
             self.values[name] = value

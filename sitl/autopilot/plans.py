@@ -33,6 +33,9 @@ MAX_ITEMS = {MISSION: 500, FENCE: 64, RALLY: 32}
 WAYPOINT, LOITER_UNLIM, LOITER_TIME, RETURN, LAND, TAKEOFF, LOITER_TO_ALT = 16, 17, 19, 20, 21, 22, 31
 VTOL_TAKEOFF, VTOL_LAND, DELAY = 84, 85, 93
 DO_JUMP, CHANGE_SPEED, LAND_START, GRIPPER, WINCH = 177, 178, 189, 211, 42600
+VTOL_TRANSITION = 3000
+TO_ROTORS, TO_WING = 3, 4
+"""its param1, MAV_VTOL_STATE"""
 FENCE_RETURN, POLYGON_IN, POLYGON_OUT, CIRCLE_IN, CIRCLE_OUT, RALLY_POINT = 5000, 5001, 5002, 5003, 5004, 5100
 FENCE_COMMANDS = {POLYGON_IN, POLYGON_OUT, CIRCLE_IN, CIRCLE_OUT}
 
@@ -173,20 +176,55 @@ class Flaw:
     """of the event"""
 
 
+_LAND_MISSING = Flaw("Mission rejected: Landing waypoint/pattern required.", "navigator_mis_land_missing")
+_TAKEOFF_MISSING = Flaw("Mission rejected: Takeoff waypoint required.", "navigator_mis_takeoff_missing")
+
+
+def _required(items: Sequence[Item], required: int) -> Flaw | None:
+    """MIS_TKO_LAND_REQ: 1 take-off, 2 landing, 3 both, 4 both or neither."""
+    commands = {item.command for item in items}
+    takes_off, lands = bool(commands & {TAKEOFF, VTOL_TAKEOFF}), bool(commands & {LAND, VTOL_LAND})
+    match required:
+        case 1 if not takes_off:
+            return _TAKEOFF_MISSING
+        case 2 if not lands:
+            return _LAND_MISSING
+        case 3 if not (takes_off and lands):
+            return Flaw("Mission rejected: Takeoff or Landing item missing.", "navigator_mis_takeoff_or_land_missing")
+        case 4 if takes_off and not lands:
+            return Flaw("Mission rejected: Add Landing item or remove Takeoff.", "navigator_mis_add_land_or_rm_to")
+        case 4 if lands and not takes_off:
+            return Flaw("Mission rejected: Add Takeoff item or remove Landing.", "navigator_mis_add_to_or_rm_land")
+        case _:
+            return None
+
+
 def judge(
-    items: Sequence[Item], home: tuple[float, float, float], fence: Fence, *, landed: bool, first_m: float
+    items: Sequence[Item],
+    home: tuple[float, float, float],
+    fence: Fence,
+    *,
+    landed: bool,
+    first_m: float,
+    vtol: bool = False,
+    required: int = 0,
 ) -> Flaw | None:
-    """PX4's FeasibilityChecker on a stored mission; `home` is lat, lon, AMSL; None: feasible."""
+    """PX4's FeasibilityChecker on a stored mission; `home` is lat, lon, AMSL; `required` is MIS_TKO_LAND_REQ.
+
+    None: feasible.
+    """
     home_lat, home_lon, home_amsl = home
     placed_before = False
     for i, item in enumerate(items):
         if i == 0 and item.command == LAND and landed:
             return Flaw("Mission rejected: starts with landing", "navigator_mis_starts_w_landing")
-        if item.command in (VTOL_TAKEOFF, VTOL_LAND):
+        if i == 0 and item.command in (LAND, VTOL_LAND) and vtol:
+            return Flaw("Mission rejected: starts with land waypoint.", "navigator_mis_starts_w_landing2")
+        if item.command in (VTOL_TAKEOFF, VTOL_LAND, VTOL_TRANSITION) and not vtol:
             return Flaw(
                 "Mission rejected: Mission contains VTOL items but vehicle is not a VTOL", "navigator_mis_vtol_items"
             )
-        if item.command == TAKEOFF:
+        if item.command in (TAKEOFF, VTOL_TAKEOFF):
             if item.amsl_m(home_amsl) - home_amsl < 1e-6:
                 text = "Mission rejected: Takeoff altitude below home altitude!"
                 return Flaw(text, "navigator_mis_takeoff_too_low", arguments=struct.pack("<f", 0.0))
@@ -199,6 +237,9 @@ def judge(
                 return Flaw(
                     f"Geofence violation for waypoint {i + 1}", "navigator_mis_geofence_violation", arguments=number
                 )
+    missing = _required(items, required)
+    if missing is not None:
+        return missing
     first = next((item for item in items if item.placed), None)
     if first is not None:
         distance = geo.distance_m(home_lat, home_lon, first.lat_deg, first.lon_deg)

@@ -12,8 +12,8 @@ from sitl.autopilot.modes import ARMED_FLAG, Mode
 Fields = dict[str, Any]
 Stream = Callable[[Autopilot, float], Fields]
 
-QUADROTOR, PX4 = 2, 12
-"""MAV_TYPE, MAV_AUTOPILOT"""
+PX4 = 12
+"""MAV_AUTOPILOT"""
 PRESENT, ENABLED = 0x0300402F, 0x0301402F
 HEALTH, PREARM_OK, COMPASS_OK = 0x0320C83F, 1 << 28, 1 << 2
 """SYS_STATUS sensor bits as a real PX4 v1.17 SITL sets them"""
@@ -53,7 +53,7 @@ def _voltage(p: Autopilot) -> tuple[float, float]:
 
 def heartbeat(p: Autopilot, now_s: float) -> Fields:
     return {
-        "type": QUADROTOR,
+        "type": int(p.params["MAV_TYPE"]),
         "autopilot": PX4,
         "base_mode": p.mode.base | (ARMED_FLAG if p.armed else 0),
         "custom_mode": p.mode.custom_mode,
@@ -77,7 +77,7 @@ def sys_status(p: Autopilot, now_s: float) -> Fields:
 
 
 def extended_sys_state(p: Autopilot, now_s: float) -> Fields:
-    return {"vtol_state": 0, "landed_state": p.landed_state()}
+    return {"vtol_state": int(p.navigator.vtol.state), "landed_state": p.landed_state()}
 
 
 def global_position_int(p: Autopilot, now_s: float) -> Fields:

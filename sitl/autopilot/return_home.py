@@ -1,0 +1,87 @@
+"""PX4's return (RTL direct): climb, go, descend, wait, land; a VTOL on its wing circles down and lands on rotors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import radians, tan
+
+from sitl import geo
+from sitl.autopilot.events import Level
+from sitl.autopilot.steering import Phase, Place, Steering
+
+
+class Return:
+    """Flies by the steering it is given."""
+
+    def __init__(self, steering: Steering) -> None:
+        self._s = steering
+        self._to = steering.target
+
+    def destination(self) -> Place:
+        """The horizontally closest of home and rally points, whatever wind and energy say (RTL_TYPE 0, 1, 3)."""
+        s, here = self._s, self._s.here()
+        places: Sequence[Place] = [*([s.home] if s.home else []), *s.rally] or [here]
+        return min(places, key=lambda p: geo.distance_m(here.lat, here.lon, p.lat, p.lon))
+
+    def amsl_m(self) -> float:
+        """RTL_RETURN_ALT above the destination, never below the present height; on rotors less inside the cone."""
+        s, here, to = self._s, self._s.here(), self.destination()
+        distance = s.distance_m(to)
+        height = s.params["RTL_RETURN_ALT"]
+        half_angle = s.params["RTL_CONE_ANG"]
+        if not s.vtol.on_rotors:
+            pass
+        elif distance <= s.params["RTL_MIN_DIST"]:
+            height = min(height, s.params["RTL_DESCEND_ALT"])
+        elif 0 < half_angle < 90:
+            height = min(height, max(s.params["RTL_DESCEND_ALT"], distance / tan(radians(half_angle))))
+        return max(here.amsl, to.amsl + height)
+
+    def begin(self) -> None:
+        s, here, up_to = self._s, self._s.here(), self.amsl_m()
+        self._to = to = self.destination()
+        s.phase, s.origin, s.target = Phase.CLIMB, here, Place(here.lat, here.lon, up_to)
+        if not s.on_ground:
+            above = up_to - to.amsl
+            s.out.text(Level.INFO, f"RTL: start return at {up_to:.0f} m ({above:.0f} m above destination)")
+            arguments = int(up_to).to_bytes(4, "little", signed=True) + int(above).to_bytes(4, "little", signed=True)
+            s.out.event("vrtl_return_at", Level.INFO, arguments=arguments)
+
+    def tick(self, now_s: float) -> None:
+        s, to = self._s, self._to
+        if s.on_ground and s.phase is not Phase.LAND:
+            return
+        around_m = s.params["RTL_LOITER_RAD"] if s.vtol.winged else 0.0
+        if s.phase is Phase.CLIMB:
+            s.stay()
+            if s.high_enough():
+                s.set_off(Place(to.lat, to.lon, s.target.amsl))
+                s.phase = Phase.GO
+        elif s.phase is Phase.GO:
+            s.fly(Place(to.lat, to.lon, s.target.amsl))
+            if s.reached(s.acceptance_m() + (around_m if s.vtol.on_wing else 0.0)):
+                s.phase = Phase.DESCEND
+        elif s.phase is Phase.DESCEND:
+            low = min(to.amsl + s.params["RTL_DESCEND_ALT"], s.target.amsl)
+            s.fly(Place(to.lat, to.lon, low), circle_m=around_m)
+            if s.here().amsl <= low or s.level():
+                delay = s.params["RTL_LAND_DELAY"]
+                s.phase, s.until_s = Phase.WAIT, now_s + delay if delay >= 0.0 else float("inf")
+        elif s.phase is Phase.WAIT:
+            s.fly(s.target, circle_m=around_m)
+            if now_s >= s.until_s:
+                s.set_off(s.target)
+                s.phase = Phase.APPROACH if s.vtol.winged else Phase.TO_ROTORS
+        elif s.phase is Phase.APPROACH:
+            s.fly(s.target)
+            if not s.vtol.on_wing or s.over_target(s.vtol.brake_m()):
+                s.transition(now_s, wing=False)
+                s.phase = Phase.TO_ROTORS
+        elif s.phase is Phase.TO_ROTORS:
+            s.fly(s.target)
+            if s.vtol.on_rotors and s.over_target(s.acceptance_m()):
+                s.phase = Phase.LAND
+                s.out.text(Level.INFO, "RTL: land at destination")
+                s.out.event("rtl_land_at_destination", Level.INFO)
+        else:
+            s.fly(Place(to.lat, to.lon, to.amsl), landing=True)
