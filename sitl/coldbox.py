@@ -87,7 +87,7 @@ class BoxHeat:
             self._step(STEP_S, ambient_c, sun_w_m2, seal_failed=seal_failed, lid_open=lid_open)
 
     def skin_c(self, ambient_c: float, sun_w_m2: float) -> float:
-        """Sol-air temperature (Mackey & Wright, 1944): air that would heat the wall as this air and the sun together do."""
+        """Sol-air temperature (Mackey & Wright, 1944): air that would heat the wall as this air with the sun does."""
         film = min(FILM_K_W, self.spec.resistance_k_w / 2.0)
         return ambient_c + sun_w_m2 * self.spec.absorptance * self.spec.sunlit_area_m2 * film
 

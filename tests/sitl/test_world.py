@@ -172,14 +172,23 @@ def test_a_vehicle_lands_on_top_of_a_hill() -> None:
     assert gcs.of("GLOBAL_POSITION_INT")[-1]["relative_alt"] == pytest.approx(25_000, abs=300)
 
 
-def test_a_vehicle_that_flies_lower_than_the_hill_ahead_strikes_it() -> None:
+@pytest.mark.parametrize(
+    ("height_m", "radius_m", "strikes_at_m"),
+    [
+        (60.0, 300.0, 750.0),  # 30 m up is half of the hill: half way out, where it is steepest, 1 in 3
+        (40.0, 600.0, 700.0),  # three quarters of a gentle one: a third of the way out, nowhere steeper than 1 in 10
+    ],
+)
+def test_a_vehicle_that_flies_lower_than_the_hill_ahead_strikes_it_however_gently_it_rises(
+    height_m: float, radius_m: float, strikes_at_m: float
+) -> None:
     events: list[dict] = []
-    gcs = with_hill(600.0, 60.0, 300.0)
+    gcs = with_hill(900.0, height_m, radius_m)
     gcs.world.emit = events.append
-    gcs.start(takeoff_and(item(16, 1200.0)))
+    gcs.start(takeoff_and(item(16, 1800.0)))
     gcs.until(lambda: bool(events))
     assert events[0]["event"] == "crashed"
-    assert gcs.away(450.0) < 60.0  # 30 m up, which is half of the hill: half way out, at 450 m from home
+    assert gcs.away(strikes_at_m) < 40.0
 
 
 def test_a_vehicle_that_flies_higher_than_the_hill_passes_over_it_in_the_height_above_ground_that_is_left() -> None:
