@@ -19,15 +19,18 @@ from sitl.vehicle.dynamics import STEP_S
 from sitl.wire.link import Link
 from sitl.wire.vehicle import WireVehicle
 
-PILOT_STEPS = 4
-"""steps between two turns of the autopilots: 12.5 Hz, at 20 m/s every 1.6 m"""
-GROUND_STEPS = 25
-"""steps between two looks at boxes and faults: 2 Hz"""
+TICK_S = 0.02
+"""as fast as PX4's fastest ground-station streams"""
+MOTION_TICKS = round(STEP_S / TICK_S)
+PILOT_TICKS = 4
+"""ticks between two turns of the autopilots: 12.5 Hz, at 20 m/s every 1.6 m"""
+GROUND_TICKS = 25
+"""ticks between two looks at boxes and faults: 2 Hz"""
 WALL_TICK_S = 0.01
 ROUNDING_S = 1e-6
 """seconds since 1970 are known to 0.24 µs in a float"""
-SLICE_STEPS = 50
-"""when behind, other tasks get a turn every so many steps"""
+SLICE_TICKS = 50
+"""when behind, other tasks get a turn every so many ticks"""
 
 
 class World(Scene):
@@ -35,27 +38,28 @@ class World(Scene):
 
     def __init__(self, spec: SimSpec, start_s: float, emit: Emit = ignore) -> None:
         super().__init__(spec, start_s, emit)
-        self._steps = 0
+        self._ticks = 0
         self.vehicles = [
             WireVehicle(i, v, self.fleet, start_s, seed=spec.seed, on_release=partial(self.ground.release, i))
             for i, v in enumerate(spec.vehicles)
         ]
 
     def behind(self, to_s: float) -> bool:
-        return self.start_s + (self._steps + 1) * STEP_S <= to_s + ROUNDING_S
+        return self.start_s + (self._ticks + 1) * TICK_S <= to_s + ROUNDING_S
 
-    def advance(self, to_s: float, max_steps: int = 10**9) -> None:
-        """Whole steps up to that time."""
-        for _ in range(max_steps):
+    def advance(self, to_s: float, max_ticks: int = 10**9) -> None:
+        """Whole ticks up to that time: in how many calls makes no difference."""
+        for _ in range(max_ticks):
             if not self.behind(to_s):
                 return
-            self._steps += 1
-            # From the step's number, so that rounding does not add up.
-            self.now_s = self.start_s + self._steps * STEP_S
-            self._move()
-            if self._steps % GROUND_STEPS == 0:
+            self._ticks += 1
+            # From the tick's number, so that rounding does not add up.
+            self.now_s = self.start_s + self._ticks * TICK_S
+            if self._ticks % MOTION_TICKS == 0:
+                self._move()
+            if self._ticks % GROUND_TICKS == 0:
                 self._tend()
-            if self._steps % PILOT_STEPS == 0:
+            if self._ticks % PILOT_TICKS == 0:
                 self._pilot()
             self._stream()
 
@@ -165,10 +169,10 @@ class Simulation:
             tasks.create_task(self._step_forever(), name="world")
 
     async def _step_forever(self) -> None:
-        tick_s = max(STEP_S, WALL_TICK_S * self.spec.speed)
+        tick_s = max(TICK_S, WALL_TICK_S * self.spec.speed)
         while True:
             now_s = self.clock.now_s()
             while self.world.behind(now_s):
-                self.world.advance(now_s, SLICE_STEPS)
+                self.world.advance(now_s, SLICE_TICKS)
                 await asyncio.sleep(0)
             await self.clock.sleep(tick_s)

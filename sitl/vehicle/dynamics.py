@@ -1,4 +1,4 @@
-"""The state of all vehicles, stepped together at a fixed step.
+"""The state of all vehicles, stepped together: motion at 25 Hz, air and energy at every second step.
 
 A multirotor is a point mass that follows velocity: towards a target at a speed it can still brake from, within its
 acceleration and within the airspeed that full tilt reaches. Against more wind than that it drifts. What a wing or a
@@ -9,7 +9,7 @@ its GPS gets wrong.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import atan2, nan, pi
+from math import atan2, cos, nan, pi, sin
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,8 +23,11 @@ from sitl.world import Weather
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
-STEP_S = 0.02
-"""as fast as PX4's fastest ground-station streams"""
+STEP_S = 0.04
+"""A velocity changes by 0.12 m/s in it, a vehicle at 25 m/s moves by 1 m: half of the least acceptance radius. Streams
+faster than 25 Hz say the same again."""
+AIR_STEPS = 2
+"""steps between two looks at wind, power and metres per degree: gusts last 8 s, and 2 m do not change a parallel"""
 ACCELERATION_M_S2 = 3.0
 """PX4 MPC_ACC_HOR"""
 BRAKING_M_S2 = 2.0
@@ -54,6 +57,11 @@ TRIM_THROTTLE = 0.6
 NOBODY: NDArray[np.intp] = np.zeros(0, dtype=np.intp)
 
 
+def _between(values: Array, low: Array | float, high: Array | float) -> Array:
+    """np.clip, whose own call costs more than the work on a small fleet."""
+    return np.asarray(np.minimum(np.maximum(values, low), high))
+
+
 class FleetState:
     """n vehicles. Arrays are indexed like the spec's vehicles; angles radians, positions degrees and metres AMSL."""
 
@@ -68,15 +76,21 @@ class FleetState:
         self.max_airspeed = np.where(self.wings.fitted, np.minimum(fastest, HOVER_AIRSPEED_M_S), fastest)
         """while rotors drive"""
         self.empty_kg = np.array([p.empty_mass_kg for p in performance])
-        self.lat = np.array([v.lat_deg for v in vehicles])
-        self.lon = np.array([v.lon_deg for v in vehicles])
+        # Two rows each, north and east; the names are of the rows.
+        self.at = np.array([[v.lat_deg for v in vehicles], [v.lon_deg for v in vehicles]])
+        self.v, self.a, self.gps = np.zeros((2, n)), np.zeros((2, n)), np.zeros((2, n))
+        self.per, self.wind, self.to = np.zeros((2, n)), np.zeros((2, n)), self.at.copy()
+        self.lat, self.lon = self.at
+        self.vn, self.ve = self.v
+        self.an, self.ae = self.a
+        self.gps_north, self.gps_east = self.gps
+        self.per_lat, self.per_lon = self.per
+        self.to_lat, self.to_lon = self.to
         self.ground = np.array([weather.ground_amsl_m(v.lat_deg, v.lon_deg) for v in vehicles])
         self.rise = np.zeros(n)
         """how fast the ground below comes up as the vehicle moves, m/s"""
         self.alt = self.ground.copy()
-        self.vn, self.ve, self.vu = np.zeros(n), np.zeros(n), np.zeros(n)
-        self.an, self.ae = np.zeros(n), np.zeros(n)
-        self.yaw = np.zeros(n)
+        self.vu, self.yaw = np.zeros(n), np.zeros(n)
         self.airspeed = np.zeros(n)
         self.power_w = np.zeros(n)
         self.throttle = np.zeros(n)
@@ -87,7 +101,6 @@ class FleetState:
         self.armed: Mask = np.zeros(n, dtype=np.bool_)
         self.on_ground: Mask = np.ones(n, dtype=np.bool_)
         self.crashed: Mask = np.zeros(n, dtype=np.bool_)
-        self.gps_north, self.gps_east = np.zeros(n), np.zeros(n)
         self.blind: Mask = np.zeros(n, dtype=np.bool_)
         """without any position: level, so that the wind takes it along"""
         self.drain = np.ones(n)
@@ -98,7 +111,7 @@ class FleetState:
         # What the autopilots want.
         self.flying: Mask = np.zeros(n, dtype=np.bool_)
         """motors above idle"""
-        self.to_lat, self.to_lon, self.to_alt = self.lat.copy(), self.lon.copy(), self.alt.copy()
+        self.to_alt = self.alt.copy()
         self.speed = np.zeros(n)
         self.corner = np.zeros(n)
         """speed that is allowed at the target: 0 to stop there"""
@@ -106,10 +119,11 @@ class FleetState:
         self.landing: Mask = np.zeros(n, dtype=np.bool_)
         self.face = np.full(n, np.nan)
         """heading to turn to while rotors drive; NaN: the nose follows the course"""
+        self._steps = 0
         self._scale()
 
     def _scale(self) -> None:
-        self.per_lat, self.per_lon = metres_per_degree_array(self.lat)
+        self.per_lat[:], self.per_lon[:] = metres_per_degree_array(self.lat)
 
     def mass_kg(self) -> Array:
         return self.empty_kg + self.payload_kg
@@ -183,17 +197,23 @@ class FleetState:
         if self.wings.regime[i]:
             self.wings.enter(i, Regime.ROTORS)
 
-    def step(self, dt_s: float = STEP_S) -> None:
-        """One step of everything."""
-        self._scale()
-        self._follow_ground(dt_s)
-        self.weather.step(dt_s)
-        wind_n, wind_e = self.weather.wind(self.lat, self.lon, self.alt - self.ground)
+    def step(self) -> None:
+        """One step of everything, STEP_S long."""
+        if self._steps % AIR_STEPS == 0:
+            self._scale()
+            self.weather.step(AIR_STEPS * STEP_S)
+            self.wind[0], self.wind[1] = self.weather.wind(self.lat, self.lon, self.alt - self.ground)
+        self._steps += 1
+        lifted = self._lifted()
+        if np.count_nonzero(self.armed) or np.count_nonzero(self.on_ground) < self.n:
+            self._follow_ground(STEP_S)
+            self._move(STEP_S, lifted)
+        if self._steps % AIR_STEPS == 0:
+            self._spend(AIR_STEPS * STEP_S, lifted)
+
+    def _lifted(self) -> Mask:
         lifts = self.lifts | (self.wings.regime == Regime.WING) if self.wings.busy else self.lifts
-        lifted = self.armed & self.flying & lifts & (self.used_wh < self.capacity_wh)
-        want_n, want_e, want_u = self._wanted(wind_n, wind_e)
-        self._move(dt_s, lifted, want_n, want_e, want_u, wind_n, wind_e)
-        self._spend(dt_s, lifted, wind_n, wind_e)
+        return self.armed & self.flying & lifts & (self.used_wh < self.capacity_wh)
 
     def _follow_ground(self, dt: float) -> None:
         if self.weather.terrain.flat:
@@ -202,74 +222,79 @@ class FleetState:
         self.rise = (ground - self.ground) / dt
         self.ground = ground
 
-    def _wanted(self, wind_n: Array, wind_e: Array) -> tuple[Array, Array, Array]:
-        north = (self.to_lat - self.lat) * self.per_lat - self.gps_north
-        east = (self.to_lon - self.lon) * self.per_lon - self.gps_east
-        distance = np.hypot(north, east)
-        stop = np.minimum(np.sqrt(2.0 * BRAKING_M_S2 * distance), POSITION_GAIN_S * distance)
-        through = np.sqrt(self.corner**2 + 2.0 * BRAKING_M_S2 * distance)
-        pace = np.minimum(self.speed, np.where(self.corner > 0.0, through, stop)) / np.maximum(distance, 1e-6)
-        air_n, air_e = north * pace - wind_n, east * pace - wind_e
-        short = np.minimum(1.0, self.max_airspeed / np.maximum(np.hypot(air_n, air_e), 1e-6))
+    def _wanted(self) -> tuple[Array, Array]:
+        """Velocities over ground (north and east) and up that lead to the targets."""
+        offset = (self.to - self.at) * self.per - self.gps
+        distance = np.hypot(*offset)
+        brake = np.sqrt(self.corner * self.corner + 2.0 * BRAKING_M_S2 * distance)
+        limit = np.where(self.corner > 0.0, brake, np.minimum(brake, POSITION_GAIN_S * distance))
+        air = offset * (np.minimum(self.speed, limit) / np.maximum(distance, 1e-6)) - self.wind
+        short = np.minimum(1.0, self.max_airspeed / np.maximum(np.hypot(*air), 1e-6))
+        up = _between(self.to_alt - self.alt, -self.sink, self.climb)
+        if np.count_nonzero(self.landing):
+            up = np.where(self.landing, -self._landing_sink(), up)
+        return air * short + self.wind, up
+
+    def _landing_sink(self) -> Array:
         height = self.alt - self.ground
-        fraction = np.clip((height - LAND_SLOW_M) / (LAND_FAST_M - LAND_SLOW_M), 0.0, 1.0)
-        land_sink = np.minimum(self.sink, LAND_SPEED_M_S + fraction * np.maximum(0.0, self.sink - LAND_SPEED_M_S))
-        up = np.where(self.landing, -land_sink, np.clip(self.to_alt - self.alt, -self.sink, self.climb))
-        return air_n * short + wind_n, air_e * short + wind_e, up
+        fraction = _between((height - LAND_SLOW_M) / (LAND_FAST_M - LAND_SLOW_M), 0.0, 1.0)
+        fast = np.maximum(0.0, self.sink - LAND_SPEED_M_S)
+        return np.asarray(np.minimum(self.sink, LAND_SPEED_M_S + fraction * fast))
 
-    def _move(
-        self, dt: float, lifted: Mask, want_n: Array, want_e: Array, want_u: Array, wind_n: Array, wind_e: Array
-    ) -> None:
+    def _move(self, dt: float, lifted: Mask) -> None:
         gliding = self.wings.flying(lifted) if self.wings.busy else NOBODY
-        before = self.vn[gliding], self.ve[gliding], self.vu[gliding]
+        before, before_u = self.v[:, gliding], self.vu[gliding]
+        want, want_u = self._wanted()
         # A vehicle without thrust falls and is taken along by the wind.
-        steered = lifted & ~self.blind
-        change_n = np.where(steered, want_n, wind_n) - self.vn
-        change_e = np.where(steered, want_e, wind_e) - self.ve
-        limit = ACCELERATION_M_S2 * dt / np.maximum(np.hypot(change_n, change_e), 1e-9)
-        share = np.minimum(1.0, limit)
-        self.an, self.ae = change_n * share / dt, change_e * share / dt
-        self.vn = self.vn + change_n * share
-        self.ve = self.ve + change_e * share
-        powered = np.clip(want_u - self.vu, -CLIMB_ACCELERATION_M_S2 * dt, CLIMB_ACCELERATION_M_S2 * dt)
+        change = np.where(lifted & ~self.blind, want, self.wind) - self.v
+        change *= np.minimum(1.0, ACCELERATION_M_S2 * dt / np.maximum(np.hypot(*change), 1e-9))
+        self.a[:] = change / dt
+        self.v += change
+        most = CLIMB_ACCELERATION_M_S2 * dt
+        powered = _between(want_u - self.vu, -most, most)
         falling = np.maximum(-G_M_S2 * dt, -TERMINAL_FALL_M_S - self.vu)
-        self.vu = self.vu + np.where(lifted, powered, falling)
+        self.vu += np.where(lifted, powered, falling)
         if gliding.size:
-            self.vn[gliding], self.ve[gliding], self.vu[gliding] = before
-            self.wings.move(self, gliding, dt, wind_n, wind_e)
+            self.v[:, gliding], self.vu[gliding] = before, before_u
+            self.wings.move(self, gliding, dt, self.wind[0], self.wind[1])
 
+        alt = self.alt + self.vu * dt
+        if np.count_nonzero(self.on_ground) or np.count_nonzero(alt <= self.ground):
+            alt = self._meet_ground(alt, lifted)
+        self.alt[:] = alt
+        self.at += self.v * dt / self.per
+        pace = np.hypot(*self.v)
+        self.flown_m += pace * dt
+        free = np.isnan(self.face)
+        turn = (np.where(free, np.arctan2(self.ve, self.vn), self.face) - self.yaw + pi) % (2.0 * pi) - pi
+        turning = lifted & (~free | (pace > 1.0))
+        turning[gliding] = False
+        self.yaw += np.where(turning, _between(turn, -YAW_RATE_RAD_S * dt, YAW_RATE_RAD_S * dt), 0.0)
+
+    def _meet_ground(self, alt: Array, lifted: Mask) -> Array:
+        """Who stands, touches down or crashes; the heights that come of it."""
         stays = self.on_ground & ~(lifted & (self.vu > 0.0))
         sinks = self.vu - self.rise
-        touches = ~self.on_ground & (self.alt + self.vu * dt <= self.ground) & (sinks <= 0.0)
+        touches = ~self.on_ground & (alt <= self.ground) & (sinks <= 0.0)
         # Ground that rises ahead is met at flying speed, however gently it rises.
-        strikes = (self.rise > 0.0) & (np.hypot(self.vn, self.ve) > CRASH_M_S)
+        strikes = (self.rise > 0.0) & (np.hypot(*self.v) > CRASH_M_S)
         self.crashed |= touches & (strikes | (sinks < -CRASH_M_S))
         self.on_ground = stays | touches
         for velocity in (self.vn, self.ve, self.vu, self.an, self.ae):
             velocity[self.on_ground] = 0.0
-        self.lat = self.lat + self.vn * dt / self.per_lat
-        self.lon = self.lon + self.ve * dt / self.per_lon
-        self.alt = np.where(self.on_ground, self.ground, self.alt + self.vu * dt)
-        pace = np.hypot(self.vn, self.ve)
-        self.flown_m = self.flown_m + pace * dt
-        free = np.isnan(self.face)
-        turn = (np.where(free, np.arctan2(self.ve, self.vn), self.face) - self.yaw + pi) % (2.0 * pi) - pi
-        step = np.clip(turn, -YAW_RATE_RAD_S * dt, YAW_RATE_RAD_S * dt)
-        turning = lifted & (~free | (pace > 1.0))
-        turning[gliding] = False
-        self.yaw = np.where(turning, self.yaw + step, self.yaw)
+        return np.where(self.on_ground, self.ground, alt)
 
-    def _spend(self, dt: float, lifted: Mask, wind_n: Array, wind_e: Array) -> None:
+    def _spend(self, dt: float, lifted: Mask) -> None:
         mass = self.mass_kg()
         aloft = lifted & ~self.on_ground
-        self.airspeed = np.where(self.on_ground, 0.0, np.hypot(self.vn - wind_n, self.ve - wind_e))
+        self.airspeed = np.where(self.on_ground, 0.0, np.hypot(*(self.v - self.wind)))
         idle = np.where(self.armed, self.power.idle_w(), self.power.avionics_w)
         self.power_w = np.where(aloft, self.power.flying_w(mass, self.airspeed, self.vu) * self._extra_power, idle)
         gliding = np.flatnonzero(aloft & (self.wings.regime != Regime.ROTORS)) if self.wings.busy else NOBODY
         if gliding.size:
             self.power_w[gliding] = self._glide_w(gliding, mass)
         self.used_wh = np.minimum(self.capacity_wh, self.used_wh + self.power_w * self.drain * dt / 3600.0)
-        tilt = np.hypot(np.hypot(self.an, self.ae), 0.01 * self.airspeed**2) / G_M_S2
+        tilt = np.hypot(np.hypot(*self.a), 0.01 * self.airspeed**2) / G_M_S2
         thrust = HOVER_THROTTLE * mass / self.empty_kg * np.sqrt(1.0 + tilt * tilt) / self._thrust_left
         self.throttle = np.where(aloft, np.minimum(1.0, thrust), np.where(self.armed, 0.08, 0.0))
         if gliding.size:
@@ -286,7 +311,7 @@ class FleetState:
 
     def attitude(self, i: int) -> tuple[float, float, float]:
         """Roll, pitch, yaw in radians: the tilt that its acceleration and drag ask for; on the wing, bank and climb."""
-        c, s = float(np.cos(self.yaw[i])), float(np.sin(self.yaw[i]))
+        c, s = cos(self.yaw[i]), sin(self.yaw[i])
         forward = float(self.an[i]) * c + float(self.ae[i]) * s
         right = float(self.ae[i]) * c - float(self.an[i]) * s
         drag = 0.01 * float(self.airspeed[i]) ** 2
