@@ -15,7 +15,7 @@ import signal
 import socket
 import tempfile
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from sitl.spec import GCS_LOCAL_PORT, GCS_PORT, ONBOARD_LOCAL_PORT, ONBOARD_PORT
@@ -65,6 +65,8 @@ class Px4Vehicle:
     model: str = QUAD
     params: Mapping[str, float] = field(default_factory=dict)
     """set at every start, over those that the instance has stored"""
+    index: int | None = None
+    """of the instance, whose system id is one more; None: the first one's and its place in the list"""
 
 
 class Px4Instance:
@@ -123,7 +125,7 @@ class Px4Instance:
             # The Debian package keeps its instances' state here; others use the working directory.
             "XDG_DATA_HOME": str(self.folder),
         }
-        environment |= {f"PX4_PARAM_{name}": _text(value) for name, value in self.vehicle.params.items()}
+        environment |= {f"PX4_PARAM_{name}": text(value) for name, value in self.vehicle.params.items()}
         # It would go before the model.
         environment.pop("PX4_SYS_AUTOSTART", None)
         with self.log.open("ab") as out:
@@ -158,7 +160,7 @@ class Px4Instance:
         """A power cycle, there where it stands: parameters and missions are kept, SIH begins on the ground."""
         await self.stop()
         if home is not None:
-            self.vehicle = Px4Vehicle(home, self.vehicle.model, self.vehicle.params)
+            self.vehicle = replace(self.vehicle, home=home)
         await self.start()
 
     async def run(self, client: str, *arguments: str) -> str:
@@ -196,11 +198,11 @@ class Px4Instance:
         """In the running instance. Raises Px4Error when it knows no such parameter."""
         for name, value in params.items():
             # Without `fail` an unknown name is success.
-            await self.run("param", "set", name, _text(value), "fail")
+            await self.run("param", "set", name, text(value), "fail")
 
 
-def _text(value: float) -> str:
-    """Whole numbers without a dot, for parameters that are integers."""
+def text(value: float) -> str:
+    """As `px4-param` reads it: whole numbers without a dot, for parameters that are integers."""
     return str(int(value)) if float(value).is_integer() else repr(float(value))
 
 
@@ -277,7 +279,8 @@ async def start_px4(
     async with contextlib.AsyncExitStack() as stack:
         if folder is None:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="px4-", ignore_cleanup_errors=True)))
-        instances = [Px4Instance(binary, first_index + n, v, speed, folder) for n, v in enumerate(wanted)]
+        indices = [first_index + n if v.index is None else v.index for n, v in enumerate(wanted)]
+        instances = [Px4Instance(binary, i, v, speed, folder) for i, v in zip(indices, wanted, strict=True)]
         stack.push_async_callback(_stop_all, instances)
         with _listening(instances) as listeners:
             for instance in instances:

@@ -6,19 +6,28 @@ import asyncio
 import socket
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Protocol
 
 from sitl.spec import LinkSpec
-from sitl.wire.link import Link
 
 READ_AT_ONCE = 64
 """datagrams taken per turn of the event loop, so that one talkative peer cannot starve the rest"""
 BUFFER_BYTES = 65536
 
 
+class End(Protocol):
+    """A vehicle's end of a link, simulated or relayed."""
+
+    name: str
+    hearers: list[Callable[[bytes], None]]
+
+    def receive(self, data: bytes, now_s: float, /) -> None: ...
+
+
 class UdpPort:
     """Binds in `open`. The first peer heard keeps the link, as in PX4; an observer uses a link of its own."""
 
-    def __init__(self, spec: LinkSpec, link: Link, now_s: Callable[[], float]) -> None:
+    def __init__(self, spec: LinkSpec, link: End, now_s: Callable[[], float]) -> None:
         self._spec, self._link, self._now_s = spec, link, now_s
         self._peer: tuple[str, int] = (spec.host, spec.port)
         self._met = False
