@@ -282,7 +282,8 @@ class Navigator(Steering):
                     radius_m = item.params[1]
                 # On the wing a place that is reached at another height is circled until the height is.
                 there = self.over_target(radius_m)
-                self.fly(self.target, corner=self._corner(item, radius_m), circle_m=self.loiter_m() if there else 0.0)
+                corner = self._corner(item, radius_m) if self.brakes_soon() else 0.0
+                self.fly(self.target, corner=corner, circle_m=self.loiter_m() if there else 0.0)
                 return there and self.level()
             case Phase.APPROACH:
                 self.fly(self.target)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 from math import cos, hypot, nan, radians, sin
+from typing import NamedTuple
 
 from sitl import geo
 from sitl.autopilot.outlet import Outlet
 from sitl.autopilot.params import Params
 from sitl.autopilot.vtol import Transitions
-from sitl.vehicle.dynamics import BRAKING_M_S2, FleetState
+from sitl.vehicle.dynamics import BRAKING_M_S2, POSITION_GAIN_S, FleetState
 from sitl.vehicle.wing import LOOK_AHEAD_S
 
 
@@ -32,8 +32,7 @@ class Phase(Enum):
     STAY = "stay"
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """Degrees and metres AMSL."""
 
     lat: float
@@ -103,7 +102,8 @@ class Steering:
         self.target = to
         if self.vtol.on_rotors:
             climb = self.params["MPC_Z_V_AUTO_UP"] if up is None else up
-            sink = self.params["MPC_Z_V_AUTO_DN"]
+            # Blind, PX4 goes down at this speed from any height.
+            sink = self.params["MPC_LAND_SPEED" if self.fleet.blind[self.i] else "MPC_Z_V_AUTO_DN"]
             self.fleet.aim(
                 self.i, to.lat, to.lon, to.amsl,
                 speed=self.cruise_m_s(), climb=climb, sink=sink, corner=corner, landing=landing, face=face,
@@ -156,6 +156,12 @@ class Steering:
 
     def reached(self, radius_m: float) -> bool:
         return self.over_target(radius_m) and self.level()
+
+    def brakes_soon(self) -> bool:
+        """So near the target that it matters how fast the target is to be passed; never on the wing."""
+        pace = self.cruise_m_s()
+        from_m = max(pace * pace / (2.0 * BRAKING_M_S2), pace / POSITION_GAIN_S) + 1.0
+        return self.vtol.on_rotors and self.distance_m(self.target) <= from_m
 
     def high_enough(self) -> bool:
         tolerance_m = self.params["NAV_FW_ALT_RAD" if self.vtol.on_wing else "NAV_MC_ALT_RAD"]
