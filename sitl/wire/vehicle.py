@@ -102,9 +102,9 @@ class WireVehicle:
     def _report_mission(self, now_s: float) -> None:
         """MISSION_CURRENT at once when its item changes, what else it tells once a second; MISSION_ITEM_REACHED at once
         and ten times more, once a second."""
-        told = mission_current(self.pilot, now_s)["seq"]
-        if told != self._told:
-            self._told = told
+        seq = self.pilot.navigator.seq
+        if seq != self._told:
+            self._told = seq
             for link in self.links:
                 link.stream("MISSION_CURRENT", now_s)
         if self._reached_left and now_s >= self._reached_next_s:
@@ -119,7 +119,8 @@ class WireVehicle:
             return
         for link in self.links:
             link.now_s = now_s
-            link.step(now_s)
+            if link.wake_s <= now_s:
+                link.step(now_s)
 
     # --- Outlet
 
