@@ -185,6 +185,7 @@ async def _vehicles(
             ports[peer.vehicle_id] = made.get(peer.vehicle_id, NativeVehicle)(
                 peer,
                 cruise_m_s=config.vehicles[peer.vehicle_id].type.cruise_m_s,
+                airframe=config.vehicles[peer.vehicle_id].type.airframe,
                 contract=config.contracts.get(peer.vehicle_id),
             )
         yield station, ports

@@ -282,10 +282,11 @@ def _step_to_fly(flight: Flight, state: VehicleState, mode: Mode, airborne: bool
         return Step.START if held else Step.UPLOAD
     if not held:
         # A plan is only replaced in HOLD: in mission mode PX4 would turn to the new first item before it is verified.
-        # And only at rest, so that the new plan begins where the vehicle is.
+        # And only at rest, so that the new plan begins where the vehicle is; a wing circles around there instead.
         if mode is not Mode.HOLD:
             return Step.HOLD
-        return Step.UPLOAD if speed_m_s(state) <= AT_REST_M_S else None
+        circling = state.on_wing is not None and state.on_wing.value
+        return Step.UPLOAD if circling or speed_m_s(state) <= AT_REST_M_S else None
     if mode in (Mode.MISSION, Mode.TAKEOFF) or mission_complete(state):
         return None
     return Step.FLY

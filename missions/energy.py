@@ -1,9 +1,13 @@
-"""Time and energy of flight: simple physics of a multirotor in uniform wind.
+"""Time and energy of flight: simple physics of a multirotor, or of a wing, in uniform wind.
 
 Power grows with mass as m^1.5: the ideal power of a hovering rotor is T^1.5 / sqrt(2 ρ A) with thrust T = m g (momentum
 theory; Leishman, Principles of Helicopter Aerodynamics, 2.2), and the type's measured powers fix the constant. Cruise
 power is scaled alike, which overstates it a little: only its induced part grows so. Climbing adds m g v through the
 drive train's efficiency; descending is counted as hovering, since what it saves in power is lost in vortices.
+
+A VTOL cruises on its wing, where the induced part of its power grows as m² and the rest not at all (drag polar;
+Anderson, Introduction to Flight, 6.5). It goes up and down on its rotors, and every such climb is followed, every such
+descent preceded by a transition.
 """
 
 from __future__ import annotations
@@ -12,11 +16,16 @@ from dataclasses import dataclass
 from math import cos, hypot, radians, sin, sqrt
 
 from missions.snapshot import Wind
-from missions.vehicles import VehicleType
+from missions.vehicles import Airframe, VehicleType
 
 G_M_S2 = 9.80665
 CLIMB_EFFICIENCY = 0.6
 """electric power to climb power: motor, speed controller and rotor together"""
+WING_INDUCED_SHARE = 0.5
+"""of a wing's power in cruise. At the speed of longest range it is one half, above it less: a load is overstated"""
+TRANSITION_S = 15.0
+"""of hover power that a transition costs beyond the leg itself: turning to the course and speeding up with rotors and
+pusher together, or braking and the last metres to the pad"""
 STILL = Wind(0.0, 0.0)
 
 
@@ -42,7 +51,10 @@ def hover_power_w(vehicle: VehicleType, payload_kg: float) -> float:
 
 def cruise_power_w(vehicle: VehicleType, payload_kg: float) -> float:
     """At cruise airspeed."""
-    return float(vehicle.cruise_power_w * (mass_kg(vehicle, payload_kg) / vehicle.empty_mass_kg) ** 1.5)
+    ratio = mass_kg(vehicle, payload_kg) / vehicle.empty_mass_kg
+    if vehicle.airframe is Airframe.VTOL:
+        return float(vehicle.cruise_power_w * (1.0 + WING_INDUCED_SHARE * (ratio**2 - 1.0)))
+    return float(vehicle.cruise_power_w * ratio**1.5)
 
 
 def ground_speed_m_s(airspeed_m_s: float, track_deg: float, wind: Wind) -> float | None:
@@ -66,7 +78,12 @@ def slowest_ground_speed_m_s(vehicle: VehicleType, wind: Wind) -> float | None:
 
 
 def climb_cost(vehicle: VehicleType, payload_kg: float, height_m: float) -> LegCost:
-    """Straight up (positive) or down (negative) by `height_m`."""
+    """Straight up (positive) or down (negative) by `height_m`, with the transition of a VTOL."""
+    cost = _vertical(vehicle, payload_kg, height_m)
+    return cost + hover_cost(vehicle, payload_kg, TRANSITION_S) if vehicle.airframe is Airframe.VTOL else cost
+
+
+def _vertical(vehicle: VehicleType, payload_kg: float, height_m: float) -> LegCost:
     hover = hover_power_w(vehicle, payload_kg)
     if height_m >= 0:
         time_s = height_m / vehicle.climb_m_s
@@ -93,7 +110,7 @@ def leg_energy(
     speed = ground_speed_m_s(vehicle.cruise_m_s, track_deg, wind)
     if speed is None:
         return None
-    vertical = climb_cost(vehicle, payload_kg, climb_m)
+    vertical = _vertical(vehicle, payload_kg, climb_m)
     time_s = max(length_m / speed, vertical.time_s)
     lift = max(0.0, mass_kg(vehicle, payload_kg) * G_M_S2 * climb_m / CLIMB_EFFICIENCY)
     power = cruise_power_w(vehicle, payload_kg)

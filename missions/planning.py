@@ -38,7 +38,7 @@ from missions.routing.scene import Scene, View
 from missions.routing.tangent import NoPath
 from missions.sites import Site
 from missions.snapshot import Wind
-from missions.vehicles import VehicleType
+from missions.vehicles import Airframe, VehicleType
 
 DROP_HOVER_S = 45.0
 """over the pad from arrival to release: settle, the recipient's confirmation, the gripper"""
@@ -110,7 +110,7 @@ def make_plan(request: PlanRequest) -> Plan | Infeasible:
             band_at(request.cruise_agl_m),
             request.depart_s,
             request.depart_s + window,
-            request.margin_m,
+            request.margin_m + request.vehicle.min_turn_radius_m,
             request.authorised,
             request.ceiling_agl_m,
         )
@@ -150,7 +150,7 @@ def _in_scene(request: PlanRequest, scene: Scene, xy: Array, speed_m_s: float) -
         terrain=request.terrain,
         depart_s=request.depart_s,
         ground_speed_m_s=speed_m_s,
-        margin_m=request.margin_m,
+        margin_m=request.margin_m + request.vehicle.min_turn_radius_m,
         ceiling_agl_m=request.ceiling_agl_m,
         in_air=not request.take_off,
         start_agl_m=0.0 if ground is None else request.start_amsl_m - ground,
@@ -250,6 +250,9 @@ def _plan(request: PlanRequest, scene: Scene, route: Route, legs: list[Leg], aft
     sites = contingency.usable(scene, [request.home, *request.alternates, *landing], cruise)
     alternates = contingency.leg_alternates(scene, nodes, used, sites, carrier, cruise, request.reserve_pct)
     others = [s for s in sites if s.site_id != request.home.site_id and s not in landing]
+    if request.vehicle.airframe is Airframe.VTOL and request.ending is Ending.HOLD_AT_DROP:
+        # PX4 returns a VTOL that hovers on its rotors, which do not carry it far: the pad below it must be an answer.
+        others += contingency.usable(scene, [request.goal], cruise)
     rally = contingency.choose_rally(scene, nodes, request.home, others)
     notes = route.reasons
     if rally.illegal_share > 0.0:

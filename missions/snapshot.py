@@ -178,6 +178,8 @@ class VehicleState:
     """flight software version, as `1.17.0` or `1.18.0alpha`"""
     uid: int | None = None
     """the autopilot's hardware id (AUTOPILOT_VERSION)"""
+    on_wing: Timed[bool] | None = None
+    """a VTOL flies on its wing (EXTENDED_SYS_STATE.vtol_state): it cannot stop, in HOLD it circles"""
     not_ready: tuple[str, ...] = ()
     """why it would not arm in its present mode, by its own newest report; empty when it would or has not reported"""
     texts: tuple[Timed[str], ...] = ()

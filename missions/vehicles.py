@@ -30,6 +30,7 @@ class VehicleType:
     battery_wh: float
     max_wind_m_s: float
     min_turn_radius_m: float = 0.0
+    """room that turns and circles take beside a route, in the strongest wind it may fly in; plans keep it clear"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,7 @@ from fleet.mavlink.transfer import Download, ListType, Rejected, Silent, Stored,
 from geofences.geodesy import LatLon
 from missions.plan import Plan
 from missions.snapshot import Mode, VehicleState
+from missions.vehicles import Airframe
 
 DO_SET_MODE = 176
 DO_REPOSITION = 192
@@ -49,17 +50,26 @@ REPOSITION_SAYS_NO_S = 1.2
 
 
 class NativeVehicle:
-    """One vehicle (VehiclePort). `cruise_m_s`: ground speed put into missions; None leaves it to its parameters.
+    """One vehicle (VehiclePort). `cruise_m_s`: speed put into missions; None leaves it to its parameters. A VTOL's
+    missions have its transitions.
     `contract`: what `check` demands of it."""
 
     capabilities = Capabilities(
         driver="native", compares_opaque_id=True, verifies_signing=True, several_links=True, records=True
     )
 
-    def __init__(self, peer: Peer, *, cruise_m_s: float | None = None, contract: Contract | None = None) -> None:
+    def __init__(
+        self,
+        peer: Peer,
+        *,
+        cruise_m_s: float | None = None,
+        airframe: Airframe = Airframe.MULTIROTOR,
+        contract: Contract | None = None,
+    ) -> None:
         self.vehicle_id = peer.vehicle_id
         self.peer = peer
         self._cruise_m_s = cruise_m_s
+        self._airframe = airframe
         self._contract = contract if contract is not None else Contract()
         self._looked = Memory()
         self._checking = asyncio.Lock()
@@ -88,7 +98,7 @@ class NativeVehicle:
 
     async def _upload(self, plan: Plan, *, with_fence_and_rally: bool) -> UploadOutcome:
         boot = self.state().boot
-        items = plan_items(plan, cruise_m_s=self._cruise_m_s)
+        items = plan_items(plan, cruise_m_s=self._cruise_m_s, airframe=self._airframe)
         lists = [(ListType.MISSION, items.mission)]
         if with_fence_and_rally:
             lists = [(ListType.FENCE, items.fence), (ListType.RALLY, items.rally), *lists]

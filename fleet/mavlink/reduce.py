@@ -54,6 +54,8 @@ from missions.snapshot import (
 BOOT_BACKWARDS_MS = 2000
 """boot time this far behind the newest is a reboot; less is a datagram that overtook another"""
 MAX_TEXTS = 20
+ON_WING = 4
+"""MAV_VTOL_STATE_FW"""
 MAX_WIND_M_S = 150.0
 """more is no wind; NaN and infinity fail this comparison too"""
 _LANDED = (Landed.UNKNOWN, Landed.ON_GROUND, Landed.IN_AIR, Landed.TAKING_OFF, Landed.LANDING)
@@ -293,6 +295,7 @@ def _battery(fields: dict[str, Any], m: BatteryStatus, at_s: float) -> None:
 
 def _landed(fields: dict[str, Any], m: ExtendedSysState, at_s: float) -> None:
     fields["landed"] = Timed(_LANDED[m.landed_state] if m.landed_state < len(_LANDED) else Landed.UNKNOWN, at_s)
+    fields["on_wing"] = Timed(m.vtol_state == ON_WING, at_s)
 
 
 def _throttle(fields: dict[str, Any], m: VfrHud, at_s: float) -> None:

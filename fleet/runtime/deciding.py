@@ -48,8 +48,7 @@ class Decider:
             now_s,
         )
         due = watch.candidates_at_s is None or now_s - watch.candidates_at_s >= CANDIDATES_EVERY_S
-        here = state.position.value
-        off_m = progress(plan, here.point, here.alt_amsl_m).cross_track_m if holds(self._cockpit.flight, state) else 0.0
+        off_m = self._off_route_m(state) or 0.0
         watch.off_route = off_m > self._cockpit.around.policy.conformance_m
         if (due or (watch.conflict is not None and before is None)) and watch.refreshing is None:
             situation = Situation(
@@ -66,6 +65,15 @@ class Decider:
             watch.refreshing = asyncio.create_task(
                 self._refresh(situation), name=f"candidates {situation.flight.flight_id}"
             )
+
+    def _off_route_m(self, state: VehicleState) -> float | None:
+        """Beyond the room that its turns have, which the plan's margin keeps clear; None: it does not fly the plan."""
+        flight = self._cockpit.flight
+        if flight.plan is None or state.position is None or not holds(flight, state):
+            return None
+        here = state.position.value
+        off_m = progress(flight.plan, here.point, here.alt_amsl_m).cross_track_m
+        return max(0.0, off_m - self._cockpit.vehicle.type.min_turn_radius_m)
 
     async def _refresh(self, situation: Situation) -> None:
         # Not in a thread: PROJ's objects must stay in the one that made them, and a route takes milliseconds.
@@ -91,9 +99,6 @@ class Decider:
         if flight.expected and state.mode is not None and not may_have_ended(flight, state, state.mode.value):
             settled = may_be_in(flight, state, state.mode.value)
             expected = state.mode.value.value if settled else sorted(flight.expected)[0].value
-        here = state.position.value if state.position is not None else None
-        held = flight.held is not None and holds(flight, state)
-        at = progress(flight.plan, here.point, here.alt_amsl_m) if here is not None and held else None
         home = next((c.energy_end_pct for c in watch.candidates if c.site_id == flight.home_site), None)
         if home is None and flight.goal_site == flight.home_site:
             home = energy_end(flight.plan, state, self._cockpit.vehicle.type.battery_wh)
@@ -106,7 +111,7 @@ class Decider:
             candidates=watch.candidates,
             candidates_at_s=watch.candidates_at_s,
             conflict=watch.conflict,
-            cross_track_m=at.cross_track_m if at is not None else None,
+            cross_track_m=self._off_route_m(state),
             home_end_pct=home,
             expected_mode=expected,
             authority=flight.authority,

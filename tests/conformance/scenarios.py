@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
 
@@ -125,8 +125,8 @@ class Conformance:
             before = await vehicle.download(ListType.MISSION)
             assert isinstance(before, Stored), before
 
-            def local(plan: Plan, *, cruise_m_s: float | None = None) -> PlanItems:
-                items = plan_items(plan, cruise_m_s=cruise_m_s)
+            def local(plan: Plan, **how: Any) -> PlanItems:
+                items = plan_items(plan, **how)
                 return items._replace(mission=tuple(item._replace(frame=LOCAL_NED) for item in items.mission))
 
             with monkeypatch.context() as patch:
