@@ -16,6 +16,7 @@ from sitl.autopilot.navigator import Navigator
 from sitl.autopilot.outlet import Outlet, Reply
 from sitl.autopilot.params import Params
 from sitl.autopilot.plans import Item, Plan
+from sitl.autopilot.position import WITHOUT_POSITION, Position
 from sitl.autopilot.steering import Phase, Place
 from sitl.spec import VehicleSpec
 from sitl.vehicle.dynamics import FleetState
@@ -58,6 +59,7 @@ class Autopilot:
         self.boot_s = now_s
         self.navigator = Navigator(self.i, self.fleet, self.params, self.out, self.move_gripper)
         self.failsafes = Failsafes(self.params)
+        self.position = Position()
         self.intended = self.mode = Mode.HOLD
         self.in_failsafe = False
         self.landed = True
@@ -107,6 +109,9 @@ class Autopilot:
         checks = {
             "check_estimator_missing_data": now_s - self.boot_s < BOOT_S,
             "check_mag_fault": self.compass_failed,
+            "check_estimator_gps_fix_too_low": self.gps_lost and not self.armed,
+            "check_modes_local_pos": not self.position.known,
+            "check_modes_global_pos": not self.position.known,
             "check_modes_cannot_takeoff": not self.intended.arms,
             "check_modes_mission": self.intended is Mode.MISSION and not self.valid,
             "check_battery_critical": self.fleet.charge(self.i) <= self.params["BAT_CRIT_THR"],
@@ -152,6 +157,8 @@ class Autopilot:
 
     def can_run(self, mode: Mode, now_s: float) -> bool:
         """Whether an armed vehicle may enter the mode."""
+        if not self.position.known and mode not in WITHOUT_POSITION:
+            return False
         if mode is Mode.MISSION:
             return self.valid
         if mode.flown_by_hand:
@@ -311,12 +318,14 @@ class Autopilot:
     def tick(self, now_s: float) -> None:
         if self.silent(now_s):
             return
-        if self.navigator.home is None and now_s - self.boot_s >= FIX_S:
+        if self.navigator.home is None and now_s - self.boot_s >= FIX_S and not self.gps_lost:
             self._set_home()
         if self._judge_at is not None and now_s >= self._judge_at:
             self._judge(now_s)
         if self._gripper is not None and now_s >= self._gripper[0]:
             self._finish_gripper()
+        self.position.update(now_s, fix=not self.gps_lost)
+        self.fleet.grope(self.i, blind=not self.position.known)
         self._watch_link(now_s)
         self._watch_ground(now_s)
         if self._checks.due(now_s):
@@ -368,18 +377,22 @@ class Autopilot:
             outside_fence=airborne and self.fence_enforced and not self.fence.allows(here.lat, here.lon),
             charge=self.fleet.charge(self.i),
             sticks_lost=airborne and self.mode.flown_by_hand and not self.has_sticks(now_s),
+            position_lost=not self.position.known and not self.intended.flown_by_hand,
         )
         imposed = self.failsafes.update(see, now_s)
         for row in self.failsafes.started:
             self._announce(row)
         if imposed is not None and not self.in_failsafe:
             self.out.text(Level.CRITICAL, "Failsafe activated")
-            arguments = struct.pack("<IB", 0, FAILSAFE_ACTIONS.get(imposed, 1))
-            self.out.event("commander_failsafe_enter_generic", Level.CRITICAL, Level.WARNING, arguments)
+            if see.position_lost:
+                self.out.event("commander_failsafe_enter_autopilot_disengaged", Level.CRITICAL, Level.WARNING)
+            else:
+                arguments = struct.pack("<IB", 0, FAILSAFE_ACTIONS.get(imposed, 1))
+                self.out.event("commander_failsafe_enter_generic", Level.CRITICAL, Level.WARNING, arguments)
         if imposed is not None or self.in_failsafe:
             self._set_mode(imposed or self.intended, now_s)
         self.in_failsafe = imposed is not None
 
     def _announce(self, row: Row) -> None:
-        if row.name != "data link":  # said by _watch_link, armed or not
+        if row.text:
             self.out.text(Level.CRITICAL, row.text)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import NamedTuple
 
 from sitl.autopilot.modes import Mode
 from sitl.autopilot.params import Params
@@ -18,19 +19,21 @@ class Action(IntEnum):
     HOLD = 2
     RETURN = 3
     LAND = 4
-    TERMINATE = 5
+    DESCEND = 5
+    """land without knowing where; at once, since a vehicle that does not know where it is cannot hold either"""
+    TERMINATE = 6
 
 
 MODE_OF = {
     Action.HOLD: Mode.HOLD,
     Action.RETURN: Mode.RETURN,
     Action.LAND: Mode.LAND,
+    Action.DESCEND: Mode.LAND,
     Action.TERMINATE: Mode.TERMINATION,
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Sight:
+class Sight(NamedTuple):
     """What the failsafes look at."""
 
     gcs_lost: bool
@@ -39,12 +42,15 @@ class Sight:
     """0…1"""
     sticks_lost: bool
     """a pilot's mode without a pilot"""
+    position_lost: bool
+    """in a mode that needs it"""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
     name: str
     text: str
+    """empty: said otherwise or not at all"""
     active: Callable[[Sight, Params], bool]
     action: Callable[[Params], Action]
     sticks_from: Action
@@ -62,7 +68,7 @@ _BATTERY = {0: Action.WARN, 1: Action.RETURN, 2: Action.LAND, 3: Action.LAND}
 FAILSAFES: tuple[Row, ...] = (
     Row(
         "data link",
-        "Connection to ground station lost",
+        "",
         lambda see, params: see.gcs_lost,
         _choice("NAV_DLL_ACT", _LINK),
         sticks_from=Action.RETURN,
@@ -95,6 +101,14 @@ FAILSAFES: tuple[Row, ...] = (
         _choice("NAV_RCL_ACT", _LINK),
         sticks_from=Action.RETURN,
     ),
+    Row(
+        "position",
+        "",
+        lambda see, params: see.position_lost,
+        lambda params: Action.DESCEND,
+        # With the position back the vehicle takes up again what it was doing (flown on a real PX4).
+        sticks_from=Action.TERMINATE,
+    ),
 )
 
 
@@ -125,8 +139,11 @@ class Failsafes:
     def update(self, see: Sight, now_s: float) -> Mode | None:
         """The mode that failsafes impose now, if any; call only while armed."""
         self.started = []
+        active = [row for row in FAILSAFES if row.active(see, self.params)]
+        if not (active or self._active or self._held or self._overruled):
+            return None
         for row in FAILSAFES:
-            if row.active(see, self.params):
+            if row in active:
                 if row.name not in self._active:
                     self._active.add(row.name)
                     self.started.append(row)
@@ -143,6 +160,6 @@ class Failsafes:
             return None
         action, since_s = max(self._held.values(), key=lambda held: held[0])
         waiting = now_s - since_s < self.params["COM_FAIL_ACT_T"]
-        if Action.HOLD < action < Action.TERMINATE and waiting:
+        if Action.HOLD < action < Action.DESCEND and waiting:
             return Mode.HOLD
         return MODE_OF[action]

@@ -1,4 +1,4 @@
-"""The state of all vehicles, stepped together: motion at 25 Hz, air and energy at every second step.
+"""The state of all vehicles, stepped together; between two steps each moves on at its velocity.
 
 A multirotor is a point mass that follows velocity: towards a target at a speed it can still brake from, within its
 acceleration and within the airspeed that full tilt reaches. Against more wind than that it drifts. What a wing or a
@@ -23,11 +23,9 @@ from sitl.world import Weather
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
-STEP_S = 0.04
-"""A velocity changes by 0.12 m/s in it, a vehicle at 25 m/s moves by 1 m: half of the least acceptance radius. Streams
-faster than 25 Hz say the same again."""
-AIR_STEPS = 2
-"""steps between two looks at wind, power and metres per degree: gusts last 8 s, and 2 m do not change a parallel"""
+STEP_S = 0.08
+"""Also the beat of the autopilots, who could not act on more. A velocity changes by 0.24 m/s in it: what is said between
+two steps is true to 2 cm. The gains here are about 1/s, so that a step is a tenth of what it follows."""
 ACCELERATION_M_S2 = 3.0
 """PX4 MPC_ACC_HOR"""
 BRAKING_M_S2 = 2.0
@@ -103,6 +101,7 @@ class FleetState:
         self.crashed: Mask = np.zeros(n, dtype=np.bool_)
         self.blind: Mask = np.zeros(n, dtype=np.bool_)
         """without any position: level, so that the wind takes it along"""
+        self._believed = [(v.lat_deg, v.lon_deg) for v in vehicles]
         self.drain = np.ones(n)
         """how much faster than its power tells the battery empties"""
         self.lifts: Mask = np.ones(n, dtype=np.bool_)
@@ -119,7 +118,8 @@ class FleetState:
         self.landing: Mask = np.zeros(n, dtype=np.bool_)
         self.face = np.full(n, np.nan)
         """heading to turn to while rotors drive; NaN: the nose follows the course"""
-        self._steps = 0
+        self.age_s = 0.0
+        """since the last step; whoever keeps the time sets it"""
         self._scale()
 
     def _scale(self) -> None:
@@ -133,11 +133,16 @@ class FleetState:
         return float(max(0.0, 1.0 - self.used_wh[i] / self.capacity_wh[i]))
 
     def seen(self, i: int) -> tuple[float, float]:
-        """Latitude and longitude as the vehicle's own GPS has them."""
+        """Latitude and longitude as the vehicle believes them; blind, it believes that it has not moved."""
+        if self.blind[i]:
+            return self._believed[i]
         return (
-            float(self.lat[i] + self.gps_north[i] / self.per_lat[i]),
-            float(self.lon[i] + self.gps_east[i] / self.per_lon[i]),
+            float(self.lat[i] + (self.gps_north[i] + self.vn[i] * self.age_s) / self.per_lat[i]),
+            float(self.lon[i] + (self.gps_east[i] + self.ve[i] * self.age_s) / self.per_lon[i]),
         )
+
+    def amsl_m(self, i: int) -> float:
+        return float(self.alt[i] + self.vu[i] * self.age_s)
 
     def height_m(self, i: int) -> float:
         return float(self.alt[i] - self.ground[i])
@@ -180,6 +185,12 @@ class FleetState:
         self.to_alt[i], self.climb[i], self.sink[i] = alt, climb, sink
         self.wings.airspeed[i], self.wings.circle[i] = airspeed, circle
 
+    def grope(self, i: int, *, blind: bool) -> None:
+        """Vehicle i has lost its position, or found it again."""
+        if blind and not self.blind[i]:
+            self._believed[i] = self.seen(i)
+        self.blind[i] = blind
+
     def lose_thrust(self, i: int, lost: float) -> None:
         """That share of vehicle i's rotors stands still; 0: none.
 
@@ -199,17 +210,15 @@ class FleetState:
 
     def step(self) -> None:
         """One step of everything, STEP_S long."""
-        if self._steps % AIR_STEPS == 0:
-            self._scale()
-            self.weather.step(AIR_STEPS * STEP_S)
-            self.wind[0], self.wind[1] = self.weather.wind(self.lat, self.lon, self.alt - self.ground)
-        self._steps += 1
+        self.age_s = 0.0
+        self.weather.step(STEP_S)
+        self.wind[0], self.wind[1] = self.weather.wind(self.lat, self.lon, self.alt - self.ground)
         lifted = self._lifted()
         if np.count_nonzero(self.armed) or np.count_nonzero(self.on_ground) < self.n:
+            self._scale()
             self._follow_ground(STEP_S)
             self._move(STEP_S, lifted)
-        if self._steps % AIR_STEPS == 0:
-            self._spend(AIR_STEPS * STEP_S, lifted)
+        self._spend(STEP_S, lifted)
 
     def _lifted(self) -> Mask:
         lifts = self.lifts | (self.wings.regime == Regime.WING) if self.wings.busy else self.lifts

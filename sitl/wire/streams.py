@@ -23,6 +23,10 @@ CAPABILITIES = 59647
 CELLS = 12
 CELL_EMPTY_V, CELL_FULL_V, CELL_OHM = 3.4, 4.15, 0.0025
 GPS_FIX_3D = 3
+POSITION_OK = 1 << 14
+"""of the same health bits: the horizontal position control's"""
+ESTIMATES_ALL, ESTIMATES_HEIGHT = 831, 101
+"""ESTIMATOR_STATUS flags with a position, and once it is lost"""
 
 
 def _clamp(value: float, low: int, high: int) -> int:
@@ -65,6 +69,7 @@ def heartbeat(p: Autopilot, now_s: float) -> Fields:
 def sys_status(p: Autopilot, now_s: float) -> Fields:
     volts, amps = _voltage(p)
     health = HEALTH & ~COMPASS_OK if p.compass_failed else HEALTH
+    health = health if p.position.known else health & ~POSITION_OK
     return {
         "onboard_control_sensors_present": PRESENT,
         "onboard_control_sensors_enabled": ENABLED,
@@ -181,20 +186,21 @@ def gps_raw_int(p: Autopilot, now_s: float) -> Fields:
     f, i = p.fleet, p.i
     lat, lon = _place(p)
     course = math.degrees(math.atan2(float(f.ve[i]), float(f.vn[i])))
+    fix = p.navigator.home is not None and not p.gps_lost
     return {
         "time_usec": p.boot_ms(now_s) * 1000,
-        "fix_type": GPS_FIX_3D if p.navigator.home else 0,
+        "fix_type": GPS_FIX_3D if fix else 0,
         "lat": lat,
         "lon": lon,
         "alt": round(float(f.alt[i]) * 1000.0),
-        "eph": 90,
-        "epv": 130,
+        "eph": 90 if fix else 10_000,
+        "epv": 130 if fix else 10_000,
         "vel": _clamp(100.0 * math.hypot(float(f.vn[i]), float(f.ve[i])), 0, 65534),
         "cog": round(course * 100.0) % 36000,
-        "satellites_visible": 16,
+        "satellites_visible": 16 if fix else 0,
         "alt_ellipsoid": round(float(f.alt[i]) * 1000.0),
-        "h_acc": 900,
-        "v_acc": 1300,
+        "h_acc": 900 if fix else 100_000,
+        "v_acc": 1300 if fix else 100_000,
     }
 
 
@@ -279,7 +285,13 @@ def protocol_version(p: Autopilot, now_s: float) -> Fields:
 
 
 def estimator_status(p: Autopilot, now_s: float) -> Fields:
-    return {"time_usec": p.boot_ms(now_s) * 1000, "flags": 831, "pos_horiz_accuracy": 0.5, "pos_vert_accuracy": 0.8}
+    known = p.position.known
+    return {
+        "time_usec": p.boot_ms(now_s) * 1000,
+        "flags": ESTIMATES_ALL if known else ESTIMATES_HEIGHT,
+        "pos_horiz_accuracy": 0.5 if known else 4.0,
+        "pos_vert_accuracy": 0.8,
+    }
 
 
 def system_time(p: Autopilot, now_s: float) -> Fields:

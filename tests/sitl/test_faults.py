@@ -8,12 +8,14 @@ import pytest
 from sitl.autopilot.events import event_id
 from sitl.faults import FAULTS
 from sitl.spec import SimSpec, SpecError
-from tests.sitl.helpers import HOLD, MISSION, Station, item, spec_dict, station, takeoff_and
+from tests.sitl.helpers import HOLD, LAND, MISSION, Station, item, spec_dict, station, takeoff_and
 
 
-def with_fault(kind: str, on: str | None = "cw-1", /, *, thin: bool = True, **fields: object) -> Station:
+def with_fault(
+    kind: str, on: str | None = "cw-1", /, *, thin: bool = True, world: dict | None = None, **fields: object
+) -> Station:
     fault = {"kind": kind, **({"on": on} if on else {}), **fields}
-    return station(thin=thin, faults=[fault])
+    return station(thin=thin, faults=[fault], world=world or {})
 
 
 def test_a_seal_failure_begins_where_the_vehicle_has_flown_so_far() -> None:
@@ -147,6 +149,156 @@ def test_a_wind_change_is_felt_and_reported() -> None:
     assert gcs.mode() in (MISSION, HOLD)
 
 
+def test_doubled_frames_are_heard_twice() -> None:
+    gcs = with_fault("link_duplicate", rate=0.5, direction="down", when={"at_s": 1.0})
+    gcs.heard.clear()
+    gcs.run(60.0)
+    beats = [m["time_boot_ms"] for m in gcs.of("GLOBAL_POSITION_INT")]
+    assert len(beats) / len(set(beats)) == pytest.approx(1.5, rel=0.15)
+
+
+def test_jitter_lets_frames_overtake_each_other() -> None:
+    gcs = with_fault("link_delay", thin=False, delay_s=0.0, jitter_s=0.2, direction="down", when={"at_s": 1.0})
+    gcs.heard.clear()
+    gcs.run(5.0)
+    times = [m["time_boot_ms"] for m in gcs.of("ATTITUDE")]
+    assert times != sorted(times)
+    assert gcs.link.down.counts.overtaken > 100
+
+
+def test_a_fault_of_the_onboard_link_leaves_the_other_alone() -> None:
+    gcs = with_fault("link_loss", link="onboard", when={"at_s": 1.0})
+    gcs.heard.clear()
+    gcs.run(5.0)
+    assert gcs.heard
+
+
+def test_a_draining_battery_empties_that_much_faster_than_its_power_tells() -> None:
+    used = []
+    for factor in (1.0, 3.0):
+        gcs = with_fault("battery_drain", factor=factor)
+        gcs.start(takeoff_and(item(16, 300)))
+        before = gcs.world.fleet.charge(0)
+        gcs.run(60.0)
+        used.append((before - gcs.world.fleet.charge(0), float(gcs.world.fleet.power_w[0])))
+    assert used[1][0] == pytest.approx(3.0 * used[0][0], rel=0.01)
+    assert used[1][1] == pytest.approx(used[0][1], rel=0.01)
+
+
+def test_with_one_motor_of_eight_gone_it_flies_on_slower_and_needs_more_power() -> None:
+    when = {"vehicle": "cw-1", "flown_m": 400.0}
+    gcs = with_fault("motor_failure", when=when, world={"wind_north_m_s": -8.0})
+    gcs.start(takeoff_and(item(16, 1500)))
+    gcs.until(lambda: gcs.away() > 350.0)
+    before_m_s = float(gcs.world.fleet.airspeed[0])
+    gcs.until(lambda: gcs.away() > 600.0)
+    after_m_s = float(gcs.world.fleet.airspeed[0])
+    assert after_m_s == pytest.approx(0.875 * before_m_s, rel=0.01)
+    assert gcs.height() == pytest.approx(30.0, abs=2.0)
+    model = gcs.world.fleet.power
+    assert float(gcs.world.fleet.power_w[0]) > 1.06 * float(
+        model.flying_w(gcs.world.fleet.mass_kg(), gcs.world.fleet.airspeed, gcs.world.fleet.vu)[0]
+    )
+
+
+def test_with_half_its_motors_gone_it_falls() -> None:
+    gcs = with_fault("motor_failure", share=0.5, when={"vehicle": "cw-1", "flown_m": 200.0})
+    gcs.start(takeoff_and(item(16, 1000)))
+    gcs.until(lambda: bool(gcs.world.fleet.crashed[0]))
+    assert gcs.away() < 350.0
+
+
+def test_a_drifting_gps_leads_the_vehicle_astray_as_fast_as_it_drifts() -> None:
+    gcs = with_fault("gps_drift", east_m_s=2.0, when={"vehicle": "cw-1", "flown_m": 900.0})
+    gcs.start(takeoff_and(item(16, 1000)))
+    gcs.until(lambda: gcs.mission_state() == 5)
+    gcs.run(20.0)
+    there = gcs.away(1000, 0)
+    gcs.run(20.0)
+    assert gcs.away(1000, 0) - there == pytest.approx(40.0, abs=3.0)
+    lon = gcs.of("GLOBAL_POSITION_INT")[-1]["lon"] * 1e-7
+    assert (lon - 38.2) * 110_000.0 == pytest.approx(0.0, abs=5.0), "what it tells is where it believes itself"
+
+
+def lost_gps(**fields: object) -> Station:
+    """In flight on a mission, in a wind from the west, with GPS just lost."""
+    gcs = with_fault("gps_loss", when={"vehicle": "cw-1", "flown_m": 200.0}, world={"wind_east_m_s": 4.0}, **fields)
+    gcs.start(takeoff_and(item(16, 1000)))
+    gcs.until(lambda: gcs.world.vehicles[0].pilot.gps_lost)
+    gcs.heard.clear()
+    return gcs
+
+
+def test_without_gps_it_coasts_then_lands_blind_where_the_wind_takes_it() -> None:
+    gcs = lost_gps()
+    gcs.run(4.5)
+    assert gcs.mode() == MISSION
+    gcs.run(2.0)
+    assert gcs.of("GPS_RAW_INT")[-1]["fix_type"] == 0
+    assert (gcs.of("HEARTBEAT")[-1]["custom_mode"], gcs.of("HEARTBEAT")[-1]["system_status"]) == (LAND, 5)
+    told = {m["id"] for m in gcs.of("EVENT")}
+    assert event_id("commander_failsafe_enter_autopilot_disengaged") in told
+    assert event_id("check_modes_local_pos") in told
+    north, before_m = gcs.of("GLOBAL_POSITION_INT")[-1]["lat"], gcs.away()
+    gcs.set_mode(4, 3)
+    assert gcs.mode() == LAND, "no mode that needs a position can be entered"
+    took_s = gcs.until(gcs.landed)
+    assert took_s == pytest.approx(30.0 / 0.7, rel=0.15)
+    assert gcs.away() > before_m
+    assert gcs.of("GLOBAL_POSITION_INT")[-1]["lat"] == north, "it cannot know that it drifted"
+    assert not gcs.world.fleet.crashed[0]
+    gcs.run(4.0)
+    assert not gcs.armed()
+    assert gcs.command(400, 1) == [1]
+
+
+def test_with_gps_back_it_takes_up_its_mission_again_by_itself() -> None:
+    gcs = lost_gps(duration_s=15.0)
+    gcs.until(lambda: gcs.mode() == LAND)
+    gcs.until(lambda: not gcs.world.vehicles[0].pilot.gps_lost)
+    gcs.run(1.5)
+    assert gcs.mode() == LAND
+    gcs.run(2.0)
+    assert gcs.mode() == MISSION
+    gcs.until(lambda: gcs.mission_state() == 5)
+    assert gcs.away(1000) < 5.0
+
+
+def test_a_short_loss_of_gps_goes_by() -> None:
+    gcs = lost_gps(duration_s=4.0)
+    gcs.run(12.0)
+    assert gcs.mode() == MISSION
+    assert not [m for m in gcs.texts() if "Failsafe" in m]
+
+
+def test_a_rising_wind_rises_evenly() -> None:
+    gcs = with_fault("wind_change", None, east_m_s=10.0, ramp_s=20.0, when={"at_s": 7.0})
+    winds = []
+    for _ in range(4):
+        gcs.run(10.0)
+        winds.append(gcs.of("WIND_COV")[-1]["wind_y"])
+    assert winds[0] == pytest.approx(4.0, abs=1.1)
+    assert winds[2:] == [10.0, 10.0]
+
+
+def test_a_fault_begins_with_the_first_arming_and_another_some_time_after_it() -> None:
+    events: list[dict] = []
+    faults = [
+        {"kind": "gripper_jam", "on": "cw-1", "name": "stuck", "when": {"vehicle": "cw-1", "armed": True}},
+        {"kind": "battery_sag", "on": "cw-1", "share": 0.1, "when": {"after": "stuck", "after_s": 20.0}},
+    ]
+    gcs = station(faults=faults)
+    gcs.world.emit = events.append
+    gcs.run(10.0)
+    assert not events
+    armed_s = gcs.world.now_s
+    gcs.start(takeoff_and(item(16, 100)))
+    gcs.run(30.0)
+    begun = {e["name"]: e["at_s"] - armed_s for e in events if e["event"] == "fault"}
+    assert begun["stuck"] == pytest.approx(1.0, abs=0.6)
+    assert begun["battery_sag"] - begun["stuck"] == pytest.approx(20.0, abs=0.6)
+
+
 @pytest.mark.parametrize(
     ("fault", "words"),
     [
@@ -158,6 +310,11 @@ def test_a_wind_change_is_felt_and_reported() -> None:
         ({"kind": "battery_sag", "on": "cw-1", "share": 2}, "faults[0].share: 2 is out of range"),
         ({"kind": "reboot", "on": "cw-1", "when": {"flown_m": 5}}, "faults[0].when.vehicle: missing"),
         ({"kind": "reboot", "on": "cw-1", "dely_s": 5}, "faults[0].dely_s: unknown field"),
+        ({"kind": "reboot", "on": "cw-1", "when": {"armed": True}}, "faults[0].when.vehicle: missing"),
+        ({"kind": "reboot", "on": "cw-1", "when": {"after": "storm"}}, "no fault 'storm'; use one of reboot"),
+        ({"kind": "reboot", "on": "cw-1", "when": {"after_s": 3}}, "faults[0].when.after_s: needs `after`"),
+        ({"kind": "link_loss", "on": "cw-1", "link": "radio"}, "use one of gcs, onboard, both"),
+        ({"kind": "battery_drain", "on": "cw-1", "factor": 0.5}, "give a number from 1 to 100"),
     ],
 )
 def test_a_bad_fault_names_the_field_and_the_fix(fault: dict, words: str) -> None:
