@@ -21,9 +21,8 @@ from sitl.wire.vehicle import WireVehicle
 
 TICK_S = 0.02
 """as fast as PX4's fastest ground-station streams"""
-MOTION_TICKS = round(STEP_S / TICK_S)
-PILOT_TICKS = 4
-"""ticks between two turns of the autopilots: 12.5 Hz, at 20 m/s every 1.6 m"""
+STEP_TICKS = round(STEP_S / TICK_S)
+"""ticks between two steps of the vehicles, each with a turn of the autopilots: 12.5 Hz, at 20 m/s every 1.6 m"""
 GROUND_TICKS = 25
 """ticks between two looks at boxes and faults: 2 Hz"""
 WALL_TICK_S = 0.01
@@ -55,11 +54,14 @@ class World(Scene):
             self._ticks += 1
             # From the tick's number, so that rounding does not add up.
             self.now_s = self.start_s + self._ticks * TICK_S
-            if self._ticks % MOTION_TICKS == 0:
+            steps = self._ticks % STEP_TICKS == 0
+            if steps:
                 self._move()
+            else:
+                self.fleet.age_s += TICK_S
             if self._ticks % GROUND_TICKS == 0:
                 self._tend()
-            if self._ticks % PILOT_TICKS == 0:
+            if steps:
                 self._pilot()
             self._stream()
 
