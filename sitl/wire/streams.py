@@ -88,7 +88,7 @@ def extended_sys_state(p: Autopilot, now_s: float) -> Fields:
 def global_position_int(p: Autopilot, now_s: float) -> Fields:
     f, i = p.fleet, p.i
     lat, lon = _place(p)
-    alt = float(f.alt[i])
+    alt = f.amsl_m(i)
     return {
         "time_boot_ms": p.boot_ms(now_s),
         "lat": lat,
@@ -109,7 +109,7 @@ def local_position_ned(p: Autopilot, now_s: float) -> Fields:
         "time_boot_ms": p.boot_ms(now_s),
         "x": (lat - home.lat) * float(f.per_lat[i]) if home else 0.0,
         "y": (lon - home.lon) * float(f.per_lon[i]) if home else 0.0,
-        "z": _home_amsl(p) - float(f.alt[i]),
+        "z": _home_amsl(p) - f.amsl_m(i),
         "vx": float(f.vn[i]),
         "vy": float(f.ve[i]),
         "vz": -float(f.vu[i]),
@@ -164,13 +164,13 @@ def vfr_hud(p: Autopilot, now_s: float) -> Fields:
         "groundspeed": math.hypot(float(f.vn[i]), float(f.ve[i])),
         "heading": round(math.degrees(float(f.yaw[i]))) % 360,
         "throttle": round(100.0 * float(f.throttle[i])),
-        "alt": float(f.alt[i]),
+        "alt": f.amsl_m(i),
         "climb": float(f.vu[i]),
     }
 
 
 def altitude(p: Autopilot, now_s: float) -> Fields:
-    alt, home = float(p.fleet.alt[p.i]), _home_amsl(p)
+    alt, home = p.fleet.amsl_m(p.i), _home_amsl(p)
     return {
         "time_usec": p.boot_ms(now_s) * 1000,
         "altitude_monotonic": alt,
@@ -192,13 +192,13 @@ def gps_raw_int(p: Autopilot, now_s: float) -> Fields:
         "fix_type": GPS_FIX_3D if fix else 0,
         "lat": lat,
         "lon": lon,
-        "alt": round(float(f.alt[i]) * 1000.0),
+        "alt": round(f.amsl_m(i) * 1000.0),
         "eph": 90 if fix else 10_000,
         "epv": 130 if fix else 10_000,
         "vel": _clamp(100.0 * math.hypot(float(f.vn[i]), float(f.ve[i])), 0, 65534),
         "cog": round(course * 100.0) % 36000,
         "satellites_visible": 16 if fix else 0,
-        "alt_ellipsoid": round(float(f.alt[i]) * 1000.0),
+        "alt_ellipsoid": round(f.amsl_m(i) * 1000.0),
         "h_acc": 900 if fix else 100_000,
         "v_acc": 1300 if fix else 100_000,
     }
@@ -299,7 +299,7 @@ def system_time(p: Autopilot, now_s: float) -> Fields:
 
 
 def scaled_pressure(p: Autopilot, now_s: float) -> Fields:
-    amsl = float(p.fleet.alt[p.i])
+    amsl = p.fleet.amsl_m(p.i)
     pressure = 1013.25 * max(0.1, 1.0 - 2.25577e-5 * amsl) ** 5.25588  # ICAO standard atmosphere
     temperature = p.fleet.weather.ambient_c(amsl)
     return {"time_boot_ms": p.boot_ms(now_s), "press_abs": pressure, "temperature": _i16(temperature * 100.0)}
