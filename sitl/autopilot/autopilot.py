@@ -60,6 +60,7 @@ class Autopilot:
         self.navigator = Navigator(self.i, self.fleet, self.params, self.out, self.move_gripper)
         self.failsafes = Failsafes(self.params)
         self.position = Position()
+        self.fleet.grope(self.i, blind=False)
         self.intended = self.mode = Mode.HOLD
         self.in_failsafe = False
         self.landed = True
@@ -324,8 +325,8 @@ class Autopilot:
             self._judge(now_s)
         if self._gripper is not None and now_s >= self._gripper[0]:
             self._finish_gripper()
-        self.position.update(now_s, fix=not self.gps_lost)
-        self.fleet.grope(self.i, blind=not self.position.known)
+        if self.position.update(now_s, fix=not self.gps_lost):
+            self.fleet.grope(self.i, blind=not self.position.known)
         self._watch_link(now_s)
         self._watch_ground(now_s)
         if self._checks.due(now_s):

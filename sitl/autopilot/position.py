@@ -15,15 +15,17 @@ WITHOUT_POSITION = frozenset({Mode.MANUAL, Mode.ACRO, Mode.STABILIZED, Mode.ALTI
 
 
 class Position:
-    """`update` is told of the fix at each turn."""
+    """`update` is told of the fix at each turn, and answers whether `known` has changed."""
 
     def __init__(self) -> None:
         self.known = True
         self._fix = True
         self._since_s = 0.0
 
-    def update(self, now_s: float, *, fix: bool) -> None:
+    def update(self, now_s: float, *, fix: bool) -> bool:
         if fix != self._fix:
             self._fix, self._since_s = fix, now_s
-        if fix != self.known and now_s - self._since_s >= (FINDS_S if fix else COASTS_S):
-            self.known = fix
+        if fix == self.known or now_s - self._since_s < (FINDS_S if fix else COASTS_S):
+            return False
+        self.known = fix
+        return True
