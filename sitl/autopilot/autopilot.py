@@ -18,6 +18,7 @@ from sitl.autopilot.params import Params
 from sitl.autopilot.plans import Item, Plan
 from sitl.autopilot.position import WITHOUT_POSITION, Position
 from sitl.autopilot.steering import Phase, Place
+from sitl.autopilot.sticks import Axes, Sticks
 from sitl.spec import VehicleSpec
 from sitl.vehicle.dynamics import FleetState
 
@@ -32,7 +33,6 @@ LANDED_S = 1.0
 GRIPPER_S = 1.0
 REBOOT_S = 3.0
 """silence between a reboot and the first message"""
-STICKS_S = 0.5
 
 ACCEPTED, TEMPORARILY_REJECTED, DENIED, UNSUPPORTED, FAILED, IN_PROGRESS, CANCELLED = 0, 1, 2, 3, 4, 5, 6
 """MAV_RESULT"""
@@ -74,7 +74,7 @@ class Autopilot:
         self._took_off = False
         self.gcs_heard_s: float | None = None
         self._gcs_lost = False
-        self.sticks_s: float | None = None
+        self.sticks = Sticks(self.params)
         self._gripper: tuple[float, bool, Reply | None] | None = None
         self._checks = CheckReport()
         self.navigator.load(self.plans[plans.MISSION], 0)
@@ -163,11 +163,18 @@ class Autopilot:
         if mode is Mode.MISSION:
             return self.valid
         if mode.flown_by_hand:
-            return self.has_sticks(now_s)
+            return self.sticks.out(now_s)
         return mode is not Mode.OFFBOARD
 
-    def has_sticks(self, now_s: float) -> bool:
-        return self.sticks_s is not None and now_s - self.sticks_s < STICKS_S
+    def hear_sticks(self, at: Axes, now_s: float) -> None:
+        """From a pilot; not while a failsafe waits for him to see what is wrong (PX4's COM_FAIL_ACT_T)."""
+        moved = self.sticks.hear(at, now_s, armed=self.armed)
+        self.navigator.sticks = at
+        waiting = self.in_failsafe and self.mode is Mode.HOLD
+        automatic = self.armed and not self.landed and not self.mode.flown_by_hand and not waiting
+        if moved and automatic and self.request_mode(Mode.POSITION, now_s):
+            self.out.text(Level.INFO, "Pilot took over using sticks")
+            self.out.event("commander_rc_override", Level.INFO)
 
     def request_mode(self, mode: Mode, now_s: float) -> bool:
         """A commanded mode change. Disarmed anything goes; LAND always does."""
@@ -215,6 +222,7 @@ class Autopilot:
             return False
         self.fleet.armed[self.i] = False
         self.failsafes.reset()
+        self.sticks.put_down()
         self.in_failsafe = False
         self.out.text(Level.INFO, f"Disarmed by {by}")
         self.out.event("commander_disarmed_by", Level.INFO, Level.INFO, bytes((code,)))
@@ -377,7 +385,7 @@ class Autopilot:
             gcs_lost=airborne and self.gcs_lost(now_s),
             outside_fence=airborne and self.fence_enforced and not self.fence.allows(here.lat, here.lon),
             charge=self.fleet.charge(self.i),
-            sticks_lost=airborne and self.mode.flown_by_hand and not self.has_sticks(now_s),
+            sticks_lost=airborne and self.sticks.missed(now_s, self.intended),
             position_lost=not self.position.known and not self.intended.flown_by_hand,
         )
         imposed = self.failsafes.update(see, now_s)

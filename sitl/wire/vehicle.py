@@ -267,9 +267,8 @@ class WireVehicle:
 
     def _on_sticks(self, link: Link, message: Message, now_s: float) -> None:
         """A pilot's joystick: forward, right, and up from a centred throttle at 500."""
-        self.pilot.sticks_s = now_s
         x, y, z = message["x"], message["y"], message["z"]
-        self.pilot.navigator.sticks = (x / 1000.0, y / 1000.0, (z - 500) / 500.0)
+        self.pilot.hear_sticks((x / 1000.0, y / 1000.0, (z - 500) / 500.0), now_s)
 
     def _on_request_event(self, link: Link, message: Message, now_s: float) -> None:
         for sequence, fields in self._events:

@@ -13,7 +13,7 @@ from sitl.rival import Rival, RivalItem, Told, Transfer
 from sitl.simulation import Simulation
 from sitl.spec import SimSpec
 from sitl.wire.dialect import frames
-from tests.sitl.helpers import HOLD, HOME, MISSION, START_S, Station, item, spec_dict, takeoff_and
+from tests.sitl.helpers import HOLD, HOME, MISSION, RETURN, START_S, Station, item, spec_dict, takeoff_and
 
 POSITION = 0x00030000
 FAR = geo.shifted(*HOME, -300.0, 0.0)
@@ -158,6 +158,33 @@ def test_a_pilot_takes_over_flies_and_gives_back() -> None:
     assert scene.gcs.mode() == HOLD
 
 
+def test_sticks_that_move_take_an_automatic_mode_away_at_once() -> None:
+    scene = Scene()
+    scene.flying()
+    scene.rival.take_over()
+    scene.run(4.0)
+    scene.gcs.set_mode(4, 4)
+    scene.run(1.0)
+    assert scene.gcs.mode() == MISSION, "centred sticks leave it alone"
+    scene.rival.take_over(right=0.5)
+    scene.run(0.2)
+    assert scene.gcs.mode() == POSITION
+    assert "Pilot took over using sticks\t" in scene.gcs.texts()
+
+
+@pytest.mark.parametrize(("except_bits", "mode"), [(3, HOLD), (0, RETURN)])
+def test_sticks_put_down_in_flight_are_missed_unless_the_mode_is_excepted(except_bits: int, mode: int) -> None:
+    scene = Scene(vehicle={"params": {"COM_RCL_EXCEPT": except_bits}})
+    scene.flying()
+    scene.rival.take_over()
+    scene.run(4.0)
+    scene.rival.give_back()
+    scene.until(lambda: not scene.rival.flies)
+    assert scene.gcs.mode() == HOLD
+    scene.run(8.0)
+    assert scene.gcs.mode() == mode
+
+
 def test_a_pilot_whose_mode_is_taken_away_does_not_fight() -> None:
     scene = Scene()
     scene.flying()
@@ -165,7 +192,7 @@ def test_a_pilot_whose_mode_is_taken_away_does_not_fight() -> None:
     scene.run(4.0)
     scene.gcs.set_mode(4, 5)
     scene.run(4.0)
-    assert scene.gcs.mode() == 0x05040000
+    assert scene.gcs.mode() == RETURN
 
 
 def test_a_rival_sets_a_mode_and_knows_the_answer() -> None:
