@@ -11,9 +11,10 @@ from sitl.autopilot.checks import CheckReport
 from sitl.autopilot.events import Level
 from sitl.autopilot.failsafe import Failsafes, Row, Sight
 from sitl.autopilot.fence import Fence, read_fence
+from sitl.autopilot.gripper import Gripper
 from sitl.autopilot.modes import Mode
 from sitl.autopilot.navigator import Navigator
-from sitl.autopilot.outlet import Outlet, Reply
+from sitl.autopilot.outlet import Outlet
 from sitl.autopilot.params import Params
 from sitl.autopilot.plans import Item, Plan
 from sitl.autopilot.position import WITHOUT_POSITION, Position
@@ -30,12 +31,8 @@ JUDGING_S = 0.25
 """a new mission is judged this long after its ACK; until then it counts as none (the HOLD race)"""
 LANDED_S = 1.0
 """on the ground until "Landing detected" """
-GRIPPER_S = 1.0
 REBOOT_S = 3.0
 """silence between a reboot and the first message"""
-
-ACCEPTED, TEMPORARILY_REJECTED, DENIED, UNSUPPORTED, FAILED, IN_PROGRESS, CANCELLED = 0, 1, 2, 3, 4, 5, 6
-"""MAV_RESULT"""
 
 FAILSAFE_ACTIONS = {Mode.HOLD: 5, Mode.RETURN: 6, Mode.LAND: 7, Mode.TERMINATION: 10}
 """failsafe_action_t of PX4's events"""
@@ -57,7 +54,8 @@ class Autopilot:
     def _boot(self, now_s: float) -> None:
         """Everything that does not survive a reboot; plans and parameters do."""
         self.boot_s = now_s
-        self.navigator = Navigator(self.i, self.fleet, self.params, self.out, self.move_gripper)
+        self.gripper = Gripper(self.params, self._let_go)
+        self.navigator = Navigator(self.i, self.fleet, self.params, self.out, self.gripper.move)
         self.failsafes = Failsafes(self.params)
         self.position = Position()
         self.fleet.grope(self.i, blind=False)
@@ -75,7 +73,6 @@ class Autopilot:
         self.gcs_heard_s: float | None = None
         self._gcs_lost = False
         self.sticks = Sticks(self.params)
-        self._gripper: tuple[float, bool, Reply | None] | None = None
         self._checks = CheckReport()
         self.navigator.load(self.plans[plans.MISSION], 0)
 
@@ -109,6 +106,7 @@ class Autopilot:
         """PX4's names of the checks that forbid arming."""
         checks = {
             "check_estimator_missing_data": now_s - self.boot_s < BOOT_S,
+            "check_armable_configuration": self.params["COM_ARMABLE"] < 1,
             "check_mag_fault": self.compass_failed,
             "check_estimator_gps_fix_too_low": self.gps_lost and not self.armed,
             "check_modes_local_pos": not self.position.known,
@@ -276,7 +274,8 @@ class Autopilot:
         )
         if flaw is not None and items:
             level = Level.ERROR if flaw.fatal else Level.WARNING
-            self.out.text(Level.CRITICAL, flaw.text)
+            if flaw.text:
+                self.out.text(Level.CRITICAL, flaw.text)
             self.out.event(flaw.event, level, arguments=flaw.arguments)
         was_flying = self.mode is Mode.MISSION
         self.valid = bool(items) and (flaw is None or not flaw.fatal)
@@ -304,21 +303,8 @@ class Autopilot:
 
     # --- gripper
 
-    def move_gripper(self, open_it: bool, now_s: float, reply: Reply | None = None) -> None:
-        """Starts a move; one that is under way is cancelled."""
-        if self._gripper is not None and self._gripper[2] is not None:
-            self._gripper[2](CANCELLED)
-        self._gripper = (now_s + GRIPPER_S, open_it, reply)
-        if reply is not None:
-            reply(IN_PROGRESS)
-
-    def _finish_gripper(self) -> None:
-        assert self._gripper is not None
-        _, open_it, reply = self._gripper
-        self._gripper = None
-        # PX4's gripper has no sensor: it reports success after a time, jammed or not.
-        if reply is not None:
-            reply(ACCEPTED)
+    def _let_go(self, open_it: bool) -> None:
+        """The servo has moved: nobody but the load notices that the gripper is jammed."""
         if not self.gripper_jammed:
             self.out.release(open_it)
 
@@ -331,8 +317,7 @@ class Autopilot:
             self._set_home()
         if self._judge_at is not None and now_s >= self._judge_at:
             self._judge(now_s)
-        if self._gripper is not None and now_s >= self._gripper[0]:
-            self._finish_gripper()
+        self.gripper.tick(now_s)
         if self.position.update(now_s, fix=not self.gps_lost):
             self.fleet.grope(self.i, blind=not self.position.known)
         self._watch_link(now_s)

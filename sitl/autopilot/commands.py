@@ -7,21 +7,17 @@ from dataclasses import dataclass
 from math import isfinite
 
 from sitl.autopilot import plans
-from sitl.autopilot.autopilot import (
-    ACCEPTED,
-    DENIED,
-    TEMPORARILY_REJECTED,
-    UNSUPPORTED,
-    Autopilot,
-)
+from sitl.autopilot.autopilot import Autopilot
 from sitl.autopilot.events import Level
 from sitl.autopilot.modes import AUTO, Mode, mode_of
 from sitl.autopilot.outlet import Reply
+from sitl.autopilot.results import ACCEPTED, DENIED, TEMPORARILY_REJECTED, UNSUPPORTED
 from sitl.autopilot.steering import Place
 
 CUSTOM_MODE = 1
 """MAV_MODE_FLAG_CUSTOM_MODE_ENABLED"""
 FORCE = 21196
+GRIPPER_RELEASE, GRIPPER_GRAB = 0, 1
 CHANGE_MODE = 1
 """MAV_DO_REPOSITION_FLAGS"""
 
@@ -57,15 +53,17 @@ def _arm(pilot: Autopilot, command: Command, now_s: float, _: Reply) -> int:
     return ACCEPTED if done else TEMPORARILY_REJECTED
 
 
-def _set_mode(pilot: Autopilot, command: Command, now_s: float, _: Reply) -> int:
-    """ACCEPTED whatever happens: only HEARTBEAT tells."""
+def _set_mode(pilot: Autopilot, command: Command, now_s: float, reply: Reply) -> int:
+    """Answered twice, by PX4's link, which accepts everything, and by its commander: only HEARTBEAT tells."""
+    reply(ACCEPTED)
     if int(command.params[0]) & CUSTOM_MODE:
         mode = mode_of(int(command.params[1]), int(command.params[2]))
         if mode is not None:
-            pilot.request_mode(mode, now_s)
-        elif int(command.params[1]) == AUTO:
+            return ACCEPTED if pilot.request_mode(mode, now_s) else TEMPORARILY_REJECTED
+        if int(command.params[1]) == AUTO:
             pilot.out.text(Level.CRITICAL, "Unsupported auto mode")
             pilot.out.event("commander_unsupported_auto_mode", Level.ERROR, Level.ERROR)
+            return TEMPORARILY_REJECTED
     return ACCEPTED
 
 
@@ -139,7 +137,10 @@ def _change_speed(pilot: Autopilot, command: Command, now_s: float, _: Reply) ->
 
 
 def _gripper(pilot: Autopilot, command: Command, now_s: float, reply: Reply) -> int | None:
-    pilot.move_gripper(command.params[1] == 0.0, now_s, reply)
+    action = round(command.params[1])
+    if action not in (GRIPPER_RELEASE, GRIPPER_GRAB):
+        return DENIED
+    pilot.gripper.move(action == GRIPPER_RELEASE, now_s, reply)
     return None
 
 
@@ -169,14 +170,9 @@ def _terminate(pilot: Autopilot, command: Command, now_s: float, _: Reply) -> in
     return ACCEPTED
 
 
-def _reboot(pilot: Autopilot, command: Command, now_s: float, reply: Reply) -> int | None:
-    if round(command.params[0]) != 1:
-        return DENIED if pilot.armed else ACCEPTED
-    if pilot.armed:
-        return DENIED
-    reply(ACCEPTED)
-    pilot.reboot(now_s)
-    return None
+def _reboot(pilot: Autopilot, command: Command, now_s: float, _: Reply) -> int:
+    """A PX4 in SITL cannot reboot itself; to play one, declare the fault."""
+    return DENIED
 
 
 COMMANDS: dict[int, Handler] = {

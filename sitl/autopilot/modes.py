@@ -8,7 +8,7 @@ from enum import Enum
 class Mode(Enum):
     """(main mode, sub mode, base_mode when disarmed, can arm in it, standard mode of CURRENT_MODE)."""
 
-    MANUAL = (1, 0, 65, False, 0)
+    MANUAL = (1, 0, 81, False, 0)
     ALTITUDE = (2, 0, 81, False, 4)
     POSITION = (3, 0, 81, False, 1)
     TAKEOFF = (4, 2, 29, True, 8)

@@ -7,10 +7,11 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from sitl.autopilot.autopilot import ACCEPTED, DENIED, FAILED, Autopilot
+from sitl.autopilot.autopilot import Autopilot
 from sitl.autopilot.commands import Command, execute
 from sitl.autopilot.events import Level, event_id
 from sitl.autopilot.params import HASH_NAME
+from sitl.autopilot.results import ACCEPTED, DENIED, FAILED
 from sitl.spec import VehicleSpec
 from sitl.vehicle.dynamics import FleetState
 from sitl.wire.dialect import BY_ID, BY_NAME, Message, Packer
@@ -32,6 +33,9 @@ MISSION_PLANNER = 190
 """a component id under which PX4 also takes mission messages"""
 MAV_TYPE_GCS = 6
 REQUEST_CAPABILITIES, GET_INTERVAL, SET_INTERVAL, REQUEST_MESSAGE = 520, 510, 511, 512
+TO_ALL_SYSTEMS = {"PING", "TIMESYNC"}
+"""messages that PX4 takes with target_system 0; the rest it takes from who knows its system id"""
+COMMANDS_TO_ALL_SYSTEMS = {519, REQUEST_CAPABILITIES}
 EVENTS_KEPT = 32
 REACHED_TIMES = 11
 EVENT_BEAT_S = 3.0
@@ -158,7 +162,9 @@ class WireVehicle:
             return
         self._now_s = now_s
         fields = message.fields
-        if fields.get("target_system", self.spec.system_id) not in (0, self.spec.system_id):
+        to = fields.get("target_system", self.spec.system_id)
+        to_all = message.name in TO_ALL_SYSTEMS or fields.get("command") in COMMANDS_TO_ALL_SYSTEMS
+        if to != self.spec.system_id and not (to == 0 and to_all):
             return
         server = self._missions[link.name]
         components = (0, AUTOPILOT, MISSION_PLANNER) if message.name in server.names else (0, AUTOPILOT)
