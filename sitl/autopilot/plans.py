@@ -27,7 +27,7 @@ class Ack(IntEnum):
 
 
 MISSION, FENCE, RALLY, ALL = 0, 1, 2, 255
-MAX_ITEMS = {MISSION: 500, FENCE: 64, RALLY: 32}
+MAX_ITEMS = {MISSION: 10_000, FENCE: 64, RALLY: 32}
 """PX4's dataman on SITL"""
 
 WAYPOINT, LOITER_UNLIM, LOITER_TIME, RETURN, LAND, TAKEOFF, LOITER_TO_ALT = 16, 17, 19, 20, 21, 22, 31
@@ -167,17 +167,18 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Flaw:
-    """Why a mission is infeasible (or, with `fatal` false, worth a warning): PX4's text and event."""
+    """Why a mission is infeasible (or, with `fatal` false, worth a warning), by PX4's event."""
 
-    text: str
     event: str
     fatal: bool = True
     arguments: bytes = b""
     """of the event"""
+    text: str = ""
+    """v1.17 says it of the fence alone: its feasibility checker has lost the way to STATUSTEXT"""
 
 
-_LAND_MISSING = Flaw("Mission rejected: Landing waypoint/pattern required.", "navigator_mis_land_missing")
-_TAKEOFF_MISSING = Flaw("Mission rejected: Takeoff waypoint required.", "navigator_mis_takeoff_missing")
+_LAND_MISSING = Flaw("navigator_mis_land_missing")
+_TAKEOFF_MISSING = Flaw("navigator_mis_takeoff_missing")
 
 
 def _required(items: Sequence[Item], required: int) -> Flaw | None:
@@ -190,11 +191,11 @@ def _required(items: Sequence[Item], required: int) -> Flaw | None:
         case 2 if not lands:
             return _LAND_MISSING
         case 3 if not (takes_off and lands):
-            return Flaw("Mission rejected: Takeoff or Landing item missing.", "navigator_mis_takeoff_or_land_missing")
+            return Flaw("navigator_mis_takeoff_or_land_missing")
         case 4 if takes_off and not lands:
-            return Flaw("Mission rejected: Add Landing item or remove Takeoff.", "navigator_mis_add_land_or_rm_to")
+            return Flaw("navigator_mis_add_land_or_rm_to")
         case 4 if lands and not takes_off:
-            return Flaw("Mission rejected: Add Takeoff item or remove Landing.", "navigator_mis_add_to_or_rm_land")
+            return Flaw("navigator_mis_add_to_or_rm_land")
         case _:
             return None
 
@@ -217,26 +218,22 @@ def judge(
     placed_before = False
     for i, item in enumerate(items):
         if i == 0 and item.command == LAND and landed:
-            return Flaw("Mission rejected: starts with landing", "navigator_mis_starts_w_landing")
+            return Flaw("navigator_mis_starts_w_landing")
         if i == 0 and item.command in (LAND, VTOL_LAND) and vtol:
-            return Flaw("Mission rejected: starts with land waypoint.", "navigator_mis_starts_w_landing2")
+            return Flaw("navigator_mis_starts_w_landing2")
         if item.command in (VTOL_TAKEOFF, VTOL_LAND, VTOL_TRANSITION) and not vtol:
-            return Flaw(
-                "Mission rejected: Mission contains VTOL items but vehicle is not a VTOL", "navigator_mis_vtol_items"
-            )
+            return Flaw("navigator_mis_vtol_items")
         if item.command in (TAKEOFF, VTOL_TAKEOFF):
             if item.amsl_m(home_amsl) - home_amsl < 1e-6:
-                text = "Mission rejected: Takeoff altitude below home altitude!"
-                return Flaw(text, "navigator_mis_takeoff_too_low", arguments=struct.pack("<f", 0.0))
+                return Flaw("navigator_mis_takeoff_too_low", arguments=struct.pack("<f", 0.0))
             if placed_before:
-                return Flaw("Mission rejected: takeoff not first waypoint item", "navigator_mis_takeoff_not_first")
+                return Flaw("navigator_mis_takeoff_not_first")
         if item.placed:
             placed_before = True
             if not fence.allows(item.lat_deg, item.lon_deg):
                 number = struct.pack("<h", i + 1)
-                return Flaw(
-                    f"Geofence violation for waypoint {i + 1}", "navigator_mis_geofence_violation", arguments=number
-                )
+                text = f"Geofence violation for waypoint {i + 1}"
+                return Flaw("navigator_mis_geofence_violation", arguments=number, text=text)
     missing = _required(items, required)
     if missing is not None:
         return missing
@@ -244,7 +241,5 @@ def judge(
     if first is not None:
         distance = geo.distance_m(home_lat, home_lon, first.lat_deg, first.lon_deg)
         if 0.0 < first_m < distance:
-            text = f"First waypoint far away from home: {distance:.0f}m"
-            arguments = struct.pack("<I", round(distance))
-            return Flaw(text, "navigator_mis_first_wp_far", fatal=False, arguments=arguments)
+            return Flaw("navigator_mis_first_wp_far", fatal=False, arguments=struct.pack("<I", round(distance)))
     return None
