@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import cos, pi, radians, sin
+from math import cos, exp, pi, radians, sin, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
@@ -80,8 +80,8 @@ class Weather:
         self._elapsed_s += dt_s
         sigma = self.spec.gust_m_s
         if sigma > 0.0:
-            keep = np.exp(-dt_s / GUST_S)
-            kick = sigma * np.sqrt(1.0 - keep * keep)
+            keep = exp(-dt_s / GUST_S)
+            kick = sigma * sqrt(1.0 - keep * keep)
             self._gust = keep * self._gust + kick * self._rng.standard_normal(self._gust.shape)
 
     # --- wind

@@ -281,8 +281,9 @@ class Navigator(Steering):
                 if item.command == plans.WAYPOINT and item.params[1] > 0.0 and not self.vtol.on_wing:
                     radius_m = item.params[1]
                 # On the wing a place that is reached at another height is circled until the height is.
-                there = self.over_target(radius_m)
-                corner = self._corner(item, radius_m) if self.brakes_soon() else 0.0
+                away_m = self.distance_m(self.target)
+                there = away_m <= radius_m or self.passed()
+                corner = self._corner(item, radius_m) if away_m <= self.brakes_m() else 0.0
                 self.fly(self.target, corner=corner, circle_m=self.loiter_m() if there else 0.0)
                 return there and self.level()
             case Phase.APPROACH:

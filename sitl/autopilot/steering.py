@@ -139,7 +139,9 @@ class Steering:
         return max(radius, LOOK_AHEAD_S * self.ground_m_s()) if self.vtol.on_wing else radius
 
     def passed(self) -> bool:
-        """Beyond the target, seen along the leg."""
+        """Beyond the target, seen along the leg; rotors turn round for it."""
+        if not self.vtol.on_wing:
+            return False
         here, to, start = self.here(), self.target, self.origin
         leg_n, leg_e = geo.offset_m(start.lat, start.lon, to.lat, to.lon)
         beyond_n, beyond_e = geo.offset_m(to.lat, to.lon, here.lat, here.lon)
@@ -147,7 +149,7 @@ class Steering:
 
     def over_target(self, radius_m: float) -> bool:
         """Whatever the height."""
-        return self.distance_m(self.target) <= radius_m or (self.vtol.on_wing and self.passed())
+        return self.distance_m(self.target) <= radius_m or self.passed()
 
     def level(self) -> bool:
         """At the target's height, near enough."""
@@ -157,11 +159,10 @@ class Steering:
     def reached(self, radius_m: float) -> bool:
         return self.over_target(radius_m) and self.level()
 
-    def brakes_soon(self) -> bool:
-        """So near the target that it matters how fast the target is to be passed; never on the wing."""
+    def brakes_m(self) -> float:
+        """So near a target it begins to matter how fast the target is to be passed."""
         pace = self.cruise_m_s()
-        from_m = max(pace * pace / (2.0 * BRAKING_M_S2), pace / POSITION_GAIN_S) + 1.0
-        return self.vtol.on_rotors and self.distance_m(self.target) <= from_m
+        return max(pace * pace / (2.0 * BRAKING_M_S2), pace / POSITION_GAIN_S) + 1.0
 
     def high_enough(self) -> bool:
         tolerance_m = self.params["NAV_FW_ALT_RAD" if self.vtol.on_wing else "NAV_MC_ALT_RAD"]

@@ -24,8 +24,8 @@ Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
 STEP_S = 0.08
-"""Also the beat of the autopilots, who could not act on more. A velocity changes by 0.24 m/s in it: what is said between
-two steps is true to 2 cm. The gains here are about 1/s, so that a step is a tenth of what it follows."""
+"""Also the beat of the autopilots, who could not act on more. The gains here are about 1/s, so that a step is a tenth of
+what it follows; a velocity changes by 0.24 m/s in it, so that what is said between two steps is true to 2 cm."""
 ACCELERATION_M_S2 = 3.0
 """PX4 MPC_ACC_HOR"""
 BRAKING_M_S2 = 2.0
@@ -136,13 +136,13 @@ class FleetState:
         """Latitude and longitude as the vehicle believes them; blind, it believes that it has not moved."""
         if self.blind[i]:
             return self._believed[i]
-        return (
-            float(self.lat[i] + (self.gps_north[i] + self.vn[i] * self.age_s) / self.per_lat[i]),
-            float(self.lon[i] + (self.gps_east[i] + self.ve[i] * self.age_s) / self.per_lon[i]),
-        )
+        north = self.gps_north.item(i) + self.vn.item(i) * self.age_s
+        east = self.gps_east.item(i) + self.ve.item(i) * self.age_s
+        return self.lat.item(i) + north / self.per_lat.item(i), self.lon.item(i) + east / self.per_lon.item(i)
 
     def amsl_m(self, i: int) -> float:
-        return float(self.alt[i] + self.vu[i] * self.age_s)
+        """As the vehicle has it now."""
+        return float(self.alt.item(i) + self.vu.item(i) * self.age_s)
 
     def height_m(self, i: int) -> float:
         return float(self.alt[i] - self.ground[i])
@@ -252,7 +252,8 @@ class FleetState:
 
     def _move(self, dt: float, lifted: Mask) -> None:
         gliding = self.wings.flying(lifted) if self.wings.busy else NOBODY
-        before, before_u = self.v[:, gliding], self.vu[gliding]
+        if gliding.size:
+            before, before_u = self.v[:, gliding], self.vu[gliding]
         want, want_u = self._wanted()
         # A vehicle without thrust falls and is taken along by the wind.
         change = np.where(lifted & ~self.blind, want, self.wind) - self.v
@@ -260,9 +261,10 @@ class FleetState:
         self.a[:] = change / dt
         self.v += change
         most = CLIMB_ACCELERATION_M_S2 * dt
-        powered = _between(want_u - self.vu, -most, most)
-        falling = np.maximum(-G_M_S2 * dt, -TERMINAL_FALL_M_S - self.vu)
-        self.vu += np.where(lifted, powered, falling)
+        rise = _between(want_u - self.vu, -most, most)
+        if np.count_nonzero(lifted) < self.n:
+            rise = np.where(lifted, rise, np.maximum(-G_M_S2 * dt, -TERMINAL_FALL_M_S - self.vu))
+        self.vu += rise
         if gliding.size:
             self.v[:, gliding], self.vu[gliding] = before, before_u
             self.wings.move(self, gliding, dt, self.wind[0], self.wind[1])
@@ -274,11 +276,15 @@ class FleetState:
         self.at += self.v * dt / self.per
         pace = np.hypot(*self.v)
         self.flown_m += pace * dt
-        free = np.isnan(self.face)
-        turn = (np.where(free, np.arctan2(self.ve, self.vn), self.face) - self.yaw + pi) % (2.0 * pi) - pi
-        turning = lifted & (~free | (pace > 1.0))
-        turning[gliding] = False
-        self.yaw += np.where(turning, _between(turn, -YAW_RATE_RAD_S * dt, YAW_RATE_RAD_S * dt), 0.0)
+        towards, turning = np.arctan2(self.ve, self.vn), pace > 1.0
+        told = ~np.isnan(self.face)
+        if np.count_nonzero(told):
+            towards, turning = np.where(told, self.face, towards), told | turning
+        turning = turning & lifted
+        if gliding.size:
+            turning[gliding] = False
+        turn = (towards - self.yaw + pi) % (2.0 * pi) - pi
+        self.yaw += _between(turn, -YAW_RATE_RAD_S * dt, YAW_RATE_RAD_S * dt) * turning
 
     def _meet_ground(self, alt: Array, lifted: Mask) -> Array:
         """Who stands, touches down or crashes; the heights that come of it."""
@@ -303,7 +309,7 @@ class FleetState:
         if gliding.size:
             self.power_w[gliding] = self._glide_w(gliding, mass)
         self.used_wh = np.minimum(self.capacity_wh, self.used_wh + self.power_w * self.drain * dt / 3600.0)
-        tilt = np.hypot(np.hypot(*self.a), 0.01 * self.airspeed**2) / G_M_S2
+        tilt = np.hypot(np.hypot(*self.a), 0.01 * self.airspeed * self.airspeed) / G_M_S2
         thrust = HOVER_THROTTLE * mass / self.empty_kg * np.sqrt(1.0 + tilt * tilt) / self._thrust_left
         self.throttle = np.where(aloft, np.minimum(1.0, thrust), np.where(self.armed, 0.08, 0.0))
         if gliding.size:

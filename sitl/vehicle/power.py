@@ -61,11 +61,12 @@ class PowerModel:
 
     def _level(self, mass_kg: Array, airspeed_m_s: Array) -> Array:
         ratio = mass_kg / self.empty_kg
-        induced_hover = self.hover_induced_m_s * np.sqrt(ratio)
-        x2 = (airspeed_m_s / induced_hover) ** 2
-        glauert = np.sqrt(np.sqrt(x2 * x2 / 4.0 + 1.0) - x2 / 2.0)
-        rotor = self.rotor_w * ratio**1.5 * (INDUCED_SHARE * glauert + 1.0 - INDUCED_SHARE)
-        return np.asarray(self.avionics_w + rotor + self.parasite_w_s3 * airspeed_m_s**3)
+        root = np.sqrt(ratio)
+        induced_hover = self.hover_induced_m_s * root
+        half_x2 = 0.5 * (airspeed_m_s / induced_hover) ** 2
+        glauert = np.sqrt(np.sqrt(half_x2 * half_x2 + 1.0) - half_x2)
+        rotor = self.rotor_w * ratio * root * (INDUCED_SHARE * glauert + (1.0 - INDUCED_SHARE))
+        return np.asarray(self.avionics_w + rotor + self.parasite_w_s3 * (airspeed_m_s * airspeed_m_s * airspeed_m_s))
 
     def flying_w(self, mass_kg: Array, airspeed_m_s: Array, up_m_s: Array) -> Array:
         weight_w = mass_kg * G_M_S2 * up_m_s
