@@ -24,8 +24,8 @@ Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
 STEP_S = 0.08
-"""Also the beat of the autopilots, who could not act on more. The gains here are about 1/s, so that a step is a tenth of
-what it follows; a velocity changes by 0.24 m/s in it, so that what is said between two steps is true to 2 cm."""
+"""Also the beat of the autopilots, who could not act on more. The gains here are about 1/s, so that a step is a tenth
+of what it follows; a velocity changes by 0.24 m/s in it, so that what is said between two steps is true to 2 cm."""
 ACCELERATION_M_S2 = 3.0
 """PX4 MPC_ACC_HOR"""
 BRAKING_M_S2 = 2.0

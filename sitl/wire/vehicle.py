@@ -68,13 +68,14 @@ class WireVehicle:
         self._told = -1
         self._reached = self._reached_left = 0
         self._reached_next_s = 0.0
-        packer, turnstile, rng = Packer(spec.system_id), Turnstile(), random.Random(seed * 1009 + i)
+        turnstile, rng = Turnstile(), random.Random(seed * 1009 + i)
         kinds = [("gcs", spec.gcs, GCS_RATES), ("onboard", spec.onboard, ONBOARD_RATES)]
         for name, wanted, usual in kinds:
             if wanted is None:
                 continue
             rates = usual if wanted.rates_hz is None else dict(wanted.rates_hz)
-            link = Link(name, self.pilot, packer, rates, self._hear, rng)
+            # Each link counts its own frames: who hears one of two would otherwise take half of them for lost.
+            link = Link(name, self.pilot, Packer(spec.system_id), rates, self._hear, rng)
             self.links.append(link)
             self._missions[name] = MissionServer(
                 self.pilot, turnstile, link.send, lambda level, text: self.text(level, text)
