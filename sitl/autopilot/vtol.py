@@ -84,7 +84,7 @@ class Transitions:
         """Ends what has run its course."""
         elapsed_s = now_s - self._since_s
         if self.state is VtolState.TO_FW:
-            airspeed = float(self.fleet.airspeed[self.i])
+            airspeed = self.fleet.wings.pitot_m_s(self.fleet, self.i)
             if elapsed_s > self.params["VT_TRANS_MIN_TM"] and airspeed >= self.params["VT_ARSP_TRANS"]:
                 self._enter(VtolState.FW, now_s)
             elif elapsed_s > self.params["VT_TRANS_TIMEOUT"] or (

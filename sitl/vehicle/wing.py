@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import IntEnum
-from math import pi
+from math import cos, pi, sin
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -84,6 +84,13 @@ class Wings:
         self.busy = bool(self.regime.any())
         if regime is not Regime.WING:
             self.bank[i], self.load[i] = 0.0, 1.0
+
+    @staticmethod
+    def pitot_m_s(fleet: FleetState, i: int) -> float:
+        """Airspeed along the nose of vehicle i, as its sensor has it; before the wind there is none."""
+        yaw = float(fleet.yaw[i])
+        air_n, air_e = (fleet.v - fleet.wind)[:, i]
+        return max(0.0, float(air_n) * cos(yaw) + float(air_e) * sin(yaw))
 
     def flying(self, lifted: NDArray[np.bool_]) -> Indices:
         """Those that move by `move` in this step."""
