@@ -364,11 +364,10 @@ class Autopilot:
             self.disarm(now_s, by="auto preflight disarming", code=7)
 
     def _apply_failsafes(self, now_s: float) -> None:
-        here = self.navigator.here()
         airborne = not self.landed
         see = Sight(
             gcs_lost=airborne and self.gcs_lost(now_s),
-            outside_fence=airborne and self.fence_enforced and not self.fence.allows(here.lat, here.lon),
+            outside_fence=airborne and self.fence_enforced and not self.fence.allows(*self.fleet.seen(self.i)),
             charge=self.fleet.charge(self.i),
             sticks_lost=airborne and self.sticks.missed(now_s, self.intended),
             position_lost=not self.position.known and not self.intended.flown_by_hand,

@@ -40,8 +40,9 @@ class Sticks:
         """They were there on this flight, or the mode cannot do without."""
         if self.out(now_s):
             return False
-        excepted = int(self._params["COM_RCL_EXCEPT"]) & EXCEPT.get(intended, 0)
-        return intended.flown_by_hand or (self._counted_on and not excepted)
+        if intended.flown_by_hand or not self._counted_on:
+            return intended.flown_by_hand
+        return not int(self._params["COM_RCL_EXCEPT"]) & EXCEPT.get(intended, 0)
 
     def put_down(self) -> None:
         """Disarmed: sticks are optional again until they are heard in flight (PX4 asks at each arming)."""
