@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from sitl.faults import VehicleTroubles
 from sitl.px4 import QUAD, VTOL, Px4Vehicle, text
 from sitl.spec import SimSpec, VehicleSpec
+from sitl.vehicle.power import G_M_S2
 
 IMPOSSIBLE = {
     "gps_jump": "SIH's GPS has no offset: it reports where the vehicle is",
@@ -21,6 +22,10 @@ IMPOSSIBLE = {
 MODELS = {"quad": QUAD, "vtol": VTOL}
 THRUST_N = {QUAD: 5.0, VTOL: 2.0}
 """SIH_T_MAX of each model: thrust of one rotor"""
+SIH_KG = 1.0
+"""SIH_MASS of the quadrotor"""
+CRUISE_TILT = 0.7
+"""horizontal force per weight in cruise, 35°: SIH's drag is chosen for that, which leaves thrust to steer with"""
 SATELLITES = 10
 """SIM_GPS_USED; below 4 there is no fix"""
 DRAIN_S = 1.0
@@ -68,17 +73,33 @@ def impossible(spec: SimSpec) -> list[str]:
 
 
 def vehicles_of(spec: SimSpec) -> list[Px4Vehicle]:
-    """The same fleet as PX4 instances: at their places, on level ground, with batteries that last as long."""
+    """The same fleet as PX4 instances: at their places, on level ground, as fast, with batteries that last as long."""
     return [
         Px4Vehicle(
             (v.lat_deg, v.lon_deg, spec.world.ground_amsl_m),
             MODELS[v.model],
-            {"SIM_BAT_DRAIN": endurance_s(v), "SIM_BAT_MIN_PCT": 0.0, "COM_DISARM_PRFLT": GROUND_START_S}
-            | dict(v.params),
+            params_of(v),
             index=v.system_id - 1,
         )
         for v in spec.vehicles
     ]
+
+
+def params_of(vehicle: VehicleSpec) -> dict[str, float]:
+    """What makes SIH's small vehicle fly like this one. A VTOL keeps SIH's own speeds: 10 m/s on its wing."""
+    fit = vehicle.performance
+    params = {"SIM_BAT_DRAIN": endurance_s(vehicle), "SIM_BAT_MIN_PCT": 0.0, "COM_DISARM_PRFLT": GROUND_START_S}
+    if vehicle.model == "quad":
+        params |= {
+            "SIH_KDV": round(SIH_KG * G_M_S2 * CRUISE_TILT / fit.cruise_m_s, 3),
+            "MPC_XY_CRUISE": fit.cruise_m_s,
+            "MPC_XY_VEL_MAX": fit.max_airspeed_m_s,
+            "MPC_Z_V_AUTO_UP": fit.climb_m_s,
+            "MPC_Z_VEL_MAX_UP": fit.climb_m_s,
+            "MPC_Z_V_AUTO_DN": fit.descent_m_s,
+            "MPC_Z_VEL_MAX_DN": fit.descent_m_s,
+        }
+    return params | dict(vehicle.params)
 
 
 def endurance_s(vehicle: VehicleSpec) -> float:

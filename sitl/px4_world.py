@@ -51,6 +51,7 @@ class Px4Simulation:
         by_system = {i.system_id: i for i in instances}
         self.instances = [by_system[v.system_id] for v in spec.vehicles]
         self.world = MirrorWorld(spec, self.clock.now_s(), emit, do=self._do)
+        self.world.fleet.ground[:] = [i.vehicle.home[2] for i in self.instances]
         self._sockets = sockets
         self._stack = AsyncExitStack()
         self._todo: list[asyncio.Queue[list[Deed]]] = [asyncio.Queue() for _ in instances]

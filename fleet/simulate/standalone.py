@@ -1,15 +1,17 @@
-"""`fleet sim`: simulated vehicles for a controller that is started apart, on the wall clock or faster."""
+"""`fleet sim`: vehicles, simulated or real PX4s, for a controller started apart, on the wall clock or faster."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import json
 import socket
 import tempfile
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,9 @@ from fleet.simulate.processes import SimulatorError, simulator
 from fleet.simulate.spec import sim_spec
 from sitl.broker import BrokerError, start_broker
 from sitl.px4 import Px4Error, start_px4
+from sitl.px4_faults import impossible, vehicles_of
+from sitl.px4_world import Px4Simulation
+from sitl.spec import SimSpec
 
 
 def configured(path: Path | None) -> FleetConfig:
@@ -39,6 +44,58 @@ def first_link(config: FleetConfig) -> tuple[str, int]:
 async def run_sim(path: Path | None, speed: float, out: Output) -> int:
     """The bundled simulator with the configured fleet at home, until cancelled; starts a broker if none answers."""
     config = configured(path)
+    async with contextlib.AsyncExitStack() as stack:
+        spec = await _spec(config, speed, stack, out)
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="coldwing-sim-")))
+        sim = await stack.enter_async_context(simulator(spec, folder / "simulator.log"))
+        sim.listeners.append(lambda event: out.line(event, json.dumps(event)))
+        host, port = first_link(config)
+        out.say(f"{len(config.vehicles)} vehicles send to {host}:{port} at {speed:g} times real time; Ctrl-C ends them")
+        _obey_stdin(lambda command: sim.tell(**command), out)
+        await asyncio.Event().wait()
+    return 0
+
+
+async def run_px4(count: int, path: Path | None, speed: float, out: Output) -> int:
+    """The same with real PX4s, as many as asked for: the configured vehicles first, then more of their kind."""
+    config = _of_size(configured(path), count)
+    async with contextlib.AsyncExitStack() as stack:
+        raw = await _spec(config, speed, stack, out)
+        spec = SimSpec.from_dict(raw)
+        for why in impossible(spec):
+            out.say(f"not with a real PX4: {why}")
+        out.say(f"starting {count} PX4 …")
+        # Each stands at its own home's height; the bundled simulator knows one.
+        amsl_m = [config.sites[v.home_site].elevation_amsl_m for v in config.vehicles.values()]
+        wanted = [replace(v, home=(*v.home[:2], h)) for v, h in zip(vehicles_of(spec), amsl_m, strict=True)]
+        try:
+            instances = await stack.enter_async_context(start_px4(wanted, speed=speed, folder=px4_folder()))
+            sim = Px4Simulation(spec, instances, emit=lambda event: out.line(event, json.dumps(event)))
+            await stack.enter_async_context(sim)
+            for i in instances:
+                ready = f"PX4 {i.system_id} ({i.vehicle.model}) is ready, log {i.log}"
+                out.line({"event": "ready", "system_id": i.system_id}, ready)
+            host, port = first_link(config)
+            out.say(f"{count} PX4 send to {host}:{port} at {speed:g} times real time; Ctrl-C ends them")
+            _obey_stdin(sim.command, out)
+            await sim.run()
+        except (Px4Error, OSError) as error:
+            raise SimulatorError(str(error.strerror or error) if isinstance(error, OSError) else str(error)) from None
+    return 0
+
+
+def _of_size(config: FleetConfig, count: int) -> FleetConfig:
+    """With that many vehicles. Those added beside the configured ones are no part of the controller's fleet."""
+    vehicles = list(config.vehicles.values())
+    free = (n for n in itertools.count(1) if n not in {v.system_id for v in vehicles})
+    for like in itertools.islice(itertools.cycle(vehicles), max(0, count - len(vehicles))):
+        number = next(free)
+        vehicles.append(replace(like, vehicle_id=f"px4-{number}", system_id=number))
+    return replace(config, vehicles={v.vehicle_id: v for v in vehicles[:count]})
+
+
+async def _spec(config: FleetConfig, speed: float, stack: contextlib.AsyncExitStack, out: Output) -> dict[str, Any]:
+    """What is simulated, with a broker that answers."""
     clock = ScaledClock(speed, epoch_s=time.time(), monotonic_s=time.monotonic())
     weather = {
         "ambient_c": config.weather.air_c,
@@ -47,32 +104,28 @@ async def run_sim(path: Path | None, speed: float, out: Output) -> int:
         "wind_east_m_s": config.weather.wind.east_m_s,
     }
     host, port = first_link(config)
-    async with contextlib.AsyncExitStack() as stack:
-        mqtt: dict[str, Any] = {
-            "host": config.mqtt.host,
-            "port": config.mqtt.port,
-            "username": config.mqtt.username,
-            "password": config.mqtt.password,
-        }
-        if not _answers(config.mqtt.host, config.mqtt.port):
-            await stack.enter_async_context(_broker(mqtt))
-            out.say(f"no broker answered at {config.mqtt.host}:{config.mqtt.port}: started the bundled one there")
-        gcs = {"gcs": {"local_port": 0, "host": host, "port": port}}
-        spec = {
-            "epoch_s": clock.epoch_s,
-            "monotonic_s": clock.monotonic_s,
-            "speed": clock.speed,
-            "mqtt": mqtt,
-            **sim_spec(config, weather, seed=1, wire=lambda n, vehicle: gcs, carrying=True),
-        }
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="coldwing-sim-")))
-        sim = await stack.enter_async_context(simulator(spec, folder / "simulator.log"))
-        sim.listeners.append(lambda event: out.line(event, json.dumps(event)))
-        out.say(f"{len(config.vehicles)} vehicles send to {host}:{port} at {speed:g} times real time; Ctrl-C ends them")
-        loop = asyncio.get_running_loop()
-        threading.Thread(target=_read_stdin, args=(loop, lambda line: _tell(sim, line, out)), daemon=True).start()
-        await asyncio.Event().wait()
-    return 0
+    mqtt: dict[str, Any] = {
+        "host": config.mqtt.host,
+        "port": config.mqtt.port,
+        "username": config.mqtt.username,
+        "password": config.mqtt.password,
+    }
+    if not _answers(config.mqtt.host, config.mqtt.port):
+        await stack.enter_async_context(_broker(mqtt))
+        out.say(f"no broker answered at {config.mqtt.host}:{config.mqtt.port}: started the bundled one there")
+    gcs = {"gcs": {"local_port": 0, "host": host, "port": port}}
+    return {
+        "epoch_s": clock.epoch_s,
+        "monotonic_s": clock.monotonic_s,
+        "speed": clock.speed,
+        "mqtt": mqtt,
+        **sim_spec(config, weather, seed=1, wire=lambda n, vehicle: gcs, carrying=True),
+    }
+
+
+def _obey_stdin(tell: Callable[[dict[str, Any]], None], out: Output) -> None:
+    loop = asyncio.get_running_loop()
+    threading.Thread(target=_read_stdin, args=(loop, lambda line: _tell(tell, line, out)), daemon=True).start()
 
 
 def _read_stdin(loop: asyncio.AbstractEventLoop, tell: Callable[[bytes], None]) -> None:
@@ -102,13 +155,13 @@ async def _broker(mqtt: dict[str, Any]) -> AsyncIterator[None]:
         yield
 
 
-def _tell(sim: Any, line: bytes, out: Output) -> None:
+def _tell(tell: Callable[[dict[str, Any]], None], line: bytes, out: Output) -> None:
     try:
         command = json.loads(line)
     except json.JSONDecodeError:
         command = None
     if isinstance(command, dict):
-        sim.tell(**command)
+        tell(command)
     elif line.strip():
         out.say('not understood: give JSON, such as {"do": "load", "box": "box-1", "vehicle": "cw-1"}')
 
@@ -124,20 +177,3 @@ def _answers(host: str, port: int) -> bool:
 def px4_folder() -> Path:
     """State belongs where the simulation runs: parameters set on an instance are there the next time."""
     return Path("var/px4").resolve()
-
-
-async def run_px4(count: int, path: Path | None, speed: float, out: Output) -> int:
-    """Real PX4 instances at the first vehicles' homes, until cancelled."""
-    config = configured(path)
-    homes = [config.sites[v.home_site] for v in list(config.vehicles.values())[:count]]
-    out.say(f"starting {len(homes)} PX4 …")
-    places = [(h.position.lat_deg, h.position.lon_deg, h.elevation_amsl_m) for h in homes]
-    async with contextlib.AsyncExitStack() as stack:
-        try:
-            instances = await stack.enter_async_context(start_px4(places, speed=speed, folder=px4_folder()))
-        except Px4Error as error:
-            raise SimulatorError(str(error)) from None
-        for i in instances:
-            out.line({"event": "ready", "system_id": i.system_id}, f"PX4 {i.system_id} is ready, log {i.log}")
-        await asyncio.Event().wait()
-    return 0
