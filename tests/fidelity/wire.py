@@ -1,0 +1,482 @@
+"""A ground station that believes nothing: pymavlink's `development` dialect on a raw link, and the vehicle's own time.
+
+Neither the controller's link nor the simulator's codec is used, so that no error can hide by being made on both sides.
+Fields that the published dialect lacks are read from the payload by their place in mavlink/common.xml.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+from pymavlink.dialects.v20 import development as mavlink
+
+HOME = (7.5, 38.2)
+GROUND_M = 420.0
+METRES_PER_DEGREE = 110_598.0
+"""of latitude at HOME; the suite measures tens of metres"""
+
+ACCEPTED, TEMPORARILY_REJECTED, DENIED, UNSUPPORTED, FAILED, IN_PROGRESS, CANCELLED = range(7)
+"""MAV_RESULT"""
+HOLD, TAKEOFF, MISSION, RETURN, LAND = 0x03040000, 0x02040000, 0x04040000, 0x05040000, 0x06040000
+"""custom_mode"""
+ARMED = 128
+PREARM_OK = 1 << 28
+INT32, REAL32 = 6, 9
+MISSION_LIST, FENCE_LIST, RALLY_LIST = 0, 1, 2
+GCS, COMPANION = 6, 18
+"""MAV_TYPE of who speaks"""
+ITEM_FIELDS = ("frame", "command", "current", "autocontinue", "param1", "param2", "param3", "param4", "x", "y", "z")
+UPLOAD_ANSWERS = ("MISSION_ACK", "MISSION_REQUEST_INT", "MISSION_REQUEST")
+BEAT_S = 0.5
+SAVING_S = 4.0
+STALL_TURNS = 400
+"""turns without any progress of the vehicle's time after which it counts as dead: 20 s on real sockets"""
+
+_NEWEST: dict[int, tuple[int, str, tuple[str, ...]]] = {
+    42: (6, "<III", ("mission_id", "fence_id", "rally_points_id")),
+    44: (5, "<I", ("opaque_id",)),
+    47: (4, "<I", ("opaque_id",)),
+    410: (0, "<IIHBBB40s", ("id", "boot_ms", "sequence", "to_component", "to_system", "levels", "arguments")),
+    411: (0, "<HB", ("sequence", "flags")),
+    413: (0, "<HHBBB", ("sequence", "sequence_oldest_available", "to_system", "to_component", "reason")),
+}
+"""message id → offset in the payload, layout and names of what pymavlink does not know"""
+_NAMES = {410: "EVENT", 411: "CURRENT_EVENT_SEQUENCE", 413: "RESPONSE_EVENT_ERROR"}
+REQUEST_EVENT, REQUEST_EVENT_CRC_EXTRA = 412, 33
+
+
+class Heard:
+    """One message, with the vehicle's time when it came."""
+
+    __slots__ = ("_message", "_newest", "at_s", "name", "system")
+
+    def __init__(self, message: Any, at_s: float) -> None:
+        # From the frame: of a message that pymavlink does not know it keeps neither number nor sender.
+        frame = bytes(message.get_msgbuf())
+        number, self.system = int.from_bytes(frame[7:10], "little"), frame[5]
+        self.name = _NAMES.get(number) or message.get_type()
+        self.at_s = at_s
+        self._message = message
+        self._newest: dict[str, Any] = {}
+        if number in _NEWEST:
+            offset, layout, names = _NEWEST[number]
+            payload = frame[10 : 10 + frame[1]].ljust(offset + struct.calcsize(layout), b"\0")
+            self._newest = dict(zip(names, struct.unpack_from(layout, payload, offset), strict=True))
+
+    def __getitem__(self, name: str) -> Any:
+        return self._newest[name] if name in self._newest else getattr(self._message, name)
+
+    def __repr__(self) -> str:
+        return f"{self.at_s:.2f} {self._message} {self._newest or ''}"
+
+
+class Subject(Protocol):
+    """A vehicle to hold to the facts, with two links."""
+
+    is_real: bool
+    system_id: int
+
+    def put(self, link: str, data: bytes) -> None: ...
+
+    def turn(self) -> Iterable[tuple[str, bytes]]:
+        """Lets a little time pass; what came on which link."""
+        ...
+
+
+class Wire:
+    """One of a vehicle's links. A heartbeat goes out every half second of vehicle time unless `quiet`."""
+
+    def __init__(self, subject: Subject, link: str = "gcs", *, system: int = 245, kind: int = GCS) -> None:
+        self.subject, self.link, self.kind = subject, link, kind
+        self.target = subject.system_id
+        self.heard: list[Heard] = []
+        self.now_s = 0.0
+        self.quiet = False
+        self.others: list[Wire] = []
+        """further wires of the same vehicle: they are given what comes for them"""
+        self.mav = mavlink.MAVLink(None, srcSystem=system, srcComponent=190)
+        self._reader = mavlink.MAVLink(None)
+        self._reader.robust_parsing = True
+        self._beat_s = -math.inf
+        self._last: dict[str, Heard] = {}
+        self._before: dict[str, float] = {}
+        """parameters as they were before a check changed them"""
+        self._set_s = -math.inf
+
+    # --- time
+
+    def send(self, message: Any) -> None:
+        self.subject.put(self.link, message.pack(self.mav))
+
+    def beat(self, kind: int | None = None) -> None:
+        self.send(self.mav.heartbeat_encode(self.kind if kind is None else kind, 8, 0, 0, 4))
+
+    def _beat_if_due(self) -> None:
+        if not self.quiet and self.now_s - self._beat_s >= BEAT_S:
+            self._beat_s = self.now_s
+            self.beat()
+
+    def pump(self) -> None:
+        """One turn: what has come on all wires is taken in."""
+        wires = {wire.link: wire for wire in (self, *self.others)}
+        for wire in wires.values():
+            wire._beat_if_due()
+        for link, data in self.subject.turn():
+            if link in wires:
+                wires[link].take(data)
+
+    def take(self, data: bytes) -> None:
+        for message in self._reader.parse_buffer(data) or ():
+            boot_ms = getattr(message, "time_boot_ms", None)
+            if boot_ms is not None and message.get_srcSystem() == self.target:
+                at_s = boot_ms / 1000.0
+                # Streams differ by some milliseconds; a second back is a boot.
+                if at_s > self.now_s or at_s < self.now_s - 1.0:
+                    self.now_s = at_s
+                    if at_s < self._beat_s:
+                        self._beat_s = -math.inf
+            heard = Heard(message, self.now_s)
+            if heard.system == self.target:
+                self.heard.append(heard)
+                self._last[heard.name] = heard
+
+    def run(self, seconds: float) -> None:
+        """Lets that much of the vehicle's time pass."""
+        end_s = self.now_s + seconds
+        self._pump_while(lambda: self.now_s < end_s)
+
+    def until(self, condition: Callable[[], Any], within_s: float, what: str = "") -> float:
+        """Waits until it holds; how long that took."""
+        start_s = self.now_s
+        self._pump_while(lambda: not condition() and self.now_s - start_s < within_s)
+        assert condition(), f"not within {within_s} s: {what}; mode {self.mode:#x}; said: {self.texts()[-5:]}"
+        return self.now_s - start_s
+
+    def _pump_while(self, going_on: Callable[[], bool]) -> None:
+        turns, last_s = 0, self.now_s
+        while going_on():
+            self.pump()
+            turns = turns + 1 if self.now_s == last_s else 0
+            last_s = self.now_s
+            assert turns < STALL_TURNS, "the vehicle has fallen silent"
+
+    @contextmanager
+    def silence(self) -> Iterator[None]:
+        """Without heartbeats from this ground station."""
+        self.quiet = True
+        try:
+            yield
+        finally:
+            self.quiet = False
+            self._beat_s = -math.inf
+
+    @contextmanager
+    def station(self, system: int) -> Iterator[None]:
+        """Speaks as another ground station on the same link."""
+        own, self.mav.srcSystem = self.mav.srcSystem, system
+        try:
+            yield
+        finally:
+            self.mav.srcSystem = own
+
+    # --- what was heard
+
+    def mark(self) -> int:
+        """A place in the stream, for `since`."""
+        return len(self.heard)
+
+    def of(self, name: str | tuple[str, ...], since: int = 0) -> list[Heard]:
+        names = (name,) if isinstance(name, str) else name
+        return [m for m in self.heard[since:] if m.name in names]
+
+    def has(self, *names: str) -> bool:
+        return all(name in self._last for name in names)
+
+    def last(self, name: str) -> Heard:
+        assert name in self._last, f"no {name} yet"
+        return self._last[name]
+
+    def next(self, name: str, within_s: float = 3.0) -> Heard:
+        """The next message of that name from now on."""
+        return self.wait(name, lambda m: True, within_s)
+
+    def wait(
+        self,
+        name: str | tuple[str, ...],
+        fits: Callable[[Heard], Any],
+        within_s: float = 3.0,
+        since: int | None = None,
+    ) -> Heard:
+        """The first such message from now on, or from a mark."""
+        start = self.mark() if since is None else since
+
+        def found() -> list[Heard]:
+            return [m for m in self.of(name, start) if fits(m)]
+
+        self.until(found, within_s, f"{name} that fits")
+        return found()[0]
+
+    def texts(self, since: int = 0) -> list[str]:
+        """Status texts, chunks joined, without PX4's trailing tab."""
+        joined: dict[int, str] = {}
+        for m in self.of("STATUSTEXT", since):
+            joined[m["id"]] = joined.get(m["id"], "") + m["text"]
+        return [text.removesuffix("\t") for text in joined.values()]
+
+    def wait_text(self, part: str, within_s: float = 3.0, since: int | None = None) -> None:
+        start = self.mark() if since is None else since
+        self.until(lambda: any(part in t for t in self.texts(start)), within_s, repr(part))
+
+    @property
+    def mode(self) -> int:
+        return int(self.last("HEARTBEAT")["custom_mode"])
+
+    @property
+    def armed(self) -> bool:
+        return bool(self.last("HEARTBEAT")["base_mode"] & ARMED)
+
+    @property
+    def height_m(self) -> float:
+        """Above home."""
+        return float(self.last("GLOBAL_POSITION_INT")["relative_alt"]) / 1000.0
+
+    @property
+    def landed(self) -> bool:
+        return int(self.last("EXTENDED_SYS_STATE")["landed_state"]) == 1
+
+    def off_m(self, north_m: float = 0.0, east_m: float = 0.0) -> float:
+        """Horizontal distance from a place given in metres from home."""
+        at, (lat, lon) = self.last("GLOBAL_POSITION_INT"), place(north_m, east_m)
+        scale = METRES_PER_DEGREE / 1e7
+        return math.hypot((at["lat"] - lat) * scale, (at["lon"] - lon) * scale * math.cos(math.radians(HOME[0])))
+
+    # --- commands
+
+    def tell(self, number: int, *params: float, component: int = 1, system: int | None = None) -> int:
+        """COMMAND_LONG; a mark before its answers."""
+        since = self.mark()
+        target = self.target if system is None else system
+        self.send(self.mav.command_long_encode(target, component, number, 0, *seven(params)))
+        return since
+
+    def command(self, number: int, *params: float) -> int:
+        """COMMAND_LONG; its first answer."""
+        since = self.tell(number, *params)
+        return int(self.wait("COMMAND_ACK", lambda m: m["command"] == number, 2.0, since)["result"])
+
+    def results(self, number: int, since: int) -> list[int]:
+        return [int(m["result"]) for m in self.of("COMMAND_ACK", since) if m["command"] == number]
+
+    def set_mode(self, main: int, sub: int = 0) -> int:
+        return self.command(176, 1, main, sub)
+
+    def become(self, mode: int, within_s: float = 5.0) -> None:
+        """Commands the mode and waits until the heartbeat shows it."""
+        assert self.set_mode(mode >> 16 & 0xFF, mode >> 24) == ACCEPTED
+        self.until(lambda: self.mode == mode, within_s, f"mode {mode:#x}")
+
+    def reposition(self, north_m: float, east_m: float, height_m: float, *, flags: int = 1) -> int:
+        """DO_REPOSITION as COMMAND_INT: frame 5, AMSL; the mark before its answer."""
+        lat, lon = place(north_m, east_m)
+        since = self.mark()
+        # param4, the heading, is left alone.
+        self.send(
+            self.mav.command_int_encode(
+                self.target, 1, 5, 192, 0, 0, -1, flags, 0, math.nan, lat, lon, GROUND_M + height_m
+            )
+        )
+        return since
+
+    def intervals(self, hz: dict[int, float]) -> None:
+        """SET_MESSAGE_INTERVAL for each message id; 0 Hz is off."""
+        for number, rate in hz.items():
+            self.command(511, number, 1e6 / rate if rate else -1)
+
+    # --- parameters
+
+    def param(self, name: str) -> float:
+        since = self.mark()
+        self.send(self.mav.param_request_read_encode(self.target, 1, name.encode(), -1))
+        return number_of(self.wait("PARAM_VALUE", lambda m: m["param_id"] == name, 3.0, since))
+
+    def set_param(self, name: str, value: float) -> None:
+        """An int as INT32, a float as REAL32; the value that the vehicle then tells is the one set."""
+        self._before.setdefault(name, self.param(name))
+        since, self._set_s = self.mark(), self.now_s
+        kind = INT32 if isinstance(value, int) else REAL32
+        self.send(self.mav.param_set_encode(self.target, 1, name.encode(), on_wire(value), kind))
+        told = number_of(self.wait("PARAM_VALUE", lambda m: m["param_id"] == name, 3.0, since))
+        assert told == (value if isinstance(value, int) else struct.unpack("<f", struct.pack("<f", value))[0])
+
+    # --- plans
+
+    def count(self, n: int, kind: int = MISSION_LIST) -> int:
+        since = self.mark()
+        self.send(self.mav.mission_count_encode(self.target, 1, n, kind))
+        return since
+
+    def give(self, seq: int, fields: dict[str, Any], kind: int = MISSION_LIST) -> int:
+        """MISSION_ITEM_INT."""
+        f = {"autocontinue": 1, "current": 0} | fields
+        since = self.mark()
+        self.send(self.mav.mission_item_int_encode(self.target, 1, seq, *(f[n] for n in ITEM_FIELDS), kind))
+        return since
+
+    def upload(self, items: Sequence[dict[str, Any]], kind: int = MISSION_LIST) -> Heard:
+        """A whole upload, item by item as they are asked for; the ACK it ends with."""
+        since = self.count(len(items), kind)
+        given = -1
+        while True:
+            answer = self.wait(UPLOAD_ANSWERS, lambda m: True, 3.0, since)
+            since = self.heard.index(answer, since) + 1
+            if answer.name == "MISSION_ACK":
+                return answer
+            if answer["seq"] != given:
+                given = answer["seq"]
+                self.give(given, items[given], kind)
+
+    def clear(self, kind: int = 255) -> Heard:
+        since = self.mark()
+        self.send(self.mav.mission_clear_all_encode(self.target, 1, kind))
+        return self.wait("MISSION_ACK", lambda m: True, 3.0, since)
+
+    def hold_plan(self, items: Sequence[dict[str, Any]], kind: int = MISSION_LIST) -> Heard:
+        """Uploads, and waits until MISSION_CURRENT shows it judged; that MISSION_CURRENT."""
+        ack = self.upload(items, kind)
+        assert ack["type"] == 0, ack
+        name = ("mission_id", "fence_id", "rally_points_id")[kind]
+
+        def judged(m: Heard) -> bool:
+            return bool(m[name] == ack["opaque_id"]) and (kind != MISSION_LIST or m["mission_state"] != 1)
+
+        return self.wait("MISSION_CURRENT", judged, 5.0)
+
+    # --- events
+
+    def request_events(self, first: int, last: int) -> int:
+        """REQUEST_EVENT, which pymavlink cannot pack; the mark before its answers."""
+        since = self.mark()
+        payload = struct.pack("<HHBB", first, last, self.target, 1)
+        head = struct.pack("<BBBBBB", len(payload), 0, 0, 0, self.mav.srcSystem, self.mav.srcComponent)
+        body = head + REQUEST_EVENT.to_bytes(3, "little") + payload
+        crc = mavlink.x25crc(body + bytes((REQUEST_EVENT_CRC_EXTRA,))).crc
+        self.subject.put(self.link, b"\xfd" + body + struct.pack("<H", crc))
+        return since
+
+    def wait_event(self, name: str, within_s: float = 3.0, since: int | None = None) -> Heard:
+        return self.wait("EVENT", lambda m: m["id"] == event_id(name), within_s, since)
+
+    # --- where the simulator is not PX4
+
+    def differs(self, *, px4: Any, simulator: Any, because: str) -> Any:
+        """What is expected of this subject where the two are known to differ: docs/px4.md says why."""
+        return px4 if self.subject.is_real else simulator
+
+    # --- between checks
+
+    def keep(self) -> None:
+        """The parameters stay as they are now."""
+        self._before.clear()
+
+    def restore(self) -> None:
+        """Parameters as before, no plans, and a clean sheet."""
+        self.quiet = False
+        for name, value in list(self._before.items()):
+            self.set_param(name, value)
+        self.keep()
+        self.clear()
+        self.heard.clear()
+
+    def to_ground(self) -> None:
+        """Landed, disarmed, in HOLD."""
+        if self.armed:
+            self.become(LAND)
+            self.until(lambda: not self.armed, 120.0, "disarmed after landing")
+        if self.mode != HOLD:
+            self.become(HOLD)
+
+    def until_ready(self) -> None:
+        """The prearm check passes: SYS_STATUS health bit 28."""
+        self.until(lambda: self.ready, 30.0, "ready to arm")
+
+    @property
+    def ready(self) -> bool:
+        return bool(self.last("SYS_STATUS")["onboard_control_sensors_health"] & PREARM_OK)
+
+    def to_air(self, height_m: float = 10.0) -> None:
+        """In HOLD over home."""
+        if not self.armed:
+            self.until_ready()
+            self.take_off(height_m)
+        if self.mode != HOLD:
+            self.become(HOLD)
+        if self.off_m() > 3.0 or abs(self.height_m - height_m) > 2.0:
+            since = self.reposition(0.0, 0.0, height_m)
+            self.wait("COMMAND_ACK", lambda m: m["result"] == ACCEPTED, 2.0, since)
+            self.until(lambda: self.off_m() < 2.0 and abs(self.height_m - height_m) < 1.5, 90.0, "back over home")
+
+    def take_off(self, height_m: float = 10.0) -> None:
+        # PX4 saves changed parameters a moment later, and SIH at speed may take its sensors for dead meanwhile.
+        self.until(lambda: self.now_s - self._set_s > SAVING_S, 2.0 * SAVING_S, "parameters are saved")
+        assert self.command(22, 0, 0, 0, math.nan, math.nan, math.nan, GROUND_M + height_m) == ACCEPTED
+        self.until(lambda: self.mode == TAKEOFF, 3.0, "mode TAKEOFF")
+        assert self.command(400, 1) == ACCEPTED, self.texts()
+        self.until(lambda: self.mode == HOLD, 60.0, "HOLD after the take-off")
+
+
+def seven(params: Sequence[float]) -> list[float]:
+    return [*params, *[0.0] * (7 - len(params))]
+
+
+def place(north_m: float, east_m: float) -> tuple[int, int]:
+    """Degrees × 1e7 of a place given in metres from home."""
+    lat = HOME[0] + north_m / METRES_PER_DEGREE
+    lon = HOME[1] + east_m / (METRES_PER_DEGREE * math.cos(math.radians(HOME[0])))
+    return round(lat * 1e7), round(lon * 1e7)
+
+
+def item(command: int, north_m: float = 0.0, east_m: float = 0.0, z: float = 10.0, **more: Any) -> dict[str, Any]:
+    """An item in frame 6 unless told otherwise; `frame=2` has no place. param4 of a place is NaN: any heading."""
+    frame = more.pop("frame", 6)
+    x, y = (0, 0) if frame == 2 else place(north_m, east_m)
+    base = {f"param{i}": 0.0 for i in (1, 2, 3)} | {"param4": 0.0 if frame == 2 else math.nan}
+    return base | {"command": command, "frame": frame, "x": x, "y": y, "z": 0.0 if frame == 2 else z} | more
+
+
+def circle(command: int, radius_m: float, north_m: float = 0.0) -> dict[str, Any]:
+    """A fence circle: 5003 to stay in, 5004 to keep out."""
+    return item(command, north_m, 0.0, z=0.0, frame=0, param1=radius_m, param4=0.0)
+
+
+def polygon(command: int, *corners: tuple[float, float]) -> list[dict[str, Any]]:
+    """A fence polygon: 5001 to stay in, 5002 to keep out; corners in metres from home."""
+    return [item(command, n, e, z=0.0, frame=0, param1=float(len(corners)), param4=0.0) for n, e in corners]
+
+
+def square(command: int, half_m: float, north_m: float = 0.0) -> list[dict[str, Any]]:
+    low, high = north_m - half_m, north_m + half_m
+    return polygon(command, (low, -half_m), (low, half_m), (high, half_m), (high, -half_m))
+
+
+def event_id(name: str) -> int:
+    """The autopilot's event of that name: FNV-1a, 24 bits of it under the component's number."""
+    digest = 0x811C9DC5
+    for byte in name.encode():
+        digest = (digest ^ byte) * 0x01000193 % 2**32
+    return 1 << 24 | digest % 2**24
+
+
+def on_wire(value: float) -> float:
+    """An int travels bytewise in the float."""
+    return float(struct.unpack("<f", struct.pack("<i", value))[0]) if isinstance(value, int) else value
+
+
+def number_of(told: Heard) -> float:
+    """The value of a PARAM_VALUE."""
+    raw = struct.pack("<f", told["param_value"])
+    kind = {5: "<I", INT32: "<i"}.get(told["param_type"])
+    return struct.unpack(kind, raw)[0] if kind else float(told["param_value"])
