@@ -79,7 +79,8 @@ class Relay:
         due_s = self._next_s.get(number, -math.inf)
         if now_s < due_s:
             return False
-        self._next_s[number] = max(due_s + every_s, now_s)
+        following_s = due_s + every_s
+        self._next_s[number] = following_s if following_s > now_s else now_s + every_s
         return True
 
     def _put(self, frame: bytes, now_s: float) -> None:
