@@ -87,13 +87,15 @@ def test_between_two_steps_a_vehicle_moves_on_at_its_velocity() -> None:
     assert moved_m == pytest.approx([float(fleet.vn[0]) * TICK_S] * len(moved_m), abs=0.05)
 
 
-def test_a_late_frame_is_waited_for_by_a_link_that_has_nothing_else_to_do() -> None:
+def test_late_frames_are_waited_for_by_a_link_that_has_nothing_else_to_do() -> None:
     gcs = Station(world()).ready(thin=True)
     for name in GCS_RATES:
         gcs.link.set_interval(name, -1.0, gcs.world.now_s)
     gcs.link.suffer(Radio(up=Air(delay_s=1.0), down=Air(delay_s=0.5)))
     gcs.quiet = True
+    gcs.heard.clear()
     gcs.run(5.0)
+    assert gcs.of("CURRENT_EVENT_SEQUENCE")  # said of its own accord, and late
     gcs.heard.clear()
     gcs.send(gcs.mav.timesync_encode(0, 42))
     gcs.world.advance(gcs.world.now_s + 1.4)
