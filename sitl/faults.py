@@ -220,13 +220,13 @@ FAULTS: dict[str, Row[Any]] = {
     ),
     "gps_jump": Row(
         VehicleTroubles,
-        "the vehicle believes itself that much further north and east than it is",
+        "GPS tells a place that much further north and east: up to 4 m is believed at once, more after 7 s",
         _gps,
         (Arg("north_m", 0.0), Arg("east_m", 0.0)),
     ),
     "gps_drift": Row(
         VehicleTroubles,
-        "the same, growing with time",
+        "the same, growing by this each second",
         _drift,
         (Arg("north_m_s", 0.0, -100.0, 100.0), Arg("east_m_s", 0.0, -100.0, 100.0)),
         grows=True,

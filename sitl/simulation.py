@@ -83,8 +83,8 @@ class World(Scene):
             link.suffer(now.gcs if link.name == "gcs" else now.onboard)
         vehicle.pilot.gripper_jammed = now.gripper_jammed
         vehicle.pilot.compass_failed = now.compass_failed
-        vehicle.pilot.gps_lost = now.gps_lost
-        self.fleet.gps_north[i], self.fleet.gps_east[i] = now.gps_north_m, now.gps_east_m
+        gps = vehicle.pilot.gps
+        gps.fix, gps.north_m, gps.east_m = not now.gps_lost, now.gps_north_m, now.gps_east_m
         self.fleet.drain[i] = now.drain
         self.fleet.lose_thrust(i, now.thrust_lost)
         lost_wh = max(0.0, now.charge_lost - before.charge_lost) * self.fleet.capacity_wh[i]

@@ -17,7 +17,7 @@ from sitl.autopilot.navigator import Navigator
 from sitl.autopilot.outlet import Outlet
 from sitl.autopilot.params import Params
 from sitl.autopilot.plans import Item, Plan
-from sitl.autopilot.position import WITHOUT_POSITION, Position
+from sitl.autopilot.position import WITHOUT_POSITION, Gps, Position
 from sitl.autopilot.steering import Phase, Place
 from sitl.autopilot.sticks import Axes, Sticks
 from sitl.spec import VehicleSpec
@@ -47,7 +47,7 @@ class Autopilot:
         self.params = Params(spec.system_id, spec.performance, spec.params, vtol=spec.model == "vtol")
         self.plans: dict[int, Plan] = {plans.MISSION: Plan(), plans.FENCE: Plan(), plans.RALLY: Plan()}
         self.compass_failed = False
-        self.gps_lost = False
+        self.gps = Gps()
         self.gripper_jammed = False
         self._boot(now_s)
 
@@ -57,8 +57,7 @@ class Autopilot:
         self.gripper = Gripper(self.params, self._let_go)
         self.navigator = Navigator(self.i, self.fleet, self.params, self.out, self.gripper.move)
         self.failsafes = Failsafes(self.params)
-        self.position = Position()
-        self.fleet.grope(self.i, blind=False)
+        self.position = Position(self.i, self.fleet, self.gps)
         self.intended = self.mode = Mode.HOLD
         self.in_failsafe = False
         self.landed = True
@@ -108,7 +107,8 @@ class Autopilot:
             "check_estimator_missing_data": now_s - self.boot_s < BOOT_S,
             "check_armable_configuration": self.params["COM_ARMABLE"] < 1,
             "check_mag_fault": self.compass_failed,
-            "check_estimator_gps_fix_too_low": self.gps_lost and not self.armed,
+            "check_estimator_gps_fix_too_low": not self.gps.fix and not self.armed,
+            "check_estimator_hor_pos_not_stable": self.position.glitch and not self.armed,
             "check_modes_local_pos": not self.position.known,
             "check_modes_global_pos": not self.position.known,
             "check_modes_cannot_takeoff": not self.intended.arms,
@@ -313,13 +313,12 @@ class Autopilot:
     def tick(self, now_s: float) -> None:
         if self.silent(now_s):
             return
-        if self.navigator.home is None and now_s - self.boot_s >= FIX_S and not self.gps_lost:
+        if self.navigator.home is None and now_s - self.boot_s >= FIX_S and self.gps.fix:
             self._set_home()
         if self._judge_at is not None and now_s >= self._judge_at:
             self._judge(now_s)
         self.gripper.tick(now_s)
-        if self.position.update(now_s, fix=not self.gps_lost):
-            self.fleet.grope(self.i, blind=not self.position.known)
+        self.position.update(now_s)
         self._watch_link(now_s)
         self._watch_ground(now_s)
         if self._checks.due(now_s):

@@ -136,8 +136,12 @@ class FleetState:
         """Latitude and longitude as the vehicle believes them; blind, it believes that it has not moved."""
         if self.blind[i]:
             return self._believed[i]
-        north = self.gps_north.item(i) + self.vn.item(i) * self.age_s
-        east = self.gps_east.item(i) + self.ve.item(i) * self.age_s
+        return self.shifted(i, self.gps_north.item(i), self.gps_east.item(i))
+
+    def shifted(self, i: int, north_m: float, east_m: float) -> tuple[float, float]:
+        """Latitude and longitude of a place that far from where it is now."""
+        north = north_m + self.vn.item(i) * self.age_s
+        east = east_m + self.ve.item(i) * self.age_s
         return self.lat.item(i) + north / self.per_lat.item(i), self.lon.item(i) + east / self.per_lon.item(i)
 
     def amsl_m(self, i: int) -> float:

@@ -25,8 +25,8 @@ CELL_EMPTY_V, CELL_FULL_V, CELL_OHM = 3.4, 4.15, 0.0025
 GPS_FIX_3D = 3
 POSITION_OK = 1 << 14
 """of the same health bits: the horizontal position control's"""
-ESTIMATES_ALL, ESTIMATES_HEIGHT = 831, 101
-"""ESTIMATOR_STATUS flags with a position, and once it is lost"""
+ESTIMATES_ALL, ESTIMATES_HEIGHT, GPS_GLITCH = 831, 101, 1024
+"""ESTIMATOR_STATUS flags with a position, and once it is lost; and while GPS is disregarded"""
 
 
 def _clamp(value: float, low: int, high: int) -> int:
@@ -184,14 +184,15 @@ def altitude(p: Autopilot, now_s: float) -> Fields:
 
 def gps_raw_int(p: Autopilot, now_s: float) -> Fields:
     f, i = p.fleet, p.i
-    lat, lon = _place(p)
+    # The receiver's own word; what the estimator makes of it is in the position messages.
+    lat, lon = f.shifted(i, p.gps.north_m, p.gps.east_m)
     course = math.degrees(math.atan2(float(f.ve[i]), float(f.vn[i])))
-    fix = p.navigator.home is not None and not p.gps_lost
+    fix = p.navigator.home is not None and p.gps.fix
     return {
         "time_usec": p.boot_ms(now_s) * 1000,
         "fix_type": GPS_FIX_3D if fix else 0,
-        "lat": lat,
-        "lon": lon,
+        "lat": round(lat * 1e7),
+        "lon": round(lon * 1e7),
         "alt": round(f.amsl_m(i) * 1000.0),
         "eph": 90 if fix else 10_000,
         "epv": 130 if fix else 10_000,
@@ -285,10 +286,11 @@ def protocol_version(p: Autopilot, now_s: float) -> Fields:
 
 
 def estimator_status(p: Autopilot, now_s: float) -> Fields:
-    known = p.position.known
+    known, glitch = p.position.known, p.position.glitch
     return {
         "time_usec": p.boot_ms(now_s) * 1000,
-        "flags": ESTIMATES_ALL if known else ESTIMATES_HEIGHT,
+        "flags": (ESTIMATES_ALL if known else ESTIMATES_HEIGHT) | (GPS_GLITCH if glitch else 0),
+        "pos_horiz_ratio": 2.0 if glitch else 0.05,
         "pos_horiz_accuracy": 0.5 if known else 4.0,
         "pos_vert_accuracy": 0.8,
     }

@@ -24,7 +24,6 @@ from sitl.wire.streams import (
     ONBOARD_RATES,
     ONLY_ON_REQUEST,
     STREAMS,
-    mission_current,
 )
 
 AUTOPILOT = 1

@@ -89,14 +89,31 @@ def test_a_battery_sag_takes_its_share_once() -> None:
     assert before - gcs.world.fleet.charge(0) == pytest.approx(0.4, abs=0.01)
 
 
-def test_after_a_gps_jump_the_vehicle_believes_itself_elsewhere_and_flies_there() -> None:
-    gcs = with_fault("gps_jump", north_m=500.0, when={"vehicle": "cw-1", "flown_m": 900.0})
+def test_a_gps_jump_is_disregarded_for_seconds_then_the_vehicle_believes_it_and_flies_there() -> None:
+    gcs = with_fault("gps_jump", north_m=500.0, when={"vehicle": "cw-1", "flown_m": 300.0})
     gcs.start(takeoff_and(item(16, 1000)))
+    gcs.until(lambda: gcs.world.vehicles[0].pilot.position.glitch)
+
+    def told(name: str) -> float:
+        return (gcs.of(name)[-1]["lat"] * 1e-7 - 7.5) * 110_600.0
+
+    gcs.run(3.0)
+    assert told("GPS_RAW_INT") - gcs.away() == pytest.approx(500.0, abs=15.0)
+    assert told("GLOBAL_POSITION_INT") == pytest.approx(gcs.away(), abs=15.0)
+    assert gcs.of("ESTIMATOR_STATUS")[-1]["flags"] & 1024
+    gcs.run(6.0)
+    assert told("GLOBAL_POSITION_INT") - gcs.away() == pytest.approx(500.0, abs=15.0), "it steps in one go"
     gcs.until(lambda: gcs.mission_state() == 5)
-    gcs.run(30.0)
+    gcs.run(10.0)
+    assert not gcs.of("ESTIMATOR_STATUS")[-1]["flags"] & 1024
     assert gcs.away(500) < 5.0
-    seen = gcs.of("GLOBAL_POSITION_INT")[-1]["lat"] * 1e-7
-    assert (seen - 7.5) * 110_600.0 == pytest.approx(1000.0, abs=6.0)
+    assert told("GLOBAL_POSITION_INT") == pytest.approx(1000.0, abs=6.0)
+
+
+def test_a_small_gps_jump_is_followed_at_once() -> None:
+    gcs = with_fault("gps_jump", north_m=3.0, when={"at_s": 10.0})
+    gcs.run(6.0)
+    assert (gcs.of("GLOBAL_POSITION_INT")[-1]["lat"] * 1e-7 - 7.5) * 110_600.0 == pytest.approx(3.0, abs=0.1)
 
 
 def test_a_reboot_on_the_pad_is_silent_then_boots_again_and_keeps_its_plan() -> None:
@@ -224,7 +241,7 @@ def lost_gps(**fields: object) -> Station:
     """In flight on a mission, in a wind from the west, with GPS just lost."""
     gcs = with_fault("gps_loss", when={"vehicle": "cw-1", "flown_m": 200.0}, world={"wind_east_m_s": 4.0}, **fields)
     gcs.start(takeoff_and(item(16, 1000)))
-    gcs.until(lambda: gcs.world.vehicles[0].pilot.gps_lost)
+    gcs.until(lambda: not gcs.world.vehicles[0].pilot.gps.fix)
     gcs.heard.clear()
     return gcs
 
@@ -255,7 +272,7 @@ def test_without_gps_it_coasts_then_lands_blind_where_the_wind_takes_it() -> Non
 def test_with_gps_back_it_takes_up_its_mission_again_by_itself() -> None:
     gcs = lost_gps(duration_s=15.0)
     gcs.until(lambda: gcs.mode() == LAND)
-    gcs.until(lambda: not gcs.world.vehicles[0].pilot.gps_lost)
+    gcs.until(lambda: gcs.world.vehicles[0].pilot.gps.fix)
     gcs.run(1.5)
     assert gcs.mode() == LAND
     gcs.run(2.0)
