@@ -76,7 +76,8 @@ class Arg:
         """As the table prints it: what may be given, and the default."""
         limits = f"{self.low:g}…{self.high:g}" if self.high < 1e9 else "a number"
         may = ", ".join(self.choices) if self.choices else limits
-        return f"`{self.name}`: {may}" + ("" if self.default is None else f" ({self.default})")
+        usual = self.default if self.choices or self.default is None else f"{self.default:g}"
+        return f"`{self.name}`: {may}" + ("" if usual is None else f" ({usual})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,7 +242,11 @@ FAULTS: dict[str, Row[Any]] = {
         "the autopilot restarts; in the air the vehicle falls",
         lambda t, a, _: replace(t, reboots=t.reboots + 1),
     ),
-    "compass_failure": Row(VehicleTroubles, "arming is refused", lambda t, a, _: replace(t, compass_failed=True)),
+    "compass_failure": Row(
+        VehicleTroubles,
+        "the compass fails its check: arming is refused",
+        lambda t, a, _: replace(t, compass_failed=True),
+    ),
     "wind_change": Row(
         WorldTroubles,
         "this much wind is added to the mean, rising to it within `ramp_s`",

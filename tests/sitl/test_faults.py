@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from sitl.autopilot.events import event_id
-from sitl.faults import FAULTS
+from sitl.faults import FAULTS, as_markdown
 from sitl.spec import SimSpec, SpecError
 from tests.sitl.helpers import HOLD, LAND, MISSION, Station, item, spec_dict, station, takeoff_and
 
@@ -338,6 +338,11 @@ def test_a_bad_fault_names_the_field_and_the_fix(fault: dict, words: str) -> Non
     with pytest.raises(SpecError) as error:
         SimSpec.from_dict(spec_dict(faults=[fault]))
     assert words in str(error.value)
+
+
+def test_the_table_in_the_manual_is_current() -> None:
+    manual = Path(__file__).parents[2] / "docs" / "simulator.md"
+    assert as_markdown() in manual.read_text(encoding="utf-8"), "print it anew: python -m sitl.faults"
 
 
 def test_every_row_of_the_table_is_tested() -> None:
