@@ -70,6 +70,8 @@ class Position:
     point: LatLon
     alt_amsl_m: float
     alt_rel_home_m: float
+    clock_s: float | None = None
+    """when it was measured, by the vehicle's own clock since its boot; None where it does not say"""
 
 
 @quick
@@ -171,6 +173,8 @@ class VehicleState:
     """PX4's prearm check (SYS_STATUS bit 28)"""
     failsafe: Timed[bool] | None = None
     """HEARTBEAT system_status is CRITICAL: PX4 acts by itself"""
+    gps_fix: Timed[bool] | None = None
+    """its receiver has a fix in three dimensions; None where no receiver is reported"""
     throttle_pct: Timed[float] | None = None
     mission: Timed[MissionStatus] | None = None
     link: LinkQuality = LinkQuality(None, None)

@@ -79,6 +79,25 @@ class ParamSet(NamedTuple):
     param_type: int
 
 
+class GpsRawInt(NamedTuple):
+    time_usec: int
+    lat: int
+    lon: int
+    alt: int
+    eph: int
+    epv: int
+    vel: int
+    cog: int
+    fix_type: int
+    satellites_visible: int
+    alt_ellipsoid: int = 0
+    h_acc: int = 0
+    v_acc: int = 0
+    vel_acc: int = 0
+    hdg_acc: int = 0
+    yaw: int = 0
+
+
 class Attitude(NamedTuple):
     """Its time alone: nobody here asks for the angles, and before it is thinned it is a third of all traffic."""
 
@@ -336,6 +355,7 @@ Message: TypeAlias = (
     | ParamRequestList
     | ParamValue
     | ParamSet
+    | GpsRawInt
     | Attitude
     | GlobalPositionInt
     | MissionRequest
@@ -393,6 +413,7 @@ for _row in (
     (21, ParamRequestList, "BB"),
     (22, ParamValue, "4sHH16sB"),
     (23, ParamSet, "4sBB16sB"),
+    (24, GpsRawInt, "QiiiHHHHBB", "iIIIIH"),
     (30, Attitude, "I"),
     (33, GlobalPositionInt, "IiiiihhhH"),
     (40, MissionRequest, "HBB", "B"),

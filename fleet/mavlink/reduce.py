@@ -23,6 +23,7 @@ from fleet.mavlink.messages import (
     Event,
     ExtendedSysState,
     GlobalPositionInt,
+    GpsRawInt,
     Heartbeat,
     HomePosition,
     Message,
@@ -56,6 +57,8 @@ BOOT_BACKWARDS_MS = 2000
 MAX_TEXTS = 20
 ON_WING = 4
 """MAV_VTOL_STATE_FW"""
+FIX_3D = 3
+"""GPS_FIX_TYPE; above it come the better ones"""
 MAX_WIND_M_S = 150.0
 """more is no wind; NaN and infinity fail this comparison too"""
 _LANDED = (Landed.UNKNOWN, Landed.ON_GROUND, Landed.IN_AIR, Landed.TAKING_OFF, Landed.LANDING)
@@ -244,6 +247,7 @@ _TAKE: dict[type[Any], Callable[[Track, Any, float], bool]] = {
     Attitude: lambda track, m, now_s: track._booted(m.time_boot_ms),
     TimeSync: lambda track, m, now_s: m.tc1 > 0 and track._booted(m.tc1 // 1_000_000),
     GlobalPositionInt: Track._position,
+    GpsRawInt: Track._store,
     HomePosition: lambda track, m, now_s: _is_place(m.latitude, m.longitude) and track._store(m, now_s),
     ExtendedSysState: Track._store,
     MissionCurrent: Track._mission,
@@ -268,9 +272,13 @@ def _heartbeat(fields: dict[str, Any], m: Heartbeat, at_s: float) -> None:
 
 
 def _position(fields: dict[str, Any], m: GlobalPositionInt, at_s: float) -> None:
-    position = Position(LatLon(m.lat / 1e7, m.lon / 1e7), m.alt / 1000, m.relative_alt / 1000)
+    position = Position(LatLon(m.lat / 1e7, m.lon / 1e7), m.alt / 1000, m.relative_alt / 1000, m.time_boot_ms / 1000)
     fields["position"] = Timed(position, at_s)
     fields["velocity"] = Timed(Velocity(m.vx / 100, m.vy / 100, m.vz / 100), at_s)
+
+
+def _gps(fields: dict[str, Any], m: GpsRawInt, at_s: float) -> None:
+    fields["gps_fix"] = Timed(m.fix_type >= FIX_3D, at_s)
 
 
 def _home(fields: dict[str, Any], m: HomePosition, at_s: float) -> None:
@@ -323,6 +331,7 @@ def _version(fields: dict[str, Any], m: AutopilotVersion, at_s: float) -> None:
 _UNFOLD: dict[type[Any], Callable[[dict[str, Any], Any, float], None]] = {
     Heartbeat: _heartbeat,
     GlobalPositionInt: _position,
+    GpsRawInt: _gps,
     HomePosition: _home,
     SysStatus: _sys_status,
     BatteryStatus: _battery,
