@@ -224,7 +224,9 @@ def test_one_that_appears_around_the_vehicle_must_be_left_in_time() -> None:
     assert "it appeared around it, left after" in left.seen
     assert not met(run, never_inside=["Z"], leave_within_s=5.0)
     stuck = zoned(zone, since_s=MIDWAY_S, sightings={"cw-1": cut(flown(), MIDWAY_S + 4.0)})
-    assert "never left" in found(stuck, never_inside=["Z"]).seen
+    lost = found(stuck, never_inside=["Z"])
+    assert "never left" in lost.seen
+    assert not lost.met
 
 
 def cut(sighting: Any, end_s: float) -> Any:
@@ -281,8 +283,9 @@ def test_where_it_landed_by_the_observer() -> None:
     seen = flown()
     seen.landings = [Landing(START_S + DOWN_S, 7.5, 38.2 + 16.0 / 110_000.0, 73.0)]
     assert found(outcome(sightings={"cw-1": seen}), lands_at="teral").met is False
-    seen.landings = []
-    assert found(outcome(sightings={"cw-1": seen}), lands_at="teral").seen == "no landing was seen"
+    seen.landings = [Landing(START_S + 10.0, 7.5, 38.2, 90.0)]
+    before = found(outcome(sightings={"cw-1": seen}), lands_at="teral")
+    assert before.seen == "no landing was seen", "it landed before it was given the order"
 
 
 def test_how_often_and_where_the_box_left_the_vehicle_by_the_world() -> None:
@@ -297,8 +300,13 @@ def test_how_often_and_where_the_box_left_the_vehicle_by_the_world() -> None:
 
 
 def test_a_box_released_by_a_vehicle_on_another_order_is_not_this_orders() -> None:
-    reassigned = event(310.0, "order_state", event="unassign", state="accepted")
-    assert met(outcome(record=[reassigned]), released=0)
+    freed = event(310.0, "order_state", event="unassign", state="accepted")
+    assert met(outcome(record=[freed]), released=0)
+    other = OrderOutcome("blood", VIEW, events=[event(310.0, "assigned", vehicle_id="cw-1", box_id="box-2")])
+    run = outcome()
+    assert met(replace(run, orders=[*run.orders, other]), released=0)
+    elsewhere = [event(310.0, "assigned", vehicle_id="cw-2", box_id="box-2")]
+    assert met(replace(run, orders=[*run.orders, replace(other, events=elsewhere)]), released=1)
 
 
 def test_the_payloads_true_temperature_at_hand_over() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import socket
 from itertools import pairwise
 
@@ -16,6 +17,7 @@ from sitl.observer import FIX_EVERY_S, Observer, Sighting, listen
 from sitl.simulation import World
 from sitl.spec import SimSpec
 from tests.sitl.helpers import GROUND_M, HOLD, LAND, MISSION, START_S, Station, item, spec_dict, takeoff_and
+from tests.support.shared import SHARED_DATA, needs_shared
 
 
 class Flown:
@@ -99,6 +101,19 @@ def test_other_vehicles_and_spoilt_frames_are_not_taken() -> None:
     assert observer.sightings["cw-1"].modes == [(1.0, MISSION)]
 
 
+def test_a_vehicle_that_is_in_the_air_when_first_heard_has_not_taken_off_just_then() -> None:
+    observer = Observer({1: "cw-1"})
+    mav = mavlink.MAVLink(None, srcSystem=1, srcComponent=1)
+    at = mavlink.MAVLink_global_position_int_message(0, 75000000, 382000000, 450000, 30000, 0, 0, 0, 0)
+    observer.hear(at.pack(mav), 0.0)
+    for now_s, landed_state in enumerate((0, 2, 2, 1, 1, 3, 2, 4, 1)):
+        observer.hear(mavlink.MAVLink_extended_sys_state_message(0, landed_state).pack(mav), float(now_s))
+    seen = observer.sightings["cw-1"]
+    assert seen.takeoffs == [5.0]
+    assert [x.at_s for x in seen.landings] == [3.0, 8.0]
+    assert seen.flights() == [(0.0, 3.0), (5.0, 8.0)]
+
+
 @given(st.lists(st.binary(max_size=60), max_size=5))
 def test_no_bytes_break_it(chunks: list[bytes]) -> None:
     observer = Observer({1: "cw-1"})
@@ -139,3 +154,21 @@ async def test_on_sockets_it_listens_and_never_sends() -> None:
         with pytest.raises(BlockingIOError):
             vehicle.recv(100)
     assert observer.sightings["cw-1"].modes == [(7.0, HOLD)]
+
+
+@needs_shared("px4-recordings")
+def test_of_a_real_px4s_recording_it_makes_out_the_flight() -> None:
+    raw = gzip.decompress((SHARED_DATA / "px4-recordings" / "quad-gripper-mission-onboard.tlog.gz").read_bytes())
+    observer, at = Observer({1: "cw-1"}), 0
+    while at < len(raw):  # each frame after its time in µs
+        now_s = int.from_bytes(raw[at : at + 8], "big") / 1e6
+        size = 12 + raw[at + 9] + (13 if raw[at + 10] & 1 else 0)
+        observer.hear(raw[at + 8 : at + 8 + size], now_s)
+        at += 8 + size
+    seen = observer.sightings["cw-1"]
+    assert observer.rejected == 0
+    assert [mode for _, mode in seen.modes] == [HOLD, MISSION, 0x05040000, HOLD]
+    assert [mission for _, mission in seen.missions] == [0, 559842085]
+    ((up_s, down_s),) = seen.flights()
+    assert 30.0 < down_s - up_s < 60.0
+    assert seen.landings[0].battery_pct == 51.0, "SITL fills the battery up again once it is disarmed"
