@@ -314,7 +314,7 @@ def _released_once(whole: Whole, wanted: bool) -> Seen:
             if not any(d.vehicle_id == e.get("vehicle") and d.covers(at_s) for d in served):
                 return False, f"{box} left {e.get('vehicle')} at {clock_text(at_s)}, which served no order"
             away.add(box)
-    return True, f"{times} in all, each by a vehicle on its order"
+    return True, f"{times} in all, each by a vehicle on its order" if times else "no box left a vehicle"
 
 
 ORDER_ROWS: tuple[Row, ...] = (

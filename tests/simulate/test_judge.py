@@ -406,6 +406,7 @@ def test_the_record_must_be_intact() -> None:
 
 
 def test_no_box_is_released_twice_or_by_a_vehicle_without_an_order() -> None:
+    assert of_run(outcome(world=[]), "released twice").seen == "no box left a vehicle"
     again = world(DROP_S + 60.0, "released", box="box-1", vehicle="cw-1")
     assert of_run(outcome(), "released twice").seen == "1 in all, each by a vehicle on its order"
     assert not of_run(outcome(happened=[again]), "released twice").met

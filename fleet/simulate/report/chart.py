@@ -119,7 +119,10 @@ def _path(scene: Scene, xy: Array, closed: bool = False) -> str:
 
 
 def _key(scene: Scene) -> str:
-    kinds = {zone_kind(z.zone.role, z.zone.restriction) for z in scene.outcome.zones}
+    window = shapely.box(scene.west, scene.south, scene.east, scene.north)
+    index = ShapeIndex.build(scene.frame, list({id(z.zone): z.zone for z in scene.outcome.zones}.values()))
+    seen = [index.shapes[i].zone for i in index.tree.query(window, predicate="intersects").tolist()]
+    kinds = {zone_kind(zone.role, zone.restriction) for zone in seen}
     zones = "".join(
         f'<span><i class="chip" style="--zone:{COLOURS[k]}"></i>{escape(NAMES[k])}</span>' for k in NAMES if k in kinds
     )

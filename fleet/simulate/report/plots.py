@@ -57,7 +57,8 @@ def plots(scene: Scene) -> Iterator[str]:
         if told:
             batteries.append(Line(v, colour, _stairs([*told, (scene.duration_s, told[-1][1])]), gap_s=inf))
     yield _drawn(scene, Plot("Height above home", "m", heights, least=0.0))
-    yield _drawn(scene, Plot("Ground speed, and wind as the vehicle estimates it", "m/s", speeds, least=0.0))
+    windy = ", and wind as the vehicles estimate it" if any(line.dashed for line in speeds) else ""
+    yield _drawn(scene, Plot(f"Ground speed{windy}", "m/s", speeds, least=0.0))
     yield _drawn(scene, Plot("Battery", "%", batteries))
     for order in run.orders:
         boxes = list(_boxes(scene, order.name))
@@ -70,9 +71,11 @@ def _boxes(scene: Scene, order: str) -> Iterator[Line]:
     for duty in scene.served:
         if duty.order != order:
             continue
-        truth = [
-            (at_s - run.started_s, temp_c) for at_s, temp_c in run.box_truth.get(duty.box_id, ()) if duty.covers(at_s)
-        ]
+        loads = (e for e in run.world if (e.get("event"), e.get("box")) == ("loaded", duty.box_id))
+        loaded = [float(e["at_s"]) for e in loads]
+        since_s = max((at_s for at_s in loaded if duty.covers(at_s)), default=duty.since_s)
+        told = run.box_truth.get(duty.box_id, ())
+        truth = [(at_s - run.started_s, c) for at_s, c in told if duty.covers(at_s) and at_s >= since_s]
         if truth:
             yield Line(f"payload in {duty.box_id}", colour, truth)
     measured = [(at_s - run.started_s, temp_c) for at_s, temp_c in run.measured.get(order, ())]

@@ -23,7 +23,7 @@ PARKED_S = 20.0
 """a point so often is enough of a vehicle that stands"""
 MARGIN = 1.14
 LEAST_M = 800.0
-FLATTEST, TALLEST = 0.62, 1.0
+FLATTEST, TALLEST = 0.62, 0.8
 """height of the map by its width"""
 
 Array = NDArray[np.float64]

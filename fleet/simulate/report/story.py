@@ -46,20 +46,21 @@ class Line:
 
 
 def story(run: Outcome) -> list[Line]:
-    lines = [line for order in run.orders for e in order.events for line in _recorded(e, order.name)]
-    lines += [line for e in run.events for line in _recorded(e, e.stream.partition("/")[2])]
-    lines += [line for e in run.world for line in _happened(e)]
+    lines = [line for e in run.world for line in _happened(e)]
     for zone in run.zones:
         if zone.since_s > run.started_s:
             lines.append(Line(zone.since_s, zone.zone.zone_id, "zone", f"{zone.zone.name} appears", mark=True))
         if zone.until_s is not None:
             lines.append(Line(zone.until_s, zone.zone.zone_id, "zone", f"{zone.zone.name} is withdrawn"))
+    lines += [line for order in run.orders for e in order.events for line in _recorded(e, order.name)]
+    lines += [line for e in run.events for line in _recorded(e, e.stream.partition("/")[2])]
     for vehicle, seen in run.sightings.items():
         lines += [Line(at_s, vehicle, "seen", "takes off") for at_s in seen.takeoffs]
         for x in seen.landings:
             with_pct = "" if x.battery_pct is None else f" with {x.battery_pct:.0f} % battery"
             lines.append(Line(x.at_s, vehicle, "seen", f"lands{with_pct}"))
         lines += [Line(at_s, vehicle, "seen", f"mode {mode_name(m)}", minor=True) for at_s, m in seen.modes]
+    # What happens in the same instant stays in this order: first the world, then what was made of it.
     return sorted(lines, key=lambda line: line.at_s)
 
 
