@@ -105,10 +105,11 @@ class Wings:
         slip = ((was_e - we) * np.cos(yaw) - (was_n - wn) * np.sin(yaw)) * np.exp(-dt / SIDESLIP_S)
         on_wing = regime == Regime.WING
 
-        course = self._course(fleet, k, np.hypot(was_n, was_e))
+        course, turning = self._course(fleet, k, np.hypot(was_n, was_e))
         wanted = self._airspeed_for(k, course, wn, we)
         crab = np.arcsin(np.clip((wn * np.sin(course) - we * np.cos(course)) / np.maximum(forward, 1.0), -1.0, 1.0))
-        self._turn(k, (course + crab - yaw + pi) % (2.0 * pi) - pi, np.maximum(forward, 5.0), on_wing, dt)
+        rate = turning + HEADING_GAIN_S * ((course + crab - yaw + pi) % (2.0 * pi) - pi)
+        self._turn(k, rate, np.maximum(forward, 5.0), on_wing, dt)
         yaw = yaw + np.where(on_wing, G_M_S2 * np.tan(self.bank[k]) / np.maximum(forward, 5.0), 0.0) * dt
         surge = np.where(on_wing, np.clip(wanted - forward, -AIRSPEED_M_S2 * dt, AIRSPEED_M_S2 * dt), self.push[k] * dt)
         forward = forward + np.where(on_wing, surge, np.minimum(surge, np.maximum(0.0, wanted - forward)))
@@ -127,20 +128,24 @@ class Wings:
         change = SINK_ACCELERATION_M_S2 * dt
         fleet.vu[k] = fleet.vu[k] + np.clip(up - fleet.vu[k], -change, change)
 
-    def _course(self, fleet: FleetState, k: Indices, ground: Array) -> Array:
-        """The course over ground that leads onto the line or circle, as the vehicle's GPS sees it."""
+    def _course(self, fleet: FleetState, k: Indices, ground: Array) -> tuple[Array, Array]:
+        """The course over ground that leads onto the line or circle, as the vehicle's GPS sees it, and how fast the
+        path itself turns there, rad/s."""
         per_lat, per_lon = fleet.per_lat[k], fleet.per_lon[k]
         north = (fleet.lat[k] - fleet.to_lat[k]) * per_lat + fleet.gps_north[k]
         east = (fleet.lon[k] - fleet.to_lon[k]) * per_lon + fleet.gps_east[k]
         reach = np.maximum(LOOK_AHEAD_S * ground, 10.0)
-        around = np.arctan2(east, north) + pi / 2 + np.arctan((np.hypot(north, east) - self.circle[k]) / reach)
+        outside = np.hypot(north, east) - self.circle[k]
+        around = np.arctan2(east, north) + pi / 2 + np.arctan(outside / reach)
+        radius = np.maximum(self.circle[k], 1.0)
+        turning = np.where(self.circle[k] > 0.0, ground / radius * np.maximum(0.0, 1.0 - np.abs(outside) / radius), 0.0)
         line_n = (fleet.to_lat[k] - self.from_lat[k]) * per_lat
         line_e = (fleet.to_lon[k] - self.from_lon[k]) * per_lon
         track = np.arctan2(line_e, line_n)
         right = east * np.cos(track) - north * np.sin(track)
         # A line of no length has no direction: straight to the target then.
         along = np.where(np.hypot(line_n, line_e) > 1.0, track - np.arctan(right / reach), np.arctan2(-east, -north))
-        return np.asarray(np.where(self.circle[k] > 0.0, around, along))
+        return np.where(self.circle[k] > 0.0, around, along), turning
 
     def _airspeed_for(self, k: Indices, course: Array, wn: Array, we: Array) -> Array:
         """The setpoint, or more where less would not make the least speed over ground on this course."""
@@ -149,9 +154,9 @@ class Wings:
         needed = np.where(along < MIN_GROUND_M_S, np.hypot(MIN_GROUND_M_S - along, across), 0.0)
         return np.asarray(np.minimum(np.maximum(self.airspeed[k], needed), self.max_airspeed[k]))
 
-    def _turn(self, k: Indices, error: Array, speed: Array, on_wing: NDArray[np.bool_], dt: float) -> None:
+    def _turn(self, k: Indices, rate: Array, speed: Array, on_wing: NDArray[np.bool_], dt: float) -> None:
         limit = self.bank_limit[k]
-        bank = np.clip(np.arctan(HEADING_GAIN_S * error * speed / G_M_S2), -limit, limit)
+        bank = np.clip(np.arctan(rate * speed / G_M_S2), -limit, limit)
         bank = np.where(on_wing, bank, 0.0)
         rolled = self.bank[k] + np.clip(bank - self.bank[k], -ROLL_RATE_RAD_S * dt, ROLL_RATE_RAD_S * dt)
         self.bank[k] = rolled
