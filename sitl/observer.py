@@ -10,13 +10,15 @@ import asyncio
 import contextlib
 import socket
 import struct
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from math import hypot
 from typing import Any
 
 from pymavlink.dialects.v20 import development as mavlink
+
+from sitl.outsider import frames_by_header
 
 FIX_EVERY_S = 0.25
 """4 Hz: at 20 m/s every 5 m, while PX4 tells its position 50 times a second"""
@@ -102,7 +104,7 @@ class Observer:
 
     def hear(self, data: bytes, now_s: float) -> None:
         """Whole frames, as a datagram or a byte pipe carries them. Ids that are not needed are skipped by header."""
-        for frame, message_id, system in _frames(data):
+        for frame, message_id, system in frames_by_header(data):
             seen, take = self._systems.get(system), _TAKES.get(message_id)
             if seen is None or take is None or (message_id == _POSITION and self._too_soon(seen, now_s)):
                 continue
@@ -171,26 +173,6 @@ _TAKES: dict[int, Callable[[Observer, Sighting, Any, float], None]] = {
 def _note(changes: list[tuple[float, Any]], now_s: float, value: Any) -> None:
     if not changes or changes[-1][1] != value:
         changes.append((now_s, value))
-
-
-def _frames(data: bytes) -> Iterator[tuple[bytes, int, int]]:
-    """(frame, message id, system id) by the headers alone; what starts no frame is stepped over."""
-    at, end = 0, len(data)
-    while at + 8 <= end:
-        marker = data[at]
-        if marker == mavlink.PROTOCOL_MARKER_V2 and at + 12 <= end:
-            signature = mavlink.MAVLINK_SIGNATURE_BLOCK_LEN if data[at + 2] & mavlink.MAVLINK_IFLAG_SIGNED else 0
-            size, system = 12 + data[at + 1] + signature, data[at + 5]
-            message_id = int.from_bytes(data[at + 7 : at + 10], "little")
-        elif marker == mavlink.PROTOCOL_MARKER_V1:
-            size, system, message_id = 8 + data[at + 1], data[at + 3], data[at + 5]
-        else:
-            at += 1
-            continue
-        if at + size > end:
-            return
-        yield data[at : at + size], message_id, system
-        at += size
 
 
 @contextlib.asynccontextmanager

@@ -6,13 +6,16 @@ The same object speaks to a simulated vehicle through a byte pipe and to a real 
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
 from pymavlink.dialects.v20 import development as mavlink
+
+from sitl.outsider import frames_by_header
 
 HEARTBEAT_S = 1.0
 STICKS_S = 0.1
@@ -32,8 +35,6 @@ CENTRED = (0.0, 0.0, 0.0)
 MISSION = 0
 ACCEPTED, CANCELLED = 0, 15
 """MAV_MISSION_RESULT"""
-HEADERS = {0xFE: (6, 5, 1), 0xFD: (10, 7, 3)}
-"""by first byte: MAVLink 1 and 2, length of the header, place of the message id and its length"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +100,6 @@ class Rival:
         """its sticks are out: `take_over` until `give_back` is through"""
         self._send = send
         self._mav = mavlink.MAVLink(None, srcSystem=system_id, srcComponent=component)
-        self._reader = mavlink.MAVLink(None)
-        self._reader.robust_parsing = True
         self._heartbeats = False
         self._heartbeat_s = self._stick_s = self._asked_s = -math.inf
         self._items: Sequence[RivalItem] = ()
@@ -138,14 +137,15 @@ class Rival:
         self._items, self._kind, self.transfer = (), kind, Transfer.RUNNING
         self._transferring = _Retried(self._mav.mission_clear_all_encode(self.target, AUTOPILOT, kind), -math.inf)
 
+    def command(self, number: int, *params: float) -> None:
+        """COMMAND_LONG with these first parameters, once, and again while nobody answers."""
+        seven = (*params, *[0.0] * (7 - len(params)))
+        encoded = self._mav.command_long_encode(self.target, AUTOPILOT, number, 0, *seven)
+        self._commands[number] = _Retried(encoded, -math.inf)
+
     def set_mode(self, main: int, sub: int = 0) -> None:
-        """DO_SET_MODE with PX4's numbers, once, and again while nobody answers."""
-        self._commands[DO_SET_MODE] = _Retried(
-            self._mav.command_long_encode(
-                self.target, AUTOPILOT, DO_SET_MODE, 0, CUSTOM_MODE, main, sub, 0.0, 0.0, 0.0, 0.0
-            ),
-            -math.inf,
-        )
+        """DO_SET_MODE with PX4's numbers."""
+        self.command(DO_SET_MODE, CUSTOM_MODE, main, sub)
 
     def take_over(self, forward: float = 0.0, right: float = 0.0, up: float = 0.0) -> None:
         """A pilot: sticks at 10 Hz (−1…1 each, body axes), and position mode. Again while flying: moves the sticks."""
@@ -209,11 +209,11 @@ class Rival:
 
     def hear(self, data: bytes, now_s: float) -> None:
         """Whole frames, one or several, from whomever; only the target's are heeded."""
-        for msg_id, frame in _frames(data):
-            if msg_id in self._handlers:
-                for message in self._reader.parse_buffer(frame) or ():
-                    if message.get_srcSystem() == self.target and message.get_type() != "BAD_DATA":
-                        self._handlers[msg_id](message, now_s)
+        for frame, message_id, system in frames_by_header(data):
+            take = self._handlers.get(message_id)
+            if system == self.target and take is not None:
+                with contextlib.suppress(mavlink.MAVError):  # damaged on the way
+                    take(self._mav.decode(bytearray(frame)), now_s)
 
     def _for_us(self, message: Any) -> bool:
         return message.target_system in (0, self.system_id)
@@ -255,18 +255,3 @@ class Rival:
 
 def _custom(main: int, sub: int) -> int:
     return main << 16 | sub << 24
-
-
-def _frames(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """Message ids and frames, found by their headers: parsing all 400 a second of a real PX4 takes too long."""
-    at = 0
-    while at + 8 <= len(data):
-        kind = HEADERS.get(data[at])
-        if kind is None:
-            at += 1
-            continue
-        header, place, width = kind
-        signed = 13 if header == 10 and data[at + 2] & 1 else 0
-        end = at + header + data[at + 1] + 2 + signed
-        yield int.from_bytes(data[at + place : at + place + width], "little"), data[at:end]
-        at = end
