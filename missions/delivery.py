@@ -17,7 +17,8 @@ from missions.boxes import Box
 from missions.decision.types import CandidateKind, FlightPhase, Memory
 from missions.orders import IllegalTransitionError
 from missions.plan import Ending, Plan
-from missions.snapshot import Landed, MissionState, Mode, VehicleState
+from missions.position import Reckoning, doubt
+from missions.snapshot import BoxVerdict, BoxView, Landed, MissionState, Mode, VehicleState
 
 
 class FlightEvent(StrEnum):
@@ -29,9 +30,13 @@ class FlightEvent(StrEnum):
     REACHED_DROP = "reached_drop"
     RELEASE_COMMANDED = "release_commanded"
     RELEASED = "released"
+    STRAYED = "strayed"
+    """it is no longer over the drop, and nothing was released: it flies there once more"""
     KEPT = "kept"
     """the payload stayed on board at the drop"""
     TURN_BACK = "turn_back"
+    GO_ON = "go_on"
+    """it had turned away, as out of a zone, and there is a way to the destination after all"""
     TOUCHED_DOWN = "touched_down"
     AT_STATION = "at_station"
     REICED = "reiced"
@@ -57,12 +62,15 @@ PHASE_TRANSITIONS: Mapping[tuple[FlightPhase, FlightEvent], FlightPhase] = Mappi
         (_P.OUTBOUND, _E.AT_STATION): _P.REICING,
         (_P.OUTBOUND, _E.TOUCHED_DOWN): _P.LANDED,
         (_P.AT_DROP, _E.RELEASE_COMMANDED): _P.RELEASING,
+        (_P.AT_DROP, _E.STRAYED): _P.OUTBOUND,
         (_P.AT_DROP, _E.TURN_BACK): _P.INBOUND,
         (_P.AT_DROP, _E.TOUCHED_DOWN): _P.LANDED,
         (_P.RELEASING, _E.RELEASED): _P.INBOUND,
+        (_P.RELEASING, _E.STRAYED): _P.OUTBOUND,
         (_P.RELEASING, _E.KEPT): _P.INBOUND,
         (_P.RELEASING, _E.TOUCHED_DOWN): _P.LANDED,
         (_P.INBOUND, _E.TOUCHED_DOWN): _P.LANDED,
+        (_P.INBOUND, _E.GO_ON): _P.OUTBOUND,
         (_P.REICING, _E.REICED): _P.PREPARING,
         (_P.REICING, _E.CLOSE): _P.CLOSED,
         (_P.LANDED, _E.CLOSE): _P.CLOSED,
@@ -165,6 +173,10 @@ class Flight:
     operator_hold: bool = False
     was_airborne: bool = False
     memory: Memory = field(default_factory=Memory)
+    reckoning: Reckoning | None = None
+    """how far its positions agree with its velocity, since the launch or since an operator vouched for them"""
+    stays_s: float = 0.0
+    """when it was last told to hold, by the vehicle's clock: a jump of its position since then moves that place"""
     created_s: float = 0.0
     launched_s: float | None = None
     arrived_s: float | None = None
@@ -182,6 +194,8 @@ class Step(StrEnum):
     START = "start"
     FLY = "fly"
     HOLD = "hold"
+    STAY = "stay"
+    """hold where it is now: with its position the place at which it holds has moved"""
     RETURN = "return"
     LAND = "land"
     RELEASE = "release"
@@ -193,6 +207,7 @@ EXPECTED_AFTER: Mapping[Step, frozenset[Mode]] = MappingProxyType(
         Step.START: frozenset({Mode.TAKEOFF, Mode.MISSION}),
         Step.FLY: frozenset({Mode.TAKEOFF, Mode.MISSION}),
         Step.HOLD: frozenset({Mode.HOLD}),
+        Step.STAY: frozenset({Mode.HOLD}),
         Step.RETURN: frozenset({Mode.RETURN}),
         Step.LAND: frozenset({Mode.LAND}),
     }
@@ -217,6 +232,17 @@ def holds(flight: Flight, state: VehicleState) -> bool:
     # A fence or a rally point decides where PX4 would fly by itself: another one is another plan.
     told = (mission.mission_id, mission.fence_id, mission.rally_id)
     return told == (held.mission, held.fence, held.rally)
+
+
+def bars_launch(box: BoxView | None) -> str | None:
+    """Why a box must not leave the ground, by what it says of itself; None if nothing speaks against it."""
+    if box is None:
+        return None
+    if box.sample is not None and box.sample.value.lid_open:
+        return f"the lid of {box.box_id} is open: shut it"
+    if box.verdict in (BoxVerdict.SPOILED, BoxVerdict.QUARANTINE):
+        return f"the dose in {box.box_id} is not fit to fly: {box.why}"
+    return None
 
 
 def mission_complete(state: VehicleState) -> bool:
@@ -261,7 +287,12 @@ def next_step(flight: Flight, state: VehicleState) -> Step | None:
         case Intent.FLY:
             return _step_to_fly(flight, state, mode, airborne)
         case Intent.HOLD:
-            return Step.HOLD if airborne and mode is not Mode.HOLD else None
+            if not airborne:
+                return None
+            if mode is not Mode.HOLD:
+                return Step.HOLD
+            jumped_s = flight.reckoning.jumped_s if flight.reckoning is not None else None
+            return Step.STAY if jumped_s is not None and jumped_s > flight.stays_s else None
         case Intent.RETURN:
             return Step.RETURN if airborne and mode not in (Mode.RETURN, Mode.LAND) else None
         case Intent.LAND:
@@ -330,21 +361,26 @@ def observe(flight: Flight, state: VehicleState, now_s: float) -> FlightEvent | 
 
 def near_goal(flight: Flight, state: VehicleState) -> bool:
     """Within 40 m of where the plan ends: on its pad rather than somewhere else."""
-    if flight.plan is None or state.position is None:
+    if flight.plan is None or state.position is None or doubt(flight.reckoning, state):
         return False
     return distance_m(state.position.value.point, flight.plan.waypoints[-1].position) <= NEAR_SITE_M
 
 
 def at_drop(flight: Flight, state: VehicleState, now_s: float) -> bool:
-    """Still, over the pad, at drop height, at the end of the verified mission: position alone is never enough.
+    """Over the pad at the end of the verified mission: position alone is never enough.
 
     A GPS jump onto the pad is not an arrival, because the mission would not be complete; a completed mission far from
     the pad is not one either.
     """
+    return mission_complete(state) and over_pad(flight, state, now_s)
+
+
+def over_pad(flight: Flight, state: VehicleState, now_s: float) -> bool:
+    """Still, over the pad and at drop height by a position that can be believed, with the verified plan."""
     plan = flight.plan
     if plan is None or plan.ending is not Ending.HOLD_AT_DROP or not holds(flight, state):
         return False
-    if state.position is None or state.velocity is None or not mission_complete(state):
+    if state.position is None or state.velocity is None or doubt(flight.reckoning, state):
         return False
     if max(state.position.age_s(now_s), state.velocity.age_s(now_s)) > 2.0:
         return False
@@ -355,36 +391,3 @@ def at_drop(flight: Flight, state: VehicleState, now_s: float) -> bool:
         and abs(here.alt_amsl_m - last.alt_amsl_m) <= AT_DROP_HEIGHT_M
         and speed_m_s(state) <= AT_DROP_SPEED_M_S
     )
-
-
-THROTTLE_DROP_SHARE = 0.5
-"""share of the throttle fall expected from the mass ratio that counts as the sign of a release"""
-SIGN_WAIT_S = 8.0
-
-
-def release_sign(
-    flight: Flight, throttle_pct: float | None, empty_mass_kg: float, docked: bool | None, now_s: float
-) -> ReleaseState | None:
-    """What the independent signs say after a release was commanded; None while it is too early to tell.
-
-    The mount's contact is the surest sign. Else the hover throttle: thrust is proportional to mass, and throttle
-    roughly to the square root of thrust, so it falls by about half the payload's share of the mass.
-    """
-    if flight.release_at_s is None:
-        return None
-    if docked is False:
-        return ReleaseState.CONFIRMED
-    waited = now_s - flight.release_at_s >= SIGN_WAIT_S
-    if docked is True:
-        return ReleaseState.FAILED if waited else None
-    if not waited:
-        return None
-    if flight.hover_throttle_pct and throttle_pct is not None:
-        share = (flight.payload_kg + flight.box.empty_mass_kg) / (
-            empty_mass_kg + flight.payload_kg + flight.box.empty_mass_kg
-        )
-        fall = 1.0 - throttle_pct / flight.hover_throttle_pct
-        if fall >= THROTTLE_DROP_SHARE * share / 2:
-            return ReleaseState.CONFIRMED
-    acknowledged = flight.release is ReleaseState.ACKNOWLEDGED
-    return ReleaseState.UNCONFIRMED if acknowledged else ReleaseState.UNKNOWN

@@ -18,6 +18,7 @@ from missions.delivery import NEAR_SITE_M, Flight, FlightEvent, Intent, Step, ne
 from missions.options import World, gross_payload_kg, plan_to
 from missions.orders import OrderEvent, OrderState
 from missions.plan import Ending, Infeasible, Plan
+from missions.position import doubt
 from missions.sites import Site
 from missions.snapshot import VehicleState, Wind
 from missions.vehicles import Vehicle
@@ -64,6 +65,8 @@ class Watch:
     off_route: bool = False
     silent: bool = False
     adopted: bool = False
+    barred: str | None = None
+    """why the box must not leave the ground, as told last"""
     first_heard_s: float = 0.0
     throttle: list[float] = field(default_factory=list)
 
@@ -99,9 +102,13 @@ class Cockpit:
     def battery_pct(self, state: VehicleState) -> float:
         return state.battery.value.remaining_pct if state.battery is not None else 0.0
 
+    def doubt(self, state: VehicleState) -> str:
+        """Why its position cannot be believed; empty when it can."""
+        return doubt(self.flight.reckoning, state)
+
     def where(self, state: VehicleState) -> str:
         """The site it stands at, or its coordinates."""
-        if state.position is None:
+        if state.position is None or self.doubt(state):
             return "unknown"
         here = state.position.value.point
         for site in self.around.world().sites.values():
@@ -120,12 +127,17 @@ class Cockpit:
     async def turn_home(self, *notes: Note, order_event: OrderEvent | None = None, **order: Any) -> None:
         """Home from here by a planned route, or by PX4's own return if there is none.
 
+        While its position cannot be believed it holds: the way is planned when it can (`owes_way_home`).
+
         What led to it is written together with it: a restart must not find a flight that is inbound without a way home.
         """
         flight, state, now_s = self.turned_back(), self.port.state(), self.clock.now_s()
         plan_id = f"{flight.flight_id}-home-{now_s:.1f}"
         made = self.plan_from_here(state, self.site(flight.home_site), Ending.LAND, plan_id, now_s)
-        if isinstance(made, Plan):
+        if lost := self.doubt(state):
+            flight = replace(flight, intent=Intent.HOLD, goal_site=flight.home_site, directive=CandidateKind.RETURN)
+            notes = (*notes, self.note("way_home_waits", why=lost))
+        elif isinstance(made, Plan):
             flight = replace(
                 flight,
                 plan=made,
@@ -145,8 +157,8 @@ class Cockpit:
     def plan_from_here(
         self, state: VehicleState, goal: Site, ending: Ending, plan_id: str, now_s: float
     ) -> Plan | Infeasible | None:
-        """A plan in the air from the present position; None without one."""
-        if state.position is None:
+        """A plan in the air from the present position; None without one that can be believed."""
+        if state.position is None or self.doubt(state):
             return None
         return plan_to(
             self.around.world(),

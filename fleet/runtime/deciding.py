@@ -14,6 +14,7 @@ from missions.decision.engine import decide
 from missions.decision.types import Action, Candidate, CandidateKind, Decision, FlightPhase, Snapshot
 from missions.delivery import Flight, FlightEvent, Intent, holds, may_be_in, may_have_ended, next_phase
 from missions.options import Situation, candidates, energy_end
+from missions.plan import Ending
 from missions.routing.conflict import first_conflict, progress
 from missions.snapshot import Mode, VehicleState
 
@@ -34,7 +35,7 @@ class Decider:
     def keep_candidates_warm(self, state: VehicleState, now_s: float) -> None:
         watch = self._cockpit.watch
         plan = self._cockpit.flight.plan
-        if plan is None or state.position is None:
+        if plan is None or state.position is None or self._cockpit.doubt(state):
             return
         world = self._cockpit.around.world()
         before = watch.conflict
@@ -69,7 +70,7 @@ class Decider:
     def _off_route_m(self, state: VehicleState) -> float | None:
         """Beyond the room that its turns have, which the plan's margin keeps clear; None: it does not fly the plan."""
         flight = self._cockpit.flight
-        if flight.plan is None or state.position is None or not holds(flight, state):
+        if flight.plan is None or state.position is None or self._cockpit.doubt(state) or not holds(flight, state):
             return None
         here = state.position.value
         off_m = progress(flight.plan, here.point, here.alt_amsl_m).cross_track_m
@@ -120,6 +121,7 @@ class Decider:
             payload_aboard=flight.payload_on_board,
             held_boot=flight.held.boot if flight.held is not None else None,
             plan_held=holds(flight, state) if flight.held is not None else None,
+            reckoning=flight.reckoning,
         )
 
     async def decide(self, state: VehicleState, now_s: float) -> None:
@@ -129,7 +131,7 @@ class Decider:
         before = self._cockpit.flight.memory
         memory, decision = decide(before, snapshot, self._cockpit.around.policy, now_s)
         self._cockpit.watch.silent = decision.link_silent
-        key = _decision_key(decision)
+        key = _decision_key(decision, self._cockpit.flight.phase)
         changed = key != self._cockpit.watch.decision_key
         self._cockpit.watch.decision, self._cockpit.watch.decision_key = decision, key
         flight = replace(self._cockpit.flight, memory=memory)
@@ -187,6 +189,8 @@ class Decider:
     def _fly_candidate(self, flight: Flight, candidate: Candidate) -> Flight:
         if candidate.kind in (CandidateKind.RETURN, CandidateKind.ALTERNATE):
             flight = self._cockpit.turned_back(flight)
+        elif flight.phase is FlightPhase.INBOUND and candidate.plan.ending is Ending.HOLD_AT_DROP:
+            flight = replace(flight, phase=next_phase(flight.phase, FlightEvent.GO_ON))
         directive = flight.directive if candidate.kind is CandidateKind.REROUTE else candidate.kind
         self._cockpit.watch.candidates, self._cockpit.watch.candidates_at_s = (), None
         return replace(
@@ -200,8 +204,11 @@ class Decider:
         )
 
 
-def _decision_key(decision: Decision) -> tuple[Any, ...]:
-    """What makes a decision another one: not its numbers, which move with every sample."""
+def _decision_key(decision: Decision, phase: FlightPhase) -> tuple[Any, ...]:
+    """What makes a decision another one: not its numbers, which move with every sample.
+
+    A launch is finished first: what was asked for meanwhile is news once it is over.
+    """
     candidate = decision.candidate
     return (
         decision.action,
@@ -210,4 +217,5 @@ def _decision_key(decision: Decision) -> tuple[Any, ...]:
         tuple(f.name for f in decision.faults),
         decision.stand_down,
         decision.link_silent,
+        decision.action > Action.CONTINUE and phase is FlightPhase.LAUNCHING,
     )

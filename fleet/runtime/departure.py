@@ -7,7 +7,7 @@ from dataclasses import replace
 from fleet.records.codec import to_json
 from fleet.runtime.cockpit import Cockpit
 from missions.decision.types import FlightPhase
-from missions.delivery import FlightEvent, Intent, next_phase
+from missions.delivery import FlightEvent, Intent, bars_launch, next_phase
 from missions.options import World, gross_payload_kg, plan_to
 from missions.orders import OrderState
 from missions.plan import Ending, Infeasible
@@ -53,12 +53,24 @@ class Departure:
                 await self._cockpit.set(
                     verified, self._cockpit.note("phase", phase=verified.phase.value, held=to_json(flight.held))
                 )
+            elif await self._barred(now_s):
+                return
             elif self._cockpit.around.take_launch_slot(flight) and (state.health_ok is None or state.health_ok.value):
                 launched = replace(flight, phase=next_phase(flight.phase, FlightEvent.LAUNCH), intent=Intent.FLY)
                 await self._cockpit.set(
                     replace(launched, launched_s=now_s),
                     self._cockpit.note("phase", phase=launched.phase.value, event="launch"),
                 )
+
+    async def _barred(self, now_s: float) -> bool:
+        """The box must not leave the ground as it is: told once, and looked at again with each sample."""
+        view = self._cockpit.around.boxes.view(self._cockpit.flight.box.box_id, now_s)
+        why = bars_launch(view)
+        watch = self._cockpit.watch
+        if why is not None and why != watch.barred:
+            await self._cockpit.set(self._cockpit.flight, self._cockpit.note("alarm", text=f"not launched: {why}"))
+        watch.barred = why
+        return why is not None
 
     async def _plan_departure(self, state: VehicleState, now_s: float, world: World) -> None:
         flight = self._cockpit.flight

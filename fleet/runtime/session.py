@@ -21,8 +21,10 @@ from fleet.runtime.helm import Helm
 from fleet.runtime.ledger import Note, order_stream
 from fleet.store import StoreUnavailableError
 from missions.decision.types import CandidateKind, Decision, FlightPhase, Memory
-from missions.delivery import AIRBORNE_PHASES, Flight, FlightEvent, Intent, next_phase, observe
+from missions.delivery import AIRBORNE_PHASES, Flight, FlightEvent, Intent, in_air, next_phase, observe
+from missions.drop import has_strayed, owes_way_home
 from missions.orders import OrderEvent, OrderState
+from missions.position import reckoned
 from missions.snapshot import BoxVerdict, Mode, VehicleState
 from missions.vehicles import Vehicle
 
@@ -71,11 +73,16 @@ class Session:
     async def operate(self, command: str, actor: str) -> str | None:
         """An operator's request, as an event. Returns why it is refused, or None."""
         flight = self._cockpit.flight
+        lost = self._cockpit.doubt(self._cockpit.port.state())
         note = Note(order_stream(flight.order_id), "operator_command", {"command": command, "actor": actor})
         if flight.phase not in AIRBORNE_PHASES and flight.phase is not FlightPhase.STOOD_DOWN:
             return f"{flight.vehicle_id} is {flight.phase}, not in flight"
         if not flight.authority and command != "resume":
             return "somebody else flies this vehicle; resume hands it back to Coldwing first"
+        if command == "return" and lost:
+            return f"its position cannot be believed ({lost}): resume vouches for it, or let it land where it is"
+        if command == "resume" and flight.reckoning is not None:
+            flight = replace(flight, reckoning=flight.reckoning.forgiven())
         match command:
             case "hold":
                 await self._cockpit.set(replace(flight, intent=Intent.HOLD, operator_hold=True), note)
@@ -144,12 +151,14 @@ class Session:
             await self._adopt_vehicle(state, now_s)
         if not self._cockpit.watch.adopted:
             return
+        self._reckon(state)
         await self._observe(state, now_s)
         if not self._cockpit.flight.is_open:
             return
         if self._cockpit.flight.phase in AIRBORNE_PHASES:
             self._decider.keep_candidates_warm(state, now_s)
             await self._decider.decide(state, now_s)
+            await self._after_doubt(state, now_s)
         elif self._cockpit.flight.phase in (FlightPhase.PREPARING, FlightPhase.READY):
             await self._departure.prepare(state, now_s)
         elif self._cockpit.flight.phase is FlightPhase.REICING and self._cockpit.around.auto_reice:
@@ -158,6 +167,20 @@ class Session:
                 self._cockpit.around.boxes.reiced(self._cockpit.flight.box.box_id, now_s, {})
                 await self.reiced(self._cockpit.note("custody", step="reiced", actor="automatic"))
         self._helm.steer(state, now_s)
+
+    # where it is
+
+    def _reckon(self, state: VehicleState) -> None:
+        flight = self._cockpit.flight
+        if flight.phase in AIRBORNE_PHASES or flight.phase is FlightPhase.STOOD_DOWN:
+            self._cockpit.flight = replace(flight, reckoning=reckoned(flight.reckoning, state))
+
+    async def _after_doubt(self, state: VehicleState, now_s: float) -> None:
+        """Its position was wrong and is believed again: what could not be planned or released then is made good."""
+        if owes_way_home(self._cockpit.flight) and not self._cockpit.doubt(state):
+            await self._cockpit.turn_home()
+        elif has_strayed(self._cockpit.flight, state) and self._cockpit.watch.step is None:
+            await self._drop.back(state, now_s)
 
     # a restart
 
@@ -169,6 +192,9 @@ class Session:
         if self._was_flying and not whole and now_s - self._cockpit.watch.first_heard_s < ADOPT_WAIT_S:
             return  # slow streams have not all come yet: that is no reason to stop a vehicle that flies well
         self._cockpit.watch.adopted = True
+        if flight.held is not None and not in_air(state) and not (state.armed is not None and state.armed.value):
+            # What proved the plan died with the last process: before a start it is proven again.
+            self._cockpit.flight = flight = replace(flight, held=None)
         if not self._was_flying:
             return
         if flight.held is not None and flight.held.boot != state.boot:

@@ -17,7 +17,7 @@ from sitl.faults import FAULTS
 from sitl.observer import Sighting
 from sitl.rival import RivalItem
 
-LOOK_EVERY_S = 0.5
+LOOK_EVERY_S = 0.25
 RIVAL_TICK_S = 0.1
 TAKEOFF, WAYPOINT = 22, 16
 """MAV_CMD_NAV_…"""
@@ -196,8 +196,9 @@ class Director:
             rival.heartbeat(False)
         elif h.kind == "pilot":
             rival.give_back()
-            rival.tick(clock.now_s())
-            await clock.sleep(2.0)
+            while rival.flies:
+                rival.tick(clock.now_s())
+                await clock.sleep(RIVAL_TICK_S)
             await self._command(vehicle_id, VehicleCommand.RESUME)
 
     def _foreign(self, vehicle_id: str) -> list[RivalItem]:

@@ -26,7 +26,8 @@ class Delivery:
     wanted: ScenarioOrder
     order_id: str | None = None
     refused: Refused | None = None
-    loaded: bool = False
+    loads: int = 0
+    """how often it was brought to a vehicle: once, unless dispatch takes another"""
     receiving: bool = False
 
 
@@ -104,8 +105,8 @@ class People:
 
     async def _act(self, delivery: Delivery, view: OrderView) -> None:
         people = self._scenario.file.people
-        if view.state is OrderState.LOADING and not delivery.loaded and view.box_id and view.vehicle_id:
-            delivery.loaded = True
+        if view.state is OrderState.LOADING and view.box_id and view.vehicle_id and await self._is_new(delivery):
+            delivery.loads += 1
             await self._clock.sleep(people.load_s)
             await self._load(delivery.wanted, view.order.order_id, view.box_id, view.vehicle_id)
         elif view.phase == "reicing" and view.box_id in self._reiced:
@@ -116,6 +117,12 @@ class People:
             delivery.receiving = True
             await self._clock.sleep(people.receive_s)
             await self._receive(view.order.order_id)
+
+    async def _is_new(self, delivery: Delivery) -> bool:
+        """Whether it is to be loaded once more than it was."""
+        events = (await self._service()).record(f"order/{delivery.order_id}")
+        asked = sum(e.kind == "order_state" and e.body["state"] == OrderState.LOADING for e in events)
+        return bool(asked > delivery.loads)
 
     async def _load(self, wanted: ScenarioOrder, order_id: str, box_id: str, vehicle_id: str) -> None:
         pack = {} if wanted.pack_left_kj is None else {"pack_left_kj": wanted.pack_left_kj}

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from fleet.config import load_airspace
+from fleet.config import data_dir, load_airspace
 from fleet.records.chain import verify
 from fleet.service import OrderView, RecordedEvent
 from fleet.simulate.director import Director
@@ -109,7 +109,8 @@ def _outcome(run: Play, wall_s: float, timed_out: bool) -> Outcome:
     assert stage.app is not None
     service = stage.app.service
     orders = [_order(d, service.order, service.record) for d in run.people.deliveries]
-    streams = [AIRSPACE, *(f"order/{d.order_id}" for d in run.people.deliveries if d.order_id is not None)]
+    others = [AIRSPACE, *(f"vehicle/{v}" for v in scenario.config.vehicles)]
+    streams = [*others, *(f"order/{d.order_id}" for d in run.people.deliveries if d.order_id is not None)]
     reports = {s: verify(service.record(s), stream=s) for s in streams}
     return Outcome(
         title=scenario.file.title,
@@ -132,6 +133,8 @@ def _outcome(run: Play, wall_s: float, timed_out: bool) -> Outcome:
         box_truth=stage.box_truth,
         measured=run.measured,
         carried=run.carried,
+        events=[e for s in others for e in service.record(s)],
+        base_map=(data_dir() / "airspace" / "valley-base.geojson").read_text(encoding="utf-8"),
     )
 
 

@@ -175,8 +175,10 @@ def _what_goes_wrong(commits: list[str], instants: Sequence[int], *, durable: bo
             wrong.append(f"{where}: {r.order(order_id).state}, released {[v.let_go for v in r.vehicles.values()]}")
         asked = [e["step"] for e in r.events(order_id, "command")]
         answered = [e["step"] for e in r.events(order_id, "outcome")]
-        # Only a command that was recorded and has no answer may be said once more.
-        if not as_uncut(commands) or (commands != UNCUT and len(asked) <= len(answered)):
+        # Only a command that was recorded and has no answer may be said once more; and on the ground the plan is proven
+        # anew by the process that is to start it.
+        proven_anew = commands == ["upload", *UNCUT]
+        if not as_uncut(commands) or (commands != UNCUT and not proven_anew and len(asked) <= len(answered)):
             wrong.append(f"{where}: {commands}")
     return wrong
 
