@@ -86,6 +86,17 @@ class Velocity:
 
 @quick
 @dataclass(frozen=True, slots=True)
+class Gps:
+    """What the satellite receiver says, before the vehicle's estimator has made up its mind about it."""
+
+    point: LatLon | None
+    """None without a fix in three dimensions"""
+    clock_s: float
+    """by the vehicle's clock since its boot"""
+
+
+@quick
+@dataclass(frozen=True, slots=True)
 class Wind:
     """The air's motion: towards north and east, m/s."""
 
@@ -173,8 +184,8 @@ class VehicleState:
     """PX4's prearm check (SYS_STATUS bit 28)"""
     failsafe: Timed[bool] | None = None
     """HEARTBEAT system_status is CRITICAL: PX4 acts by itself"""
-    gps_fix: Timed[bool] | None = None
-    """its receiver has a fix in three dimensions; None where no receiver is reported"""
+    gps: Timed[Gps] | None = None
+    """None where no receiver is reported"""
     throttle_pct: Timed[float] | None = None
     mission: Timed[MissionStatus] | None = None
     link: LinkQuality = LinkQuality(None, None)

@@ -40,6 +40,7 @@ from fleet.mavlink.texts import StatusTexts
 from geofences.geodesy import LatLon
 from missions.snapshot import (
     Battery,
+    Gps,
     Landed,
     LinkQuality,
     MissionState,
@@ -278,7 +279,8 @@ def _position(fields: dict[str, Any], m: GlobalPositionInt, at_s: float) -> None
 
 
 def _gps(fields: dict[str, Any], m: GpsRawInt, at_s: float) -> None:
-    fields["gps_fix"] = Timed(m.fix_type >= FIX_3D, at_s)
+    fixed = m.fix_type >= FIX_3D and _is_place(m.lat, m.lon)
+    fields["gps"] = Timed(Gps(LatLon(m.lat / 1e7, m.lon / 1e7) if fixed else None, m.time_usec / 1e6), at_s)
 
 
 def _home(fields: dict[str, Any], m: HomePosition, at_s: float) -> None:

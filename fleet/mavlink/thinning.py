@@ -15,7 +15,7 @@ SET_MESSAGE_INTERVAL = 511
 WANTED_HZ = {
     33: 4.0,  # GLOBAL_POSITION_INT: conformance to the planned tube
     1: 1.0,  # SYS_STATUS
-    24: 1.0,  # GPS_RAW_INT: whether there is a fix; PX4 itself flies on by inertia for 5 s before it says so
+    24: 2.0,  # GPS_RAW_INT: what the estimator believes only 7 s later, or misses for 5 s before it says so
     245: 2.0,  # EXTENDED_SYS_STATE
     74: 2.0,  # VFR_HUD
     147: 0.5,  # BATTERY_STATUS

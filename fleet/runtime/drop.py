@@ -5,9 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from fleet.mavlink.port import Outcome, Verdict
+from fleet.records.codec import to_json
 from fleet.runtime.cockpit import Cockpit, brief
-from missions.delivery import FlightEvent, Intent, ReleaseState, next_phase, release_sign
-from missions.orders import OrderEvent
+from missions.decision.types import FlightPhase
+from missions.delivery import FlightEvent, Intent, ReleaseState, next_phase, over_pad
+from missions.drop import release_sign
+from missions.orders import OrderEvent, OrderState
+from missions.plan import Plan
 from missions.snapshot import BoxVerdict, VehicleState
 
 RELEASE_TRIES = 2
@@ -28,13 +33,41 @@ class Drop:
             await self._cockpit.turn_home(self._cockpit.note("alarm", text=text), order_event=OrderEvent.LEAVE_DROP)
             return
         throttles = self._cockpit.watch.throttle
+        phase = flight.phase
         flight = replace(
             flight,
-            phase=next_phase(flight.phase, FlightEvent.RELEASE_COMMANDED),
+            phase=phase if phase is FlightPhase.RELEASING else next_phase(phase, FlightEvent.RELEASE_COMMANDED),
             intent=Intent.RELEASE,
             hover_throttle_pct=sum(throttles) / len(throttles) if throttles else None,
         )
         await self._cockpit.set(flight, self._cockpit.note("phase", phase=flight.phase.value, state=brief(state)))
+
+    def barred(self) -> Outcome | None:
+        """Why the release must not be sent now that it is about to be; None when it may."""
+        state, now_s = self._cockpit.port.state(), self._cockpit.clock.now_s()
+        if over_pad(self._cockpit.flight, state, now_s):
+            return None
+        return Outcome(Verdict.REFUSED, f"not sent: {self._cockpit.doubt(state) or 'it is not still over the pad'}")
+
+    async def back(self, state: VehicleState, now_s: float) -> None:
+        """It rests elsewhere than over its pad, because its position had been wrong: there once more, or home."""
+        flight = self._cockpit.flight
+        at_drop = self._cockpit.ledger.orders[flight.order_id].state is OrderState.AT_DROP
+        left = OrderEvent.LEAVE_DROP if at_drop else None
+        assert flight.plan is not None  # it has flown it to the end
+        plan_id, ending = f"{flight.flight_id}-back-{now_s:.1f}", flight.plan.ending
+        made = self._cockpit.plan_from_here(state, self._cockpit.site(flight.goal_site), ending, plan_id, now_s)
+        if not isinstance(made, Plan):
+            text = f"not over the pad, and it cannot be reached any more: {made}"
+            await self._cockpit.turn_home(self._cockpit.note("alarm", text=text), order_event=left)
+            return
+        if flight.phase is not FlightPhase.OUTBOUND:
+            flight = replace(flight, phase=next_phase(flight.phase, FlightEvent.STRAYED))
+        await self._cockpit.set(
+            replace(flight, plan=made, held=None, intent=Intent.FLY),
+            self._cockpit.note("planned", plan=to_json(made)),
+            order_event=left,
+        )
 
     async def watch(self, state: VehicleState, now_s: float) -> None:
         flight = self._cockpit.flight

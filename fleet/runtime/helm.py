@@ -19,13 +19,13 @@ from missions.delivery import (
     AIRBORNE_PHASES,
     EXPECTED_AFTER,
     HeldPlan,
-    Intent,
     ReleaseState,
     Step,
     in_air,
     may_be_in,
     next_step,
 )
+from missions.drop import may_release
 from missions.plan import Plan
 from missions.snapshot import VehicleState
 
@@ -56,7 +56,7 @@ class Helm:
                 watch.step.cancel()
             return
         if step is None:
-            if flight.phase is FlightPhase.AT_DROP and flight.intent is Intent.FLY:
+            if may_release(flight, state, now_s):
                 watch.step_kind, watch.step_plan_id = None, plan_id
                 watch.step = asyncio.create_task(self._run_release(state, now_s), name=f"release {flight.flight_id}")
             return
@@ -114,7 +114,8 @@ class Helm:
             # Until the answer is known the vehicle may be in the old mode or the new one, also after a restart.
             before = replace(before, expected=before.expected | EXPECTED_AFTER.get(step, frozenset()))
         await self._cockpit.set(before, self._cockpit.note("command", **body))
-        outcome = await self._fit(step) or await self._send(step, plan)
+        barred = self._drop.barred() if step is Step.RELEASE else None
+        outcome = barred or await self._fit(step) or await self._send(step, plan)
         now_s = self._cockpit.clock.now_s()
         flight = self._cockpit.flight
         if outcome.verdict is Verdict.DONE:
@@ -127,11 +128,16 @@ class Helm:
                 flight = replace(flight, release=ReleaseState.ACKNOWLEDGED)
             else:
                 flight = replace(flight, expected=EXPECTED_AFTER[step], expected_since_s=now_s)
+                if step in (Step.HOLD, Step.STAY) and flight.reckoning is not None:
+                    flight = replace(flight, stays_s=flight.reckoning.fix.clock_s)
         else:
             self._cockpit.watch.failures += 1
             self._cockpit.watch.failed = outcome.text
             self._cockpit.watch.retry_at_s = now_s + RETRY_S * min(8, self._cockpit.watch.failures)
             log.warning("command not done", vehicle=flight.vehicle_id, step=step.value, outcome=outcome.text)
+            if barred is not None:
+                unsent = flight.release_tries - 1
+                flight = replace(flight, release=ReleaseState.NONE, release_at_s=None, release_tries=unsent)
         answer = {**body, "verdict": outcome.verdict.value, "text": outcome.text}
         if step is Step.UPLOAD and flight.held is not None:
             answer["held"] = to_json(flight.held)
@@ -167,6 +173,10 @@ class Helm:
                 return await self._cockpit.port.fly_mission()
             case Step.HOLD:
                 return await self._cockpit.port.hold()
+            case Step.STAY:
+                here = self._cockpit.port.state().position
+                assert here is not None  # it has jumped
+                return await self._cockpit.port.reposition(here.value.point, here.value.alt_amsl_m)
             case Step.RETURN:
                 return await self._cockpit.port.return_home()
             case Step.LAND:
@@ -184,6 +194,6 @@ def _must_break_off(running: Step | None, running_plan_id: str, wanted: Step | N
         return plan_id != running_plan_id or wanted in (Step.LAND, Step.RETURN)
     return (
         wanted in (Step.HOLD, Step.LAND, Step.RETURN)
-        and running in (Step.START, Step.FLY, Step.HOLD, Step.RETURN)
+        and running in (Step.START, Step.FLY, Step.HOLD, Step.STAY, Step.RETURN)
         and (running is not wanted)
     )

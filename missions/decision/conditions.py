@@ -5,6 +5,7 @@ from __future__ import annotations
 from missions.coldchain.samples import BENIGN
 from missions.decision.payload import quantile
 from missions.decision.types import Candidate, CandidateKind, FlightPhase, Forecast, Policy, Snapshot
+from missions.position import doubt
 from missions.snapshot import BoxVerdict
 
 OUT_OF_RANGE = (BoxVerdict.EXCURSION_ALLOWED, BoxVerdict.QUARANTINE, BoxVerdict.SPOILED)
@@ -85,6 +86,10 @@ def telemetry_stale(s: Snapshot, policy: Policy, now_s: float) -> str:
         elif field.age_s(now_s) > policy.telemetry_stale_s:
             late.append(f"{name} {field.age_s(now_s):.1f} s old")
     return ", ".join(late)
+
+
+def position_untrusted(s: Snapshot, policy: Policy, now_s: float) -> str:
+    return doubt(s.reckoning, s.vehicle)
 
 
 def battery_critical(s: Snapshot, policy: Policy, now_s: float) -> str:

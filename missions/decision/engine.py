@@ -3,7 +3,8 @@
 1. Fold the fault table. A takeover stands down; a silent link or PX4's own failsafe means nothing is commanded.
 2. The worst safety action asked for wins; what cannot be carried out falls through to the next that can.
 3. Within what safety allows, feasible candidates are compared by expected loss, where a row asks for it.
-4. A choice stays until another is better by a margin and the choice has some age, unless it cannot be flown any more.
+4. While its position cannot be believed nothing is flown by it: the vehicle holds, or lands on the spot.
+5. A choice stays until another is better by a margin and the choice has some age, unless it cannot be flown any more.
 """
 
 from __future__ import annotations
@@ -106,6 +107,9 @@ def _steer(memory: Memory, s: Snapshot, policy: Policy, now_s: float, raised: Se
         if asked is Action.CONTINUE:
             return _nothing_to_decide(s)
         return Decision(asked, None, by.row.name if by else PLAN, f"{by.text if by else ''}.")
+    lost = next((r for r in raised if r.row.blinds), None)
+    if lost is not None:
+        return _on_the_spot(asked, by, lost)
     # A row that only waits to be cleared speaks of the plan before: barring the new one too would swap plans for ever.
     barred = [r for r in raised if r.row.needs_new_route and r.detail]
     options = judge(s, policy, now_s, plan_barred=bool(barred), plan_legal_yet=_legal_yet(s, policy, barred))
@@ -118,6 +122,14 @@ def _steer(memory: Memory, s: Snapshot, policy: Policy, now_s: float, raised: Se
         if asked > decision.action and by is not None and not (by.row.needs_new_route and decision.candidate):
             decision = Decision(asked, None, by.row.name, f"{by.text}.")
     return replace(decision, considered=considered)
+
+
+def _on_the_spot(asked: Action, by: Raised | None, lost: Raised) -> Decision:
+    """Where it is is not known. Any way to anywhere would lead somewhere else: it waits for as long as it can."""
+    if by is None or asked < Action.DIVERT_AND_LAND:
+        return Decision(Action.HOLD, None, lost.row.name, f"{lost.text}.")
+    sentence = f"{by.text}: where it is is not known, it lands here."
+    return Decision(Action.LAND_NOW, None, by.row.name, sentence)
 
 
 def _worst(raised: Sequence[Raised]) -> tuple[Action, Raised | None]:

@@ -48,6 +48,8 @@ class Fault:
     """the present plan must not be flown on; any other feasible route answers it, a HOLD it asks for included"""
     silences: bool = False
     """nothing can or may be commanded while it lasts: PX4 acts by itself"""
+    blinds: bool = False
+    """where it is is not known: nothing is flown by its position, it holds or lands on the spot"""
     stands_down: bool = False
     """somebody else flies: no command until an operator hands authority back"""
 
@@ -102,6 +104,16 @@ TABLE: tuple[Fault, ...] = (
         asks=Action.HOLD,
         raise_after_s=lambda policy: policy.telemetry_stale_s,
         clear_after_s=5.0,
+    ),
+    Fault(
+        "position_untrusted",
+        conditions.position_untrusted,
+        "Its position cannot be believed: it holds, nothing is flown or released by it; `resume` vouches for it",
+        "the GPS receiver is more than 30 m from the position; or the position has moved 30 m more than its own "
+        "velocity tells, in steps of more than 5 m; or no GPS fix in 3D",
+        asks=Action.HOLD,
+        clear_after_s=5.0,
+        blinds=True,
     ),
     Fault(
         "battery_critical",
@@ -285,6 +297,7 @@ def as_markdown(policy: Policy | None = None) -> str:
             for flag, words in (
                 (row.opens_comparison, "opens the payload comparison"),
                 (row.needs_new_route, "needs another route"),
+                (row.blinds, "nothing is flown by its position"),
                 (row.silences, "no commands while it lasts"),
                 (row.stands_down, "stands down"),
             )

@@ -8,6 +8,7 @@ from enum import IntEnum, StrEnum
 from geofences.values import quick
 from missions.orders import Order
 from missions.plan import Plan, Reason
+from missions.position import Reckoning
 from missions.snapshot import BoxVerdict, BoxView, VehicleState
 
 
@@ -123,6 +124,8 @@ class Snapshot:
     """False: the vehicle reports another plan than the one it proved to hold; None: not known, or an upload goes on"""
     held_boot: int | None = None
     """the vehicle's boot count when it proved to hold the plan"""
+    reckoning: Reckoning | None = None
+    """how far its positions agree with its velocity; None: not known yet"""
 
 
 @dataclass(frozen=True, slots=True)

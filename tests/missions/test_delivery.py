@@ -13,7 +13,6 @@ from missions.decision.types import FlightPhase
 from missions.delivery import (
     AIRBORNE_PHASES,
     PHASE_TRANSITIONS,
-    SIGN_WAIT_S,
     Flight,
     FlightEvent,
     Intent,
@@ -25,8 +24,8 @@ from missions.delivery import (
     next_phase,
     next_step,
     observe,
-    release_sign,
 )
+from missions.drop import SIGN_WAIT_S, release_sign
 from missions.orders import IllegalTransitionError
 from missions.plan import Ending
 from missions.snapshot import Landed, MissionState, Mode, Timed, VehicleState
