@@ -114,6 +114,18 @@ def test_a_rivals_upload_gets_through_a_bad_radio_unaltered() -> None:
     assert min(link.down.counts.lost, link.down.counts.doubled, link.down.counts.overtaken) > 0
 
 
+def test_a_rival_asks_again_until_it_is_heard() -> None:
+    fault = {"kind": "link_loss", "on": "cw-1", "link": "onboard", "direction": "up", "duration_s": 8.0}
+    scene = Scene(faults=[fault])
+    scene.rival.upload(FOREIGN)
+    scene.rival.set_mode(4, 4)
+    scene.run(1.5)
+    assert scene.rival.told == []
+    scene.run(4.0)
+    assert scene.rival.transfer is Transfer.ACCEPTED
+    assert ("COMMAND_ACK", 176) in {(t.what, t.number) for t in scene.rival.told}
+
+
 def test_nobody_answers_a_rival_whose_radio_is_dead() -> None:
     scene = Scene(faults=[{"kind": "link_loss", "on": "cw-1", "link": "onboard", "direction": "up"}])
     scene.rival.upload(FOREIGN)
@@ -183,6 +195,19 @@ def test_sticks_put_down_in_flight_are_missed_unless_the_mode_is_excepted(except
     assert scene.gcs.mode() == HOLD
     scene.run(8.0)
     assert scene.gcs.mode() == mode
+
+
+def test_sticks_are_out_at_ten_hertz_for_a_second_before_their_mode_is_asked_for() -> None:
+    sent: list[bytes] = []
+    rival = Rival(246, 1, sent.append)
+    rival.take_over(forward=0.5)
+    for n in range(60):
+        rival.tick(START_S + n / 60.0)
+    names = [m.name for m in frames(b"".join(sent))]
+    assert names == ["MANUAL_CONTROL"] * len(names)
+    assert len(names) == pytest.approx(10, abs=1)
+    rival.tick(START_S + 1.1)
+    assert next(frames(sent[-1])).name == "COMMAND_LONG"
 
 
 def test_a_pilot_whose_mode_is_taken_away_does_not_fight() -> None:
