@@ -46,6 +46,7 @@ class PowerModel:
         self.avionics_w = column("avionics_w")
         self.empty_kg = column("empty_mass_kg")
         self.rotor_w = column("hover_power_w") - self.avionics_w
+        self.idle_w = self.avionics_w + IDLE_SHARE * self.rotor_w
         # Power into the wake is thrust times induced speed.
         self.hover_induced_m_s = INDUCED_SHARE * self.rotor_w / (self.empty_kg * G_M_S2)
         cruise = column("cruise_m_s")
@@ -72,9 +73,6 @@ class PowerModel:
         weight_w = mass_kg * G_M_S2 * up_m_s
         climb = np.where(up_m_s > 0.0, weight_w / CLIMB_EFFICIENCY, weight_w * DESCENT_GAIN)
         return np.asarray(np.maximum(self._level(mass_kg, airspeed_m_s) + climb, self.avionics_w))
-
-    def idle_w(self) -> Array:
-        return np.asarray(self.avionics_w + IDLE_SHARE * self.rotor_w)
 
     def wing_w(self, k: NDArray[np.intp], mass_kg: Array, airspeed_m_s: Array, up_m_s: Array, load: Array) -> Array:
         """Of the vehicles `k` on their wings; `load` is lift over weight, more than 1 in a turn."""

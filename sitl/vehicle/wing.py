@@ -32,7 +32,7 @@ AIRSPEED_M_S2 = 1.5
 SIDESLIP_S = 1.0
 """time constant in which the fin turns sideslip away"""
 LOOK_AHEAD_S = 2.24
-"""of flight: PX4's NPFG_PERIOD 10 s · NPFG_DAMPING 0.7 · NPFG_SW_DST_MLT 0.32, also its distance for changing legs"""
+"""of flight: PX4's NPFG_PERIOD 10 s · NPFG_DAMPING 0.7 · NPFG_SW_DST_MLT 0.32"""
 HEADING_GAIN_S = 1.0
 """1/s from heading error to turn rate"""
 ROLL_RATE_RAD_S = 1.2

@@ -148,11 +148,11 @@ def attitude_quaternion(p: Autopilot, now_s: float) -> Fields:
 
 
 def attitude_target(p: Autopilot, now_s: float) -> Fields:
-    return {"time_boot_ms": p.boot_ms(now_s), "q": _quaternion(p), "thrust": float(p.fleet.throttle[p.i])}
+    return {"time_boot_ms": p.boot_ms(now_s), "q": _quaternion(p), "thrust": p.fleet.throttle(p.i)}
 
 
 def servo_output_raw(p: Autopilot, now_s: float) -> Fields:
-    pulse = 1000 + round(1000.0 * float(p.fleet.throttle[p.i])) if p.armed else 900
+    pulse = 1000 + round(1000.0 * p.fleet.throttle(p.i)) if p.armed else 900
     return {"time_usec": p.boot_ms(now_s) * 1000 % 2**32, **{f"servo{k}_raw": pulse for k in (1, 2, 3, 4)}}
 
 
@@ -163,7 +163,7 @@ def vfr_hud(p: Autopilot, now_s: float) -> Fields:
         "airspeed": float(f.airspeed[i]),
         "groundspeed": math.hypot(float(f.vn[i]), float(f.ve[i])),
         "heading": round(math.degrees(float(f.yaw[i]))) % 360,
-        "throttle": round(100.0 * float(f.throttle[i])),
+        "throttle": round(100.0 * f.throttle(i)),
         "alt": f.amsl_m(i),
         "climb": float(f.vu[i]),
     }
