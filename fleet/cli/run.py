@@ -139,7 +139,7 @@ def _load(file: Path, out: Output) -> Scenario:
 
 
 def _run_scenario(scenario: Scenario, kind: str, keep: Path | None, asked: dict[str, Any], out: Output) -> int:
-    from fleet.cli.story import Telling, show_live, show_virtual
+    from fleet.cli.story import Telling, show_live, show_px4, show_virtual
     from fleet.logs import configure_logs
 
     with tempfile.TemporaryDirectory(prefix="coldwing-") as temporary, contextlib.ExitStack() as stack:
@@ -152,7 +152,7 @@ def _run_scenario(scenario: Scenario, kind: str, keep: Path | None, asked: dict[
             out.fail(ExitCode.FAILED, f"--keep {keep}: {folder} cannot be written: {e.strerror}", "name another folder")
         configure_logs(json=True, stream=log)  # the terminal shows the story, not the log
         how = Telling(folder, **asked)
-        show = {"virtual": show_virtual, "live": show_live}[kind]
+        show = {"virtual": show_virtual, "live": show_live, "px4": show_px4}[kind]
         return _until_signal(show(scenario, out, how), out, virtual=kind == "virtual")
 
 

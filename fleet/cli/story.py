@@ -20,10 +20,12 @@ from fleet.service import RecordedEvent
 from fleet.simulate.live import live_stage
 from fleet.simulate.outcome import Outcome
 from fleet.simulate.picture import draw
+from fleet.simulate.px4 import px4_stage, why_not
+from fleet.simulate.report import write_report
 from fleet.simulate.run import Play, play
 from fleet.simulate.scenario import Scenario
 from fleet.simulate.stage import Stage
-from fleet.simulate.virtual import VirtualStage
+from fleet.simulate.virtual import virtual_stage
 from missions.orders import OrderState
 
 SHOW_EVERY_S = 0.25
@@ -68,9 +70,18 @@ async def show_live(scenario: Scenario, out: Output, how: Telling) -> int:
 async def show_virtual(scenario: Scenario, out: Output, how: Telling) -> int:
     """In virtual time, to be run on a `fleet.virtual.VirtualLoop`. Gives the exit code."""
     seed = scenario.file.seed if how.seed is None else how.seed
-    stage = VirtualStage(scenario, seed)
     out.say(f"{scenario.file.title}: in virtual time, seed {seed}")
-    async with stage.playing():
+    async with virtual_stage(scenario, seed) as stage:
+        return await _tell(scenario, stage, seed, out, how, "")
+
+
+async def show_px4(scenario: Scenario, out: Output, how: Telling) -> int:
+    """With real PX4 SITL instances. Gives the exit code."""
+    if reasons := why_not(scenario):
+        out.fail(ExitCode.REFUSED, "no real PX4 can fly this scenario", "; ".join(reasons))
+    seed = scenario.file.seed if how.seed is None else how.seed
+    out.say(f"{scenario.file.title}: starting {len(scenario.config.vehicles)} PX4 …")
+    async with px4_stage(scenario, speed=how.speed, folder=how.folder, seed=seed) as stage:
         return await _tell(scenario, stage, seed, out, how, "")
 
 
@@ -93,8 +104,6 @@ async def _tell(scenario: Scenario, stage: Stage, seed: int, out: Output, how: T
         outcome = await play(run)
     _summary(scenario, outcome, out)
     if how.report is not None:
-        from fleet.simulate.report import write_report
-
         write_report(outcome, how.report)
         out.say(f"report: {how.report}")
     if how.picture is not None:

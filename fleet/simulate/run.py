@@ -12,11 +12,16 @@ from fleet.config import data_dir, load_airspace
 from fleet.records.chain import verify
 from fleet.service import OrderView, RecordedEvent
 from fleet.simulate.director import Director
+from fleet.simulate.inprocess import sim_fields
 from fleet.simulate.judge import judge
 from fleet.simulate.outcome import Carried, OrderOutcome, Outcome, ZoneSeen
 from fleet.simulate.people import Delivery, People
 from fleet.simulate.scenario import Scenario
 from fleet.simulate.stage import Stage
+from geofences.geodesy import LatLon
+from missions.coldchain.product import Product
+from sitl.spec import SimSpec
+from sitl.terrain import Terrain
 
 Say = Callable[[str, dict[str, Any]], None]
 
@@ -108,7 +113,9 @@ def _outcome(run: Play, wall_s: float, timed_out: bool) -> Outcome:
     stage, scenario = run.stage, run.scenario
     assert stage.app is not None
     service = stage.app.service
-    orders = [_order(d, service.order, service.record) for d in run.people.deliveries]
+    products = scenario.config.products
+    orders = [_order(d, service.order, service.record, products[d.wanted.product]) for d in run.people.deliveries]
+    world = SimSpec.from_dict(sim_fields(scenario, run.seed)).world
     others = [AIRSPACE, *(f"vehicle/{v}" for v in scenario.config.vehicles)]
     streams = [*others, *(f"order/{d.order_id}" for d in run.people.deliveries if d.order_id is not None)]
     reports = {s: verify(service.record(s), stream=s) for s in streams}
@@ -133,21 +140,34 @@ def _outcome(run: Play, wall_s: float, timed_out: bool) -> Outcome:
         box_truth=stage.box_truth,
         measured=run.measured,
         carried=run.carried,
+        terrain=_Ground(Terrain(world.terrain, world.ground_amsl_m)),
         events=[e for s in others for e in service.record(s)],
         base_map=(data_dir() / "airspace" / "valley-base.geojson").read_text(encoding="utf-8"),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Ground:
+    """The simulated world's terrain, as the judge asks for it."""
+
+    terrain: Terrain
+
+    def ground_amsl_m(self, at: LatLon) -> float:
+        return self.terrain.at(at.lat_deg, at.lon_deg)
 
 
 def _order(
     delivery: Delivery,
     order: Callable[[str], OrderView | None],
     record: Callable[[str], Sequence[RecordedEvent]],
+    product: Product,
 ) -> OrderOutcome:
     name, order_id = delivery.wanted.name, delivery.order_id
+    band_c = (product.lower_c, product.upper_c)
     if order_id is None:
         why = delivery.refused.reasons[0].text if delivery.refused is not None else "was never placed"
-        return OrderOutcome(name, None, why)
-    return OrderOutcome(name, order(order_id), events=tuple(record(f"order/{order_id}")))
+        return OrderOutcome(name, None, why, band_c=band_c)
+    return OrderOutcome(name, order(order_id), events=tuple(record(f"order/{order_id}")), band_c=band_c)
 
 
 def _zones(events: Sequence[RecordedEvent], run: Play) -> list[ZoneSeen]:

@@ -20,6 +20,7 @@ OBSERVED_HZ = {
     "BATTERY_STATUS": 0.5,
     "SYS_STATUS": 0.5,
     "MISSION_CURRENT": 0.5,
+    "WIND_COV": 0.5,
 }
 """what a simulated vehicle sends on its second link; a real one sends forty times as much, of which the observer reads
 no more than this"""
