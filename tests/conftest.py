@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-MAY_SKIP = ("needs a real PX4", "needs the shared data folder")
+MAY_SKIP = ("needs a real PX4", "needs the shared data folder", "needs actionlint")
 """reasons that begin so are allowed to skip everywhere: these parts cannot be installed from a package registry"""
 
 
