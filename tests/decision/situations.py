@@ -22,6 +22,7 @@ from missions.decision.types import (
 )
 from missions.orders import Order, Priority
 from missions.plan import Ending, EnergyBudget, FenceSet, Leg, Plan, RallyPoint, Waypoint
+from missions.position import Fix, Reckoning
 from missions.snapshot import (
     Battery,
     BoxVerdict,
@@ -225,6 +226,10 @@ def position_late(s: Snapshot) -> Snapshot:
     return replace(s, vehicle=replace(s.vehicle, position=Timed(s.vehicle.position.value, NOW - 5.0)))
 
 
+def astray(s: Snapshot) -> Snapshot:
+    return replace(s, reckoning=Reckoning(Fix(60.0, HERE, 0.0, 0.0), north_m=480.0, east_m=140.0, jumped_s=58.0))
+
+
 def failsafe(s: Snapshot) -> Snapshot:
     return replace(s, vehicle=replace(s.vehicle, failsafe=Timed(True, NOW - 0.5), mode=Timed(Mode.RETURN, NOW - 0.5)))
 
@@ -263,6 +268,7 @@ FAULTS: dict[str, Change] = {
     "vehicle_rebooted": rebooted,
     "plan_not_verified": other_plan,
     "telemetry_stale": position_late,
+    "position_untrusted": astray,
     "battery_critical": critical,
     "battery_below_way_home": sagging,
     "plan_below_reserve": short_plan,
