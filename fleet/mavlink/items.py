@@ -48,8 +48,8 @@ TAKE_OFF_RUN_M = 250.0
 """how far ahead the take-off of a VTOL lies: it is on its wing after 60 to 150 m"""
 BRAKING_M_S2 = 2.0
 """PX4 VT_B_DEC_MSS"""
-EARLY_S = 2.24
-"""on the wing PX4 turns to the next item this long before a waypoint: NPFG_PERIOD · NPFG_DAMPING · NPFG_SW_DST_MLT"""
+ACCEPTED_M = 10.0
+"""PX4 NAV_ACC_RAD of a VTOL: a waypoint is reached this near to it"""
 SHORT_M = 600.0
 """a way no longer than this is flown on the rotors: it would be used up by two transitions"""
 
@@ -108,7 +108,7 @@ def vtol_mission_items(plan: Plan, cruise_m_s: float | None = None) -> tuple[Mis
         items.append(_place(NAV_WAYPOINT, *_along(final, final.length_m - before_m)))
         items.append(_place(NAV_VTOL_LAND, last.end.position, last.end.alt_amsl_m))
         return _from_the_first(items)
-    before_m = min(max(0.0, brake_m - EARLY_S * ground_m_s), final.length_m)
+    before_m = min(max(0.0, brake_m - ACCEPTED_M), final.length_m)
     items += [_place(NAV_WAYPOINT, *_along(final, final.length_m - before_m)), _transition(TO_ROTORS)]
     items += [_place(NAV_WAYPOINT, point.position, point.alt_amsl_m) for point in (final.end, last.end)]
     return _from_the_first(items)

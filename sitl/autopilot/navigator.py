@@ -234,8 +234,9 @@ class Navigator(Steering):
 
     def _finish(self) -> None:
         if not self.finished:
-            self.out.text(Level.INFO, "Mission finished, loitering")
-            self.out.event("mission_finished_loiter", Level.INFO)
+            landed = self.on_ground
+            self.out.text(Level.INFO, f"Mission finished, {'landed' if landed else 'loitering'}")
+            self.out.event("mission_finished" if landed else "mission_finished_loiter", Level.INFO)
         self.finished = True
         self.seq = max(0, len(self.mission.items) - 1)
         self.phase = Phase.LAND if self.on_ground else Phase.STAY

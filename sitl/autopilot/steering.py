@@ -11,7 +11,6 @@ from sitl.autopilot.outlet import Outlet
 from sitl.autopilot.params import Params
 from sitl.autopilot.vtol import Transitions
 from sitl.vehicle.dynamics import BRAKING_M_S2, POSITION_GAIN_S, FleetState
-from sitl.vehicle.wing import LOOK_AHEAD_S
 
 
 class Phase(Enum):
@@ -84,8 +83,7 @@ class Steering:
     def set_off(self, to: Place) -> None:
         """A new leg. A wing goes on from the end of the last one, if it has just come by there."""
         here = self.here()
-        passing = self.distance_m(self.target) <= self.acceptance_m() + 1.0
-        self.origin = self.target if self.vtol.on_wing and passing else here
+        self.origin = self.target if self.vtol.on_wing and self.over_target(self.acceptance_m()) else here
         self.target = to
 
     def fly(
@@ -134,9 +132,8 @@ class Steering:
         return geo.distance_m(here.lat, here.lon, to.lat, to.lon)
 
     def acceptance_m(self) -> float:
-        """Within this a place counts as reached; a wing turns early enough not to overshoot the next leg."""
-        radius = self.params["NAV_ACC_RAD"]
-        return max(radius, LOOK_AHEAD_S * self.ground_m_s()) if self.vtol.on_wing else radius
+        """Within this a place counts as reached. PX4 v1.17 no longer makes it wider on the wing, as flown with SIH."""
+        return self.params["NAV_ACC_RAD"]
 
     def passed(self) -> bool:
         """Beyond the target, seen along the leg; rotors turn round for it."""

@@ -6,9 +6,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from missions.energy import STILL, climb_cost, ground_speed_m_s, hover_power_w, leg_energy, slowest_ground_speed_m_s
+from missions.energy import (
+    STILL,
+    TRANSITION_S,
+    climb_cost,
+    cruise_power_w,
+    ground_speed_m_s,
+    hover_power_w,
+    leg_energy,
+    slowest_ground_speed_m_s,
+)
 from missions.snapshot import Wind
+from missions.vehicles import Airframe, VehicleType
 from tests.routing.valley import COURIER
+
+WING = VehicleType("wing", Airframe.VTOL, 25.0, 3.0, 2.0, 2200.0, 520.0, 12.0, 3.0, 900.0, 12.0, 150.0)
 
 
 def leg(length=1000.0, payload=0.0, track=0.0, climb=0.0, wind=STILL):
@@ -56,3 +68,19 @@ def test_a_leg_never_costs_less_than_its_parts_in_time_or_than_nothing(length, p
     assert cost.energy_wh >= 0.0
     assert cost.time_s >= length / 20.0 - 1e-9
     assert cost.time_s >= climb_cost(COURIER, payload, climb).time_s - 1e-9
+
+
+def test_a_load_costs_a_wing_less_than_it_costs_rotors():
+    assert cruise_power_w(WING, 0.0) == 520.0
+    assert cruise_power_w(WING, 3.0) == pytest.approx(520.0 * (0.5 + 0.5 * 1.25**2))
+    assert hover_power_w(WING, 3.0) == pytest.approx(2200.0 * 1.25**1.5)
+    assert cruise_power_w(WING, 3.0) / 520.0 < hover_power_w(WING, 3.0) / 2200.0
+
+
+def test_a_vtol_pays_a_transition_for_every_way_up_or_down_and_none_along_a_leg_that_climbs():
+    level = climb_cost(WING, 1.0, 0.0)
+    assert level.time_s == TRANSITION_S
+    assert level.energy_wh == pytest.approx(hover_power_w(WING, 1.0) * TRANSITION_S / 3600.0)
+    along = leg_energy(WING, 0.0, length_m=5000.0, track_deg=0.0, climb_m=20.0, wind=STILL)
+    assert along.time_s == pytest.approx(200.0)
+    assert along.energy_wh == pytest.approx((520.0 * 200.0 + 12.0 * 9.80665 * 20.0 / 0.6) / 3600.0)

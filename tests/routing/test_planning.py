@@ -16,6 +16,7 @@ from missions.planning import DROP_HOVER_S, make_plan
 from missions.routing.planner import Route, RouteRequest, plan_route
 from missions.sites import SiteKind
 from missions.snapshot import Wind
+from missions.vehicles import Airframe
 from tests.routing.oracles import samples, winding_inside
 from tests.routing.valley import (
     ALTERNATES,
@@ -379,3 +380,16 @@ def test_across_the_antimeridian_a_route_is_refused_by_name():
 def test_roles_of_the_valley():
     assert [z.zone_id for z in VALLEY.zones if z.role is Role.KEEP_IN] == ["VALLEY"]
     assert isinstance(make_plan(request("orvane")), Plan)
+
+
+# turns
+
+
+def test_a_wing_keeps_the_room_of_its_turns_clear_and_has_the_pad_below_its_hover_as_a_way_out():
+    wing = replace(COURIER, airframe=Airframe.VTOL, cruise_m_s=25.0, battery_wh=1500.0, min_turn_radius_m=150.0)
+    narrow, wide = planned(make_plan(request("ndeba"))), planned(make_plan(request("ndeba", vehicle=wing)))
+    gap_m = min(clearance_m(wide, VALLEY.zone(r.text.split()[1])) for r in wide.notes if r.code == "around")
+    assert gap_m >= 180.0 - 0.1
+    assert wide.length_m > narrow.length_m
+    assert "ndeba" in [point.site_id for point in wide.rally]
+    assert "ndeba" not in [point.site_id for point in narrow.rally]

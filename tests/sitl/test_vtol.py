@@ -118,7 +118,7 @@ def test_waypoints_are_passed_not_stopped_at_and_corners_are_flown_as_turns() ->
         north, _ = geo.offset_m(*HOME, float(gcs.world.fleet.lat[0]), float(gcs.world.fleet.lon[0]))
         farthest = max(farthest, north)
     assert slowest > 24.0
-    assert farthest < 2040.0
+    assert 2020.0 < farthest < 2100.0, "the turn begins at the waypoint: it takes room beyond"
     assert abs(gcs.world.fleet.attitude(0)[0]) < math.radians(50.1)
 
 
