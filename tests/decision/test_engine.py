@@ -417,3 +417,27 @@ def test_a_reading_of_energy_without_spread_is_taken_at_its_word() -> None:
     exact = replace(excursion_forecast(CALM))
     exact = with_candidates(exact, replace(candidate(REICE, "midway", p=0.95), energy_end_pct=Forecast(20.0, 0.0)))
     assert chosen(settled(exact)) == (REICE, "midway")
+
+
+# a position that cannot be believed
+
+
+def test_a_position_that_jumps_has_the_vehicle_hold_at_once_and_go_on_five_seconds_after_it_jumped_back() -> None:
+    memory, _ = run(CALM, 5.0)
+    memory, lost = decide(memory, at(FAULTS["position_untrusted"](CALM), NOW + 5.5), POLICY, NOW + 5.5)
+    assert (lost.action, lost.candidate, lost.cause) == (Action.HOLD, None, "position_untrusted")
+    assert "500 m north of where its own velocity leads" in lost.sentence
+    _, back = run(CALM, 6.0, memory, begin_s=NOW + 10.0)
+    assert [d.action for d in back] == [Action.HOLD] * 10 + [Action.CONTINUE] * 3
+
+
+@pytest.mark.parametrize("name", ["inside_closed_zone", "closure_near", "conformance_lost", "battery_below_way_home"])
+def test_nothing_is_flown_around_or_home_by_a_wrong_position(name: str) -> None:
+    decision = settled(FAULTS["position_untrusted"](FAULTS[name](CALM)))
+    assert (decision.action, decision.candidate) == (Action.HOLD, None)
+
+
+def test_a_vehicle_that_cannot_wait_lands_where_it_is() -> None:
+    decision = settled(FAULTS["position_untrusted"](critical(CALM)))
+    assert (decision.action, decision.candidate, decision.cause) == (Action.LAND_NOW, None, "battery_critical")
+    assert decision.sentence.endswith("where it is is not known, it lands here.")
