@@ -141,7 +141,10 @@ def _from_the_first(items: list[MissionItemInt]) -> tuple[MissionItemInt, ...]:
 
 
 def fence_items(fence: FenceSet) -> tuple[MissionItemInt, ...]:
-    """The fence. PX4 knows no holes: one in the keep-in becomes a keep-out, one in a keep-out is filled, to be safe."""
+    """The fence. PX4 knows no holes: one in the keep-in becomes a keep-out, one in a keep-out is filled, to be safe.
+
+    Circles come last: after one PX4 v1.17 misreads every polygon and refuses missions that are legal.
+    """
     items: list[MissionItemInt] = []
     if fence.keep_in is not None:
         items += _ring(FENCE_POLYGON_INCLUSION, fence.keep_in.outer)
@@ -150,8 +153,7 @@ def fence_items(fence: FenceSet) -> tuple[MissionItemInt, ...]:
     for zone in fence.keep_out:
         if isinstance(zone, Polygon):
             items += _ring(FENCE_POLYGON_EXCLUSION, zone.outer)
-        else:
-            items.append(_circle(zone))
+    items += [_circle(zone) for zone in fence.keep_out if not isinstance(zone, Polygon)]
     return tuple(items)
 
 

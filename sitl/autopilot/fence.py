@@ -60,20 +60,25 @@ class Fence:
 
 
 def read_fence(items: Sequence[FenceItem]) -> Fence:
-    """The shapes of a stored fence; a polygon that lacks vertices is left out, as PX4 leaves it out."""
+    """The shapes of a stored fence, as PX4 v1.17 reads them.
+
+    After a circle it takes every vertex for the first of a polygon with as many vertices, whatever those items are
+    (geofence.cpp, `_updateFence`: `is_circle_area` stays set). One that lacks vertices holds nothing.
+    """
     shapes: list[Polygon | Circle] = []
-    at = 0
+    at, after_circle = 0, False
     while at < len(items):
         item = items[at]
+        step = 1
         if item.command in (POLYGON_IN, POLYGON_OUT):
             count = int(item.params[0] + 0.5)
-            corners = [x for x in items[at : at + count] if x.command == item.command]
+            corners = items[at : at + count]
             if count >= 3 and len(corners) == count:
                 vertices = tuple((x.lat_deg, x.lon_deg) for x in corners)
                 shapes.append(Polygon(item.command == POLYGON_IN, vertices))
-            at += max(1, count)
-        else:
-            if item.command in (CIRCLE_IN, CIRCLE_OUT):
-                shapes.append(Circle(item.command == CIRCLE_IN, item.lat_deg, item.lon_deg, item.params[0]))
-            at += 1
+            step = 1 if after_circle else max(1, count)
+        elif item.command in (CIRCLE_IN, CIRCLE_OUT):
+            shapes.append(Circle(item.command == CIRCLE_IN, item.lat_deg, item.lon_deg, item.params[0]))
+            after_circle = True
+        at += step
     return Fence(tuple(shapes))
