@@ -8,7 +8,7 @@ from typing import Any
 
 from fleet.service import Refused, VehicleCommand
 from fleet.virtual import run_virtual
-from geofences.geodesy import distance_m
+from geofences.geodesy import destination, distance_m
 from missions.snapshot import Gps, Mode, Timed, VehicleState
 from tests.runtime.rig import Rig, alive, restarted, rig
 from tests.support.fake_vehicle import FakeVehicle
@@ -77,6 +77,35 @@ def test_a_vehicle_that_has_lost_its_fix_holds_releases_nothing_and_goes_on_when
         receiver.fixed = True
         await r.until_state(order_id, "released", 20.0)
         assert vehicle.releases == 1
+
+    tell(story)
+
+
+def test_a_release_already_ordered_is_not_sent_and_a_vehicle_that_was_carried_off_flies_to_the_pad_once_more():
+    async def story(r: Rig) -> None:
+        order_id, receiver = await on_its_way(r)
+        vehicle, salme = receiver.vehicle, r.config.sites["salme"].position
+        heard = receiver.state
+
+        def state() -> VehicleState:
+            ordered = [e for e in r.events(order_id, "command") if e["step"] == "release"]
+            receiver.fixed = receiver.fixed and len(ordered) != 1
+            return heard()
+
+        vehicle.state = state  # type: ignore[method-assign]
+        await r.until_phase(order_id, "releasing")
+        await r.clock.sleep(20.0)
+        assert vehicle.releases == 0
+        outcomes = [e["text"] for e in r.events(order_id, "outcome") if e["step"] == "release"]
+        assert outcomes == ["not sent: no GPS fix"]
+        vehicle.at = destination(salme, 0.0, 150.0)
+        vehicle.state = heard  # type: ignore[method-assign]
+        receiver.fixed = True
+        await r.until_phase(order_id, "outbound", 20.0)
+        assert r.order(order_id).state == "in_flight"
+        await r.until_state(order_id, "released", 60.0)
+        assert vehicle.releases == 1
+        assert distance_m(vehicle.at, salme) < 1.0
 
     tell(story)
 
