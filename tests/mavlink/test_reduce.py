@@ -16,6 +16,7 @@ from fleet.mavlink.messages import (
     Event,
     ExtendedSysState,
     GlobalPositionInt,
+    GpsRawInt,
     Heartbeat,
     HomePosition,
     MissionCurrent,
@@ -29,7 +30,8 @@ from fleet.mavlink.messages import (
 )
 from fleet.mavlink.px4 import mode_of, version_text
 from fleet.mavlink.reduce import Track
-from missions.snapshot import Landed, MissionState, Mode, VehicleState
+from geofences.geodesy import LatLon
+from missions.snapshot import Gps, Landed, MissionState, Mode, Timed, VehicleState
 
 PREARM = 1 << 28
 
@@ -224,3 +226,16 @@ def test_px4_modes_are_told_apart() -> None:
     assert [mode_of(main << 16) for main in (1, 2, 3, 5, 7)] == [Mode.MANUAL] * 5
     assert mode_of(0x63040000) is Mode.OTHER
     assert [version_text(v) for v in (0x011100FF, 0x011200C0, 0x01120000)] == ["1.17.0", "1.18.0rc", "1.18.0dev"]
+
+
+def test_the_receivers_own_word_is_kept_beside_the_estimators_and_without_a_fix_it_names_no_place():
+    track = Track("cw-1")
+    gps = GpsRawInt(12_500_000, 75_000_000, 382_000_000, 500_000, 90, 130, 0, 0, 3, 16)
+    track.reduce(gps, 1.0)
+    assert track.state().gps == Timed(Gps(LatLon(7.5, 38.2), 12.5), 1.0)
+    track.reduce(gps._replace(time_usec=13_000_000, fix_type=2), 1.5)
+    assert track.state().gps == Timed(Gps(None, 13.0), 1.5)
+    track.reduce(GlobalPositionInt(13_100, 75_000_000, 382_000_000, 500_000, 80_000, 0, 0, 0, 0), 1.6)
+    position = track.state().position
+    assert position is not None
+    assert position.value.clock_s == 13.1
