@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from fleet.config import FleetConfig, load_airspace, load_config
 from fleet.config.problems import ConfigError, Problem, Problems, did_you_mean
@@ -17,8 +17,10 @@ from fleet.simulate.expect import Expect, ExpectRun
 from fleet.simulate.happenings import Fault, Happening, check_happening
 from fleet.simulate.spec import WireOf, sim_spec
 from geofences.formats import load_airspace_text
-from geofences.volumes import Zone
+from geofences.geodesy import LatLon
+from geofences.volumes import Circle, Restriction, Volume, Zone
 from missions.orders import Priority
+from missions.sites import Site, SiteKind
 from sitl.fields import SpecError
 from sitl.spec import SimSpec
 
@@ -32,6 +34,15 @@ class People(_Strict):
 
     load_s: float = Field(default=15.0, ge=0)
     receive_s: float = Field(default=20.0, ge=0)
+
+
+class ScenarioSite(_Strict):
+    """A place that the fleet's own configuration has not; on the ground as configured."""
+
+    id: str = Field(min_length=1)
+    kind: Literal["clinic", "alternate"] = "clinic"
+    lat: float = Field(ge=-85, le=85, description="degrees, WGS84")
+    lon: float = Field(ge=-180, le=180, description="degrees, WGS84")
 
 
 class ScenarioOrder(_Strict):
@@ -48,7 +59,7 @@ class ScenarioOrder(_Strict):
     payload_c: float = Field(description="temperature at which the pharmacy packs it")
     pack_left_kj: float | None = Field(default=None, description="coolant left when it is packed; none: a fresh pack")
     faults: list[Fault] = Field(default_factory=list, description="of this order's vehicle or box")
-    expect: Expect
+    expect: Expect | None = Field(default=None, description="only where the run is to be `sound`, it may be missing")
 
 
 class ScenarioFile(_Strict):
@@ -62,17 +73,24 @@ class ScenarioFile(_Strict):
     ends_min: float | None = Field(
         default=None,
         gt=0,
-        description="judged then as it stands; none: when every order has ended and every vehicle is back",
+        description="judged then at the latest, as it stands, even if an order has not ended or a vehicle is not back",
     )
     world: dict[str, Any] = Field(default_factory=dict, description="of the simulator, docs/simulator.md")
     people: People = People()
     only: list[str] = Field(default_factory=list, description="these vehicles alone; empty: the whole fleet")
+    sites: list[ScenarioSite] = Field(default_factory=list, description="places besides the fleet's own")
     vehicles: dict[str, dict[str, Any]] = Field(default_factory=dict, description="id → what differs in the simulator")
     boxes: dict[str, dict[str, Any]] = Field(default_factory=dict, description="id → what differs in the simulator")
     orders: list[ScenarioOrder] = Field(min_length=1)
     faults: list[Fault] = Field(default_factory=list)
     expect: ExpectRun = ExpectRun()
     px4: bool | str = Field(default=True, description="whether SIH can fly it; a text says why not")
+
+    @model_validator(mode="after")
+    def _expects_something(self) -> Self:
+        if not self.expect.sound and (silent := next((o.name for o in self.orders if o.expect is None), None)):
+            raise ValueError(f"a scenario in which something is expected of each order: give {silent!r} an `expect:`")
+        return self
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,12 +122,16 @@ class Scenario:
 
 def load_scenario(path: Path) -> Scenario:
     """Raises ConfigError with all problems at once. A folder stands for its `scenario.yaml`."""
-    path = path / "scenario.yaml" if path.is_dir() else path
-    problems = Problems()
     try:
-        document = read_yaml(path)
+        document = read_yaml(path / "scenario.yaml" if path.is_dir() else path)
     except SourceError as e:
         raise ConfigError([Problem(str(e.path), e.line, "", e.text, e.fix)]) from None
+    return scenario_of(document)
+
+
+def scenario_of(document: Document, fleet: Callable[[Path], FleetConfig] = load_config) -> Scenario:
+    """The scenario in a document that was read, or made. `fleet` reads its fleet's file."""
+    path, problems = document.path, Problems()
     try:
         file = ScenarioFile.model_validate(document.data)
     except ValidationError as e:
@@ -121,11 +143,10 @@ def load_scenario(path: Path) -> Scenario:
     if not fleet_path.is_file():
         problems.add(document, ("fleet",), f"names {fleet_path}, which does not exist", "Check the path")
         problems.raise_if_any()
-    config = _restricted(load_config(fleet_path), file, document, problems)
+    config = _with_sites(_restricted(fleet(fleet_path), file, document, problems), file, document, problems)
     _check_orders(file, config, document, problems)
     happenings = tuple(_happenings(path.parent, file, config, document, problems))
     _check_names(file, config, happenings, document, problems)
-    problems.raise_if_any()
     scenario = Scenario(path, file, config, happenings, document.text.decode())
     _check_simulator(scenario, document, problems)
     problems.raise_if_any()
@@ -141,6 +162,16 @@ def _restricted(config: FleetConfig, file: ScenarioFile, document: Document, pro
         return config
     kept = {v: config.vehicles[v] for v in file.only}
     return replace(config, vehicles=kept, links={v: config.links[v] for v in kept})
+
+
+def _with_sites(config: FleetConfig, file: ScenarioFile, document: Document, problems: Problems) -> FleetConfig:
+    sites = dict(config.sites)
+    for i, s in enumerate(file.sites):
+        if s.id in sites:
+            problems.add(document, ("sites", i, "id"), f"{s.id!r} is a site already", "Give each place its own")
+        at = LatLon(s.lat, s.lon)
+        sites[s.id] = Site(s.id, s.id, SiteKind(s.kind), at, config.terrain.ground_amsl_m(at))
+    return replace(config, sites=sites)
 
 
 def _check_orders(file: ScenarioFile, config: FleetConfig, document: Document, problems: Problems) -> None:
@@ -198,6 +229,10 @@ def _happenings(
 
 
 def _closure(folder: Path, fault: Fault, loc: Loc, document: Document, problems: Problems) -> Zone | None:
+    if (circle := fault.args.get("circle")) is not None:
+        around = Circle(LatLon(circle["lat"], circle["lon"]), circle["radius_m"])
+        name = fault.name or fault.kind
+        return Zone(name, name, Restriction.PROHIBITED, (Volume(around),))
     path = folder / str(fault.args["file"])
     where = (*loc, "file")
     if not path.is_file():
@@ -218,7 +253,7 @@ def _check_names(
     zones = {z.zone_id for z in load_airspace(config).zones} | {h.zone.zone_id for h in happenings if h.zone}
     known = {"zone": zones, "site": set(config.sites), "fault": {h.name for h in happenings}}
     parts: list[tuple[Loc, Expect | ExpectRun]] = [(("expect",), file.expect)]
-    parts += [(("orders", i, "expect"), o.expect) for i, o in enumerate(file.orders)]
+    parts += [(("orders", i, "expect"), o.expect) for i, o in enumerate(file.orders) if o.expect is not None]
     for loc, expect in parts:
         for field, what, name in expect.names():
             if name not in known[what]:

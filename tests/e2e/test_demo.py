@@ -14,7 +14,7 @@ pytestmark = pytest.mark.e2e
 
 def test_the_demo_ends_as_told():
     run = subprocess.run(
-        [*FLEET, "demo", "--headless", "--json", "--port", "0"],
+        [*FLEET, "demo", "--headless", "--json", "--port", "0", "--speed", "20"],
         capture_output=True,
         text=True,
         timeout=240,
