@@ -70,7 +70,7 @@ class MirrorFleet(FleetState):
 
     def _position(self, i: int, m: Message) -> None:
         lat, lon = m["lat"] * 1e-7, m["lon"] * 1e-7
-        if self._located[i] and self.armed[i]:
+        if self._located[i]:
             self.flown_m[i] += geo.distance_m(float(self.lat[i]), float(self.lon[i]), lat, lon)
         self._located[i] = True
         self.lat[i], self.lon[i] = lat, lon

@@ -58,7 +58,7 @@ async def run_sim(path: Path | None, speed: float, out: Output) -> int:
 
 async def run_px4(count: int, path: Path | None, speed: float, out: Output) -> int:
     """The same with real PX4s, as many as asked for: the configured vehicles first, then more of their kind."""
-    config = _of_size(configured(path), count)
+    config = of_size(configured(path), count)
     async with contextlib.AsyncExitStack() as stack:
         raw = await _spec(config, speed, stack, out)
         spec = SimSpec.from_dict(raw)
@@ -84,7 +84,7 @@ async def run_px4(count: int, path: Path | None, speed: float, out: Output) -> i
     return 0
 
 
-def _of_size(config: FleetConfig, count: int) -> FleetConfig:
+def of_size(config: FleetConfig, count: int) -> FleetConfig:
     """With that many vehicles. Those added beside the configured ones are no part of the controller's fleet."""
     vehicles = list(config.vehicles.values())
     free = (n for n in itertools.count(1) if n not in {v.system_id for v in vehicles})

@@ -13,7 +13,9 @@ import json, os, socket, sys, time
 index = int(sys.argv[sys.argv.index("-i") + 1])
 print("hello from", index, flush=True)
 told = {{k: v for k, v in os.environ.items() if k.startswith(("PX4_", "XDG_DATA"))}}
-open("told.json", "w").write(json.dumps(told))
+with open("told.tmp", "w") as file:
+    json.dump(told, file)
+os.rename("told.tmp", "told.json")
 EXTRA
 FRAMES = SAID
 udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)

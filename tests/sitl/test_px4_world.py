@@ -134,7 +134,8 @@ async def test_the_specs_udp_links_are_served_in_its_stead() -> None:
             assert (await received(px4.gcs))[0] == b"mode"
 
 
-async def test_a_reboot_is_a_restart_where_it_stands_and_no_death() -> None:
+async def test_a_reboot_is_a_restart_where_it_stands_and_no_death(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sitl.px4_world.KNOCK_S", 0.01)
     faults = [{"kind": "reboot", "on": "cw-1"}]
     async with simulated(faults=faults) as (px4, _, work):
         await asyncio.wait_for(px4.told_something.wait(), 10.0)
