@@ -6,8 +6,10 @@ from missions.coldchain.samples import BENIGN
 from missions.decision.payload import quantile
 from missions.decision.types import Candidate, CandidateKind, FlightPhase, Forecast, Policy, Snapshot
 from missions.position import doubt
-from missions.snapshot import BoxVerdict
+from missions.snapshot import BoxVerdict, Mode
 
+STILL_M_S = 0.4
+"""a vehicle that lands sinks at 0.7 m/s, one in a hover wanders at 0.1"""
 OUT_OF_RANGE = (BoxVerdict.EXCURSION_ALLOWED, BoxVerdict.QUARANTINE, BoxVerdict.SPOILED)
 
 
@@ -138,6 +140,16 @@ def conformance_lost(s: Snapshot, policy: Policy, now_s: float) -> str:
     if s.cross_track_m is None or s.cross_track_m <= policy.conformance_m:
         return ""
     return f"{s.cross_track_m:.0f} m off the route, {policy.conformance_m:.0f} m allowed"
+
+
+def standing_still(s: Snapshot, policy: Policy, now_s: float) -> str:
+    """It is told to fly its plan and does not move: a transition that failed, a mission that does not go on."""
+    velocity = s.vehicle.velocity
+    if s.expected_mode != Mode.MISSION or velocity is None:
+        return ""
+    v = velocity.value
+    speed_m_s = (v.north_m_s**2 + v.east_m_s**2 + v.down_m_s**2) ** 0.5
+    return f"at {speed_m_s:.1f} m/s" if speed_m_s < STILL_M_S else ""
 
 
 def box_silent(s: Snapshot, policy: Policy, now_s: float) -> str:

@@ -68,6 +68,8 @@ def if_link_dies(s: Snapshot) -> str:
     """What PX4 does by itself without the link: its return flies straight to the nearest of home and rally points."""
     if s.phase not in faults.AIRBORNE:
         return "it stays on the ground"
+    if s.vehicle.link.other_gcs:
+        return "another ground station keeps its data-link failsafe from acting: it flies on as it was last told"
     text = (
         "if its data-link failsafe (NAV_DLL_ACT) is a return, it flies straight to the nearest of home and rally points"
     )

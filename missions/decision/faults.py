@@ -181,6 +181,15 @@ TABLE: tuple[Fault, ...] = (
         needs_new_route=True,
     ),
     Fault(
+        "standing_still",
+        conditions.standing_still,
+        "It should fly its plan and does not move: look at it, and command what it is to do",
+        "slower than 0.4 m/s for a minute with a mission to fly",
+        phases=EN_ROUTE,
+        raise_after_s=lambda policy: 60.0,
+        clear_after_s=5.0,
+    ),
+    Fault(
         "box_silent",
         conditions.box_silent,
         "The cold box is silent: the dose's state is unknown from here on",

@@ -33,6 +33,7 @@ from missions.snapshot import (
     Position,
     Timed,
     VehicleState,
+    Velocity,
 )
 
 NOW = 1_773_140_400.0
@@ -246,6 +247,10 @@ def off_route(s: Snapshot) -> Snapshot:
     return replace(s, cross_track_m=90.0)
 
 
+def stuck_in_the_air(s: Snapshot) -> Snapshot:
+    return replace(s, vehicle=replace(s.vehicle, velocity=Timed(Velocity(0.1, 0.0, 0.05), NOW - 0.2)))
+
+
 def silent_box(s: Snapshot) -> Snapshot:
     assert s.box is not None
     assert s.box.sample is not None
@@ -276,6 +281,7 @@ FAULTS: dict[str, Change] = {
     "closure_near": closure(300.0),
     "closure_ahead": closure(2500.0),
     "conformance_lost": off_route,
+    "standing_still": stuck_in_the_air,
     "box_silent": silent_box,
     "sensor_untrusted": stuck_sensor,
     "excursion_now": verdict(BoxVerdict.QUARANTINE),
@@ -297,5 +303,5 @@ def run(
 
 
 def settled(s: Snapshot, memory: Memory | None = None, policy: Policy = POLICY) -> Decision:
-    """The decision after ten seconds of the same situation: every row has been raised by then."""
+    """The decision after ten seconds of the same situation: all rows but the slowest have been raised by then."""
     return run(s, 10.0, memory, policy=policy)[1][-1]

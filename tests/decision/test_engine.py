@@ -298,6 +298,13 @@ def test_a_stale_link_commands_nothing_and_says_what_px4_will_do() -> None:
     )
 
 
+def test_where_another_ground_station_is_heard_a_stale_link_is_said_to_bring_no_failsafe() -> None:
+    shared = replace(CALM.vehicle, link=replace(CALM.vehicle.link, other_gcs=(255,)))
+    decision = settled(link_lost(replace(CALM, vehicle=shared)))
+    assert decision.link_silent
+    assert "another ground station keeps its data-link failsafe from acting: it flies on" in decision.sentence
+
+
 def test_px4s_own_failsafe_is_not_fought_and_is_no_takeover() -> None:
     decision = settled(failsafe(CALM))
     assert decision.link_silent

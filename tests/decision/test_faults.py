@@ -42,7 +42,8 @@ def test_nothing_is_wrong_in_a_calm_flight() -> None:
 
 @pytest.mark.parametrize("name", ROWS)
 def test_each_situation_raises_its_row_with_a_text_for_the_operator(name: str) -> None:
-    decision = settled(FAULTS[name](CALM))
+    wait_s = max(10.0, faults.BY_NAME[name].raise_after_s(POLICY) + 1.0)
+    decision = run(FAULTS[name](CALM), wait_s)[1][-1]
     raised = {f.name: f for f in decision.faults}
     assert name in raised
     assert raised[name].text.startswith(faults.BY_NAME[name].text)
