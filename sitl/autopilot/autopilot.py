@@ -31,6 +31,8 @@ JUDGING_S = 0.25
 """a new mission is judged this long after its ACK; until then it counts as none (the HOLD race)"""
 LANDED_S = 1.0
 """on the ground until "Landing detected" """
+HEARTBEAT_LINGERS_S = 2.5
+"""a ground station counts as present this long after its heartbeat; only then COM_DL_LOSS_T begins"""
 REBOOT_S = 3.0
 """silence between a reboot and the first message"""
 
@@ -95,7 +97,9 @@ class Autopilot:
         return max(0, int((now_s - self.boot_s) * 1000.0))
 
     def gcs_lost(self, now_s: float) -> bool:
-        return self.gcs_heard_s is None or now_s - self.gcs_heard_s > self.params["COM_DL_LOSS_T"]
+        if self.gcs_heard_s is None:
+            return True
+        return now_s - self.gcs_heard_s > HEARTBEAT_LINGERS_S + self.params["COM_DL_LOSS_T"]
 
     def healthy(self, now_s: float) -> bool:
         """The prearm check: SYS_STATUS health bit 28."""
@@ -148,9 +152,14 @@ class Autopilot:
             return 1
         if self.navigator.finished:
             return 5
-        if self.mode is Mode.MISSION and self.armed:
+        if self.in_mission_mode:
             return 3
-        return 4 if self.navigator.started else 2
+        return 4 if self.navigator.reached_one else 2
+
+    @property
+    def in_mission_mode(self) -> bool:
+        """As MISSION_CURRENT has it: take-off and land count too, and armed or not is all one."""
+        return self.mode in (Mode.MISSION, Mode.TAKEOFF, Mode.LAND)
 
     # --- modes and arming
 

@@ -164,10 +164,10 @@ def _vtol_transition(pilot: Autopilot, command: Command, now_s: float, _: Reply)
 
 
 def _terminate(pilot: Autopilot, command: Command, now_s: float, _: Reply) -> int:
-    if command.params[0] > 0.5:
-        pilot.intended = Mode.TERMINATION
-        pilot.request_mode(Mode.TERMINATION, now_s)
-    return ACCEPTED
+    """Only what flies can be terminated, and termination cannot be taken back."""
+    if not pilot.armed or command.params[0] <= 0.5:
+        return DENIED
+    return ACCEPTED if pilot.request_mode(Mode.TERMINATION, now_s) else TEMPORARILY_REJECTED
 
 
 def _reboot(pilot: Autopilot, command: Command, now_s: float, _: Reply) -> int:

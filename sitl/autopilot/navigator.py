@@ -36,6 +36,8 @@ class Navigator(Steering):
         self.seq = 0
         self.finished = False
         self.started = False
+        self.reached_one = False
+        """an item of this mission: before, it counts as not started even if it was flown"""
         self.armed_s = 0.0
         self.mode = Mode.HOLD
         self.takeoff_amsl: float | None = None
@@ -105,7 +107,8 @@ class Navigator(Steering):
     def load(self, plan: Plan, seq: int) -> None:
         """A new mission is stored. `seq` −1: no item was marked as current, and PX4 stays at the number it was at."""
         kept = min(self.seq, max(0, len(plan.items) - 1))
-        self.mission, self.seq, self.finished, self.started = plan, seq if seq >= 0 else kept, False, False
+        self.mission, self.seq = plan, seq if seq >= 0 else kept
+        self.finished = self.started = self.reached_one = False
         self._jumps = {}
         self.phase, self.target = Phase.STAY, self.stopping_point()
 
@@ -173,7 +176,7 @@ class Navigator(Steering):
     def _go_on(self, now_s: float) -> None:
         """The item's next piece of work, or the next item."""
         if not self._work:
-            self.out.reached(self.seq)
+            self._report_reached()
             self.seq += 1
             self.begin_item(now_s)
             return
@@ -229,8 +232,12 @@ class Navigator(Steering):
                 self._jumps[self.seq] = done + 1
                 self.seq = max(0, min(int(item.params[0]), len(self.mission.items) - 1))
                 return
-        self.out.reached(self.seq)
+        self._report_reached()
         self.seq += 1
+
+    def _report_reached(self) -> None:
+        self.reached_one = True
+        self.out.reached(self.seq)
 
     def _finish(self) -> None:
         if not self.finished:
@@ -251,7 +258,7 @@ class Navigator(Steering):
             return None
         items = self.mission.items
         if items and items[-1].command == plans.RETURN:
-            self.out.reached(self.seq)
+            self._report_reached()
             return Mode.RETURN
         if self.on_ground:
             return None

@@ -133,6 +133,15 @@ def _build() -> dict[str, Definition]:
             ("uint8_t", "target_system", 0),
             ("uint8_t", "target_component", 0),
         ),
+        _own(
+            "RESPONSE_EVENT_ERROR",
+            413,
+            ("uint16_t", "sequence", 0),
+            ("uint16_t", "sequence_oldest_available", 0),
+            ("uint8_t", "target_system", 0),
+            ("uint8_t", "target_component", 0),
+            ("uint8_t", "reason", 0),
+        ),
     ):
         table[definition.name] = definition
     return table

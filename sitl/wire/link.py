@@ -13,7 +13,7 @@ from sitl.radio import STILL_AIR, Channel, Radio
 from sitl.wire.dialect import BY_NAME, Message, Packer, frames
 from sitl.wire.streams import NEEDS_HOME, STREAMS
 
-GCS_HEARD_S = 5.0
+GCS_HEARD_S = 2.5
 """STATUSTEXT flows on a link while a ground station's heartbeat is this fresh there"""
 CHUNK = 50
 PARAMS_PER_STEP = 8

@@ -239,13 +239,11 @@ def home_position(p: Autopilot, now_s: float) -> Fields:
 
 def mission_current(p: Autopilot, now_s: float) -> Fields:
     mission, fence, rally = (p.plans[kind] for kind in (0, 1, 2))
-    # Seen on a real PX4: take-off and land count as "in mission mode" too.
-    in_mission = p.mode in (Mode.MISSION, Mode.TAKEOFF, Mode.LAND)
     return {
         "seq": min(p.navigator.seq, 65534),
         "total": len(mission.items) or 65535,
         "mission_state": p.mission_state(),
-        "mission_mode": 1 if in_mission else 2,
+        "mission_mode": 1 if p.in_mission_mode else 2,
         "mission_id": mission.opaque_id,
         "fence_id": fence.opaque_id,
         "rally_points_id": rally.opaque_id,
@@ -347,8 +345,8 @@ NEEDS_HOME = {"HOME_POSITION", "GPS_GLOBAL_ORIGIN", "GLOBAL_POSITION_INT"}
 ONLY_ON_REQUEST = {"AUTOPILOT_VERSION", "PROTOCOL_VERSION", "GPS_GLOBAL_ORIGIN"}
 NOT_ON_REQUEST = {"CURRENT_MODE", "MISSION_CURRENT"}
 """REQUEST_MESSAGE for it was DENIED by a real PX4 although it is streamed"""
-FIXED_RATE = {"MISSION_CURRENT"}
-"""the mission manager sends it once a second, and SET_MESSAGE_INTERVAL for it FAILED"""
+FIXED_RATE = {"HEARTBEAT", "MISSION_CURRENT"}
+"""SET_MESSAGE_INTERVAL for it FAILED; the mission manager sends its own once a second"""
 
 GCS_RATES: dict[str, float] = {
     **dict.fromkeys(

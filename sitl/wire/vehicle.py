@@ -35,7 +35,9 @@ REQUEST_CAPABILITIES, GET_INTERVAL, SET_INTERVAL, REQUEST_MESSAGE = 520, 510, 51
 TO_ALL_SYSTEMS = {"PING", "TIMESYNC"}
 """messages that PX4 takes with target_system 0; the rest it takes from who knows its system id"""
 COMMANDS_TO_ALL_SYSTEMS = {519, REQUEST_CAPABILITIES}
-EVENTS_KEPT = 32
+EVENTS_KEPT = 20
+EVENTS_ANSWERED = 100
+"""of one request, so that a senseless one does not flood the link"""
 REACHED_TIMES = 11
 EVENT_BEAT_S = 3.0
 """CURRENT_EVENT_SEQUENCE, about a third of a hertz in the recordings"""
@@ -277,9 +279,22 @@ class WireVehicle:
         self.pilot.hear_sticks((x / 1000.0, y / 1000.0, (z - 500) / 500.0), now_s)
 
     def _on_request_event(self, link: Link, message: Message, now_s: float) -> None:
-        for sequence, fields in self._events:
-            if message["first_sequence"] <= sequence <= message["last_sequence"]:
-                link.send("EVENT", fields)
+        kept = dict(self._events)
+        sequence, end = message["first_sequence"], (message["last_sequence"] + 1) % 65536
+        for _ in range(EVENTS_ANSWERED):
+            if sequence == end:
+                return
+            if sequence in kept:
+                link.send("EVENT", kept[sequence])
+            else:
+                fields = {
+                    "target_system": message.system,
+                    "target_component": message.component,
+                    "sequence": sequence,
+                    "sequence_oldest_available": next(iter(kept), 0),
+                }
+                link.send("RESPONSE_EVENT_ERROR", fields)
+            sequence = (sequence + 1) % 65536
 
     _HANDLERS: Mapping[str, Callable[[WireVehicle, Link, Message, float], None]] = {
         "COMMAND_INT": _on_command_int,
