@@ -159,6 +159,8 @@ class Message:
     system: int
     component: int
     fields: dict[str, Any]
+    frame: bytes = b""
+    """as it came"""
 
     def __getitem__(self, name: str) -> Any:
         return self.fields[name]
@@ -210,5 +212,6 @@ def frames(data: bytes) -> Iterator[Message]:
         if crc16.mcrf4xx(data[at + 1 : stop] + definition.crc_extra) != crc:
             at += 1
             continue
-        yield Message(definition.name, system, component, definition.unpack(data[at + header : stop]))
+        fields = definition.unpack(data[at + header : stop])
+        yield Message(definition.name, system, component, fields, data[at : at + total])
         at += total

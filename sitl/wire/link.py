@@ -35,6 +35,8 @@ class Link:
         self.hearers: list[Callable[[bytes], None]] = []
         self.down, self.up = Channel(self._put, rng), Channel(self._take, rng)
         self.gcs_s: float | None = None
+        self.seen: set[tuple[int, int]] = set()
+        """(system, component) of all who were heard on it"""
         self.params_to_send: list[str] = []
         self.sent = 0
         """frames, for measurements"""
@@ -120,6 +122,15 @@ class Link:
         self.down.send(self.packer.pack_values(definition, definition.values(fields)), self.now_s)
         if self.down.air is not STILL_AIR:
             self.wake_s = -math.inf  # it may be under way now
+
+    def pass_on(self, message: Message) -> None:
+        """What came in on another link, to who listens here; only where somebody it may concern was heard on this one."""
+        system = message.fields.get("target_system", 0)
+        component = message.fields.get("target_component", 0)
+        concerned = any(system in (0, s) and component in (0, c) for s, c in self.seen)
+        if concerned and self.hearers:
+            self.down.send(message.frame, self.now_s)
+            self.wake_s = -math.inf
 
     def send_text(self, severity: int, text: str, now_s: float) -> None:
         """STATUSTEXT with PX4's trailing tab, in chunks, to a link that hears a ground station."""

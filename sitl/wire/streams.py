@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from sitl.autopilot.autopilot import Autopilot
-from sitl.autopilot.modes import ARMED_FLAG, Mode
+from sitl.autopilot.modes import ARMED_FLAG
 
 Fields = dict[str, Any]
 Stream = Callable[[Autopilot, float], Fields]

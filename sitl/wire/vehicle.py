@@ -164,6 +164,13 @@ class WireVehicle:
             return
         self._now_s = now_s
         fields = message.fields
+        link.seen.add((message.system, message.component))
+        if (fields.get("target_system"), fields.get("target_component")) != (self.spec.system_id, AUTOPILOT):
+            # PX4 hands on what may concern others, heartbeats among it (MAV_HB_FORW_EN): so a controller hears of
+            # another ground station on another link of its vehicle.
+            for other in self.links:
+                if other is not link:
+                    other.pass_on(message)
         to = fields.get("target_system", self.spec.system_id)
         to_all = message.name in TO_ALL_SYSTEMS or fields.get("command") in COMMANDS_TO_ALL_SYSTEMS
         if to != self.spec.system_id and not (to == 0 and to_all):

@@ -12,7 +12,7 @@ from sitl import geo
 from sitl.rival import Rival, RivalItem, Told, Transfer
 from sitl.simulation import Simulation
 from sitl.spec import SimSpec
-from sitl.wire.dialect import frames
+from sitl.wire.dialect import Message, frames
 from tests.sitl.helpers import HOLD, HOME, MISSION, RETURN, START_S, Station, item, spec_dict, takeoff_and
 
 POSITION = 0x00030000
@@ -149,6 +149,31 @@ def test_a_rivals_heartbeat_hides_from_the_vehicle_that_its_controller_is_gone()
     watched.rival.heartbeat(False)
     watched.run(7.0)
     assert watched.gcs.mode() != MISSION
+
+
+def test_who_is_on_another_link_of_the_vehicle_is_heard_by_heartbeats_but_not_by_what_it_tells_the_vehicle() -> None:
+    scene = Scene()
+    scene.rival.heartbeat(True)
+    scene.rival.set_mode(4, 3)
+    scene.run(5.0)
+    handed_on = [m.name for m in scene.gcs.heard if m.system == scene.rival.system_id]
+    assert set(handed_on) == {"HEARTBEAT"}
+    assert 4 <= len(handed_on) <= 6
+    scene.rival.heartbeat(False)
+    before = len(scene.gcs.heard)
+    scene.run(5.0)
+    assert all(m.system == 1 for m in scene.gcs.heard[before:])
+
+
+def test_a_link_on_which_nobody_speaks_is_handed_nothing() -> None:
+    spec = SimSpec.from_dict(spec_dict(vehicle={"onboard": {"local_port": 0}}))
+    world = Simulation(spec, clock=Clock(), sockets=False).world
+    watched: list[Message] = []
+    world.vehicles[0].link("onboard").hearers.append(lambda data: watched.extend(frames(data)))
+    gcs = Station(world)
+    gcs.ready(thin=True)
+    gcs.run(5.0)
+    assert {m.system for m in watched} == {1}
 
 
 def test_a_pilot_takes_over_flies_and_gives_back() -> None:
