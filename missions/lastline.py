@@ -24,6 +24,8 @@ def if_link_dies(flight: Flight, state: VehicleState, sites: Mapping[str, Site])
     """One sentence for the operator: after its data-link time-out PX4 holds 5 s and returns by its own rule."""
     if not in_air(state):
         return "stays on the ground"
+    if state.link.other_gcs:
+        return "flies on as it was last told: another ground station keeps PX4's data-link failsafe from acting"
     site = px4_return_site(flight, state, sites)
     if site is None:
         return "PX4 returns to its home in a straight line"

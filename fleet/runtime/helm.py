@@ -87,10 +87,14 @@ class Helm:
             self._cockpit.wake()
 
     def _from_where_it_holds(self) -> None:
-        """The vehicle has come to rest past the place its new plan begins at: the plan is made anew from here."""
+        """The vehicle has come to rest far from the place its new plan begins at: the plan is made anew from here.
+
+        So too where the plan it took off with was overwritten in flight: with it back, PX4 would first fly to its
+        first item, the pad, by a straight line that nobody has checked.
+        """
         flight, state = self._cockpit.flight, self._cockpit.port.state()
         plan, now_s = flight.plan, self._cockpit.clock.now_s()
-        if plan is None or plan.take_off or state.position is None:
+        if plan is None or state.position is None:
             return
         if distance_m(state.position.value.point, plan.waypoints[0].position) <= START_TOLERANCE_M:
             return

@@ -213,6 +213,22 @@ def test_another_ground_station_on_a_vehicles_address_is_flagged_until_it_leaves
     in_fake_time(story())
 
 
+def test_another_ground_station_that_falls_silent_together_with_the_vehicle_is_not_called_gone() -> None:
+    async def story() -> None:
+        px4 = FakePx4()
+        async with Air(px4) as air:
+            air.arrive(raw(GCS_BEAT, 255), air.addresses[1])
+            await asyncio.sleep(2.0)
+            px4.silent = True
+            await asyncio.sleep(30)
+            assert air.station.peer("cw-1").state().link.other_gcs == (255,), "it may keep PX4 from acting"
+            px4.silent = False
+            await asyncio.sleep(2.0)
+            assert air.station.peer("cw-1").state().link.other_gcs == ()
+
+    in_fake_time(story())
+
+
 def test_our_heartbeat_goes_out_once_a_second_and_stops_when_the_control_loop_hangs() -> None:
     async def story() -> None:
         async with Air(FakePx4()) as air:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from fleet.config import Handling
 from fleet.records.chain import verify
 from fleet.service import CustodyStep, Refused, VehicleCommand
 from fleet.virtual import run_virtual
-from geofences.geodesy import LatLon
+from geofences.geodesy import LatLon, distance_m
 from geofences.volumes import Circle, Restriction, Volume, Zone
 from missions.snapshot import Mode
 from tests.runtime.rig import Rig, demo_config, rig
@@ -144,6 +145,26 @@ def test_a_pilot_who_takes_over_is_left_alone_until_an_operator_hands_back():
         assert not isinstance(handed, Refused)
         await r.until_state(order_id, "released")
         assert vehicle.releases == 1
+
+    tell(story)
+
+
+def test_a_plan_that_was_overwritten_in_flight_is_made_anew_from_where_the_vehicle_is():
+    async def story(r: Rig) -> None:
+        order_id = (await r.place()).order.order_id
+        await r.until_state(order_id, "in_flight")
+        await r.clock.sleep(90)
+        vehicle = r.vehicle_of(order_id)
+        assert vehicle.plan is not None
+        hub = vehicle.plan.waypoints[0].position
+        vehicle.plan = replace(vehicle.plan, plan_id="somebody else's")
+        await r.until(lambda: vehicle.mode is Mode.HOLD, 10.0)
+        held_at = vehicle.at
+        assert distance_m(held_at, hub) > 1000.0
+        await r.until(lambda: vehicle.mode is Mode.MISSION, 10.0)
+        assert not vehicle.plan.take_off, "with the plan it took off with it would first fly back to the pad"
+        assert distance_m(vehicle.plan.waypoints[0].position, held_at) < 15.0
+        await r.until_state(order_id, "released")
 
     tell(story)
 
