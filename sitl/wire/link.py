@@ -124,7 +124,7 @@ class Link:
             self.wake_s = -math.inf  # it may be under way now
 
     def pass_on(self, message: Message) -> None:
-        """What came in on another link, to who listens here; only where somebody it may concern was heard on this one."""
+        """What came in on another link, to who listens here; only where somebody it may concern was heard here."""
         system = message.fields.get("target_system", 0)
         component = message.fields.get("target_component", 0)
         concerned = any(system in (0, s) and component in (0, c) for s, c in self.seen)
