@@ -154,7 +154,7 @@ def test_a_lost_ground_station_returns_the_vehicle_only_if_nav_dll_act_says_so()
 
     gcs = flying(vehicle={"params": {"NAV_DLL_ACT": 2}})
     gcs.quiet = True
-    gcs.run(11.5)
+    gcs.run(14.0)
     assert gcs.mode() == HOLD
     gcs.run(5.5)
     assert gcs.mode() == RETURN
