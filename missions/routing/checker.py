@@ -320,13 +320,14 @@ def _fence(plan: Plan) -> Iterator[Violation]:
         yield Violation(-1, "fence", f"the fence has {vertices} vertices; PX4 stores {MAX_FENCE_VERTICES}")
     if len(plan.rally) > MAX_RALLY_POINTS:
         yield Violation(-1, "rally", f"there are {len(plan.rally)} rally points; PX4 stores {MAX_RALLY_POINTS}")
+    lines = [track(leg.start.position, 0.0, leg.end.position, 0.0, _SEA) for leg in plan.legs]
+    at_home = track(plan.home, 0.0, plan.home, 0.0, _SEA)
     for keep_out in fence.keep_out:
         outline = Outline(_FENCE, Volume(keep_out))
-        for i, leg in enumerate(plan.legs):
-            line = track(leg.start.position, 0.0, leg.end.position, 0.0, _SEA)
+        for i, line in enumerate(lines):
             if outline.touched(line).any():
-                yield Violation(i, "fence", f"leg {i} touches a keep-out of the fence", at=leg.start.position)
-        if outline.touched(track(plan.home, 0.0, plan.home, 0.0, _SEA)).any():
+                yield Violation(i, "fence", f"leg {i} touches a keep-out of the fence", at=plan.legs[i].start.position)
+        if outline.touched(at_home).any():
             yield Violation(-1, "fence", "home is inside a keep-out of the fence", at=plan.home)
 
 

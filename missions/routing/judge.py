@@ -63,16 +63,8 @@ class Track:
     alt_amsl_m: Array
     ground_amsl_m: Array
     along_m: Array
-
-    @property
-    def pieces(self) -> NDArray[np.object_]:
-        """The pieces as lines in lon, lat; a vertical leg as a point."""
-        at = np.column_stack([self.lon, self.lat])
-        if self.along_m[-1] == 0.0:
-            points: NDArray[np.object_] = np.array([shapely.Point(at[0])] * (len(at) - 1), dtype=object)
-            return points
-        lines: NDArray[np.object_] = shapely.linestrings(np.stack([at[:-1], at[1:]], axis=1))
-        return lines
+    pieces: NDArray[np.object_]
+    """the pieces as lines in lon, lat; a vertical leg as points"""
 
     def agl(self) -> tuple[Array, Array]:
         """Lowest and highest height above ground of each piece; NaN where the ground is not known."""
@@ -101,10 +93,20 @@ def track(a: LatLon, a_amsl_m: float, b: LatLon, b_amsl_m: float, terrain: Terra
             return_back_azimuth=False,
         )
         lon, lat = np.array(cut.lons), np.array(cut.lats)
-    share = np.linspace(0.0, 1.0, n + 1)
+    share = np.arange(n + 1) / n
     ground = [terrain.ground_amsl_m(LatLon(y, x)) for x, y in zip(lon.tolist(), lat.tolist(), strict=True)]
     known = np.array([np.nan if g is None else g for g in ground], dtype=np.float64)
-    return Track(lon, lat, a_amsl_m + share * (b_amsl_m - a_amsl_m), known, share * (0.0 if length < 1e-3 else length))
+    along_m = share * (0.0 if length < 1e-3 else length)
+    height_m = a_amsl_m + share * (b_amsl_m - a_amsl_m)
+    return Track(lon, lat, height_m, known, along_m, _pieces(lon, lat, vertical=length < 1e-3))
+
+
+def _pieces(lon: Array, lat: Array, *, vertical: bool) -> NDArray[np.object_]:
+    if vertical:
+        return np.array([shapely.Point(lon[0], lat[0])] * (len(lon) - 1), dtype=object)
+    at = np.column_stack([lon, lat])
+    lines: NDArray[np.object_] = shapely.linestrings(np.stack([at[:-1], at[1:]], axis=1))
+    return lines
 
 
 class Outline:
