@@ -51,6 +51,7 @@ def register(app: typer.Typer) -> None:
     app.command("sim")(sim)
     scenario = typer.Typer(no_args_is_help=True, help="Run a scenario and check how it ends.")
     scenario.command("run")(scenario_run)
+    scenario.command("random")(scenario_random)
     scenario.command("check")(scenario_check)
     scenario.command("faults")(scenario_faults)
     app.add_typer(scenario, name="scenario")
@@ -103,6 +104,31 @@ def scenario_run(
         out.fail(ExitCode.USAGE, "--speed and --port need a wall clock", "add --live or --px4, or leave them out")
     asked = {"seed": seed, "speed": speed, "port": port, "report": report, "picture": picture}
     raise typer.Exit(_run_scenario(_load(file, out), kind, keep, asked, out))
+
+
+def scenario_random(
+    seed: Annotated[int, typer.Argument(metavar="SEED", min=0, max=2**31, help="of the scenario and of all chance")],
+    write: Annotated[
+        Path | None, typer.Option("--write", metavar="FILE", help="write the scenario there, and run nothing")
+    ] = None,
+    keep: Keep = None,
+    report: Report = None,
+    json: JsonFlag = False,
+) -> None:
+    """Run a scenario by chance: random orders, weather and faults. Exit code 0 if what must always hold holds.
+
+    A seed gives the same run. `--write` makes a file of it, to be changed and run like any other.
+    """
+    from fleet.simulate.chance import random_scenario, scenario_text
+
+    out = Output(json)
+    if write is None:
+        raise typer.Exit(_run_scenario(random_scenario(seed), "virtual", keep, {"seed": seed, "report": report}, out))
+    try:
+        write.write_text(scenario_text(seed, write.resolve().parent), encoding="utf-8")
+    except OSError as e:
+        out.fail(ExitCode.FAILED, f"--write {write}: cannot be written: {e.strerror}", "name another file")
+    out.line({"file": str(write), "seed": seed}, f"{write}: seed {seed}; run it with `fleet scenario run {write}`")
 
 
 def scenario_check(

@@ -65,6 +65,11 @@ def read_yaml(path: Path) -> Document:
         raise SourceError(
             path, None, f"cannot be read: {error.strerror}", "Check the path and its permissions"
         ) from None
+    return parse_yaml(path, text)
+
+
+def parse_yaml(path: Path, text: bytes) -> Document:
+    """The same of text that is, or will be, that file's."""
     yaml = YAML(typ="safe", pure=True)
     try:
         data = yaml.load(text)

@@ -110,6 +110,9 @@ class ExpectRun(_Strict):
     )
     record_intact: bool = Field(default=True, description="the hash chain of every record stream holds")
     released_once: bool = Field(default=True, description="no box leaves a vehicle twice, or without an order")
+    sound: bool = Field(
+        default=False, description="what must hold whatever goes wrong: docs/scenarios.md has the rules and excuses"
+    )
 
     def names(self) -> Iterator[tuple[str, str, str]]:
         """As of Expect."""

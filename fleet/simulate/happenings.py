@@ -62,8 +62,9 @@ class Around:
 
 AROUND: dict[str, Around] = {
     "closure": Around(
-        "an authority closes the air: the zone of `file` appears, and is withdrawn after `duration_s`",
-        args=(Arg("file", "", choices=()),),
+        "an authority closes the air: the zone of `file`, or a `circle: {lat, lon, radius_m}` from the ground up, "
+        "appears, and is withdrawn after `duration_s`",
+        args=(Arg("file", ""), Arg("circle", "")),
     ),
     "controller_killed": Around(
         "the controller dies without a word and is started again", args=(Arg("down_s", 3.0, 0.0, 3600.0),)
@@ -124,6 +125,8 @@ def check_happening(
     try:
         if kind in FAULTS:
             read_args(kind, None if needs is None else "somebody", f)
+        elif kind == "closure":
+            _read_closure(f)
         else:
             _read_around(AROUND[kind], f)
         f.done()
@@ -132,6 +135,19 @@ def check_happening(
         text, _, fix = rest.partition("; ")
         return field, text, fix[:1].upper() + fix[1:]
     return None
+
+
+def _read_closure(f: Fields) -> None:
+    circle = f.optional_inner("circle")
+    if circle is None:
+        f.text("file")
+        return
+    circle.number("lat", low=-85, high=85)
+    circle.number("lon", low=-180, high=180)
+    circle.number("radius_m", low=1, high=50_000)
+    circle.done()
+    if f.optional_text("file") is not None:
+        raise SpecError("file: stands beside `circle`; leave one of them out")
 
 
 def _read_around(kind: Around, f: Fields) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -18,8 +18,10 @@ from fleet.config import Driver, FleetConfig, Handling
 from fleet.mavlink.frame import scan
 from fleet.mavlink.transport import Received
 from fleet.runtime.supervisor import Offload
+from fleet.simulate.outcome import Commanded
 from fleet.simulate.scenario import Scenario
 from fleet.simulate.stage import OBSERVED_HZ, RIVAL_SYSTEM, Heard
+from fleet.simulate.witness import Witness
 from fleet.store import MemoryStore, StorePort
 from missions.vehicles import Vehicle
 from sitl.ground import Ground
@@ -55,8 +57,8 @@ class Pipe:
     send_drops = 0
     trouble: str | None = None
 
-    def __init__(self, to_vehicle: Mapping[str, Callable[[bytes], None]]) -> None:
-        self._to_vehicle = to_vehicle
+    def __init__(self, to_vehicle: Mapping[str, Hear], witness: Witness) -> None:
+        self._to_vehicle, self._witness = to_vehicle, witness
         self._waiting: list[tuple[str, bytes]] = []
         self._received: Received | None = None
         self._turn_over: Callable[[], None] = lambda: None
@@ -69,6 +71,7 @@ class Pipe:
         self._waiting.clear()
 
     def send(self, data: bytes, address: Any) -> None:
+        self._witness.hear(address, data)
         self._to_vehicle[address](data)
 
     def gone(self, address: Any) -> bool:
@@ -120,11 +123,18 @@ class InProcessStage:
         self.observer = Observer({v.system_id: v.vehicle_id for v in config.vehicles.values()})
         self._rivals: dict[str, Rival] = {}
         self._controller: asyncio.Task[None] | None = None
+        self._kills = 0
+        """how often it is down: a second kill may come before it is started again"""
         to_vehicle: dict[str, Hear] = {}
-        self._pipes = {url: Pipe(to_vehicle) for (url,) in config.links.values()}
+        self.witness = Witness(self.store, clock.now_s)
+        self._pipes = {url: Pipe(to_vehicle, self.witness) for (url,) in config.links.values()}
         for vehicle_id, (url,) in config.links.items():
             to_vehicle[vehicle_id] = self._simulated.connect(vehicle_id, _to(self._pipes[url], vehicle_id))
             self._simulated.connect(vehicle_id, self._observe, link="onboard")
+
+    @property
+    def commanded(self) -> Sequence[Commanded]:
+        return self.witness.commanded
 
     @property
     def app(self) -> Running | None:
@@ -163,11 +173,14 @@ class InProcessStage:
 
     async def kill_controller(self, down_s: float) -> None:
         assert self._controller is not None
+        self._kills += 1
         self._app = None
         self._controller.cancel()
         await asyncio.wait([self._controller])
         await self.clock.sleep(down_s)
-        self._controller = asyncio.create_task(self._control(), name="controller")
+        self._kills -= 1
+        if self._kills == 0:  # else it has been killed again, and is not started twice
+            self._controller = asyncio.create_task(self._control(), name="controller")
 
     # --- running
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from fleet.service import RecordedEvent
+from fleet.simulate import sound
 from fleet.simulate.evidence import (
     Alarm,
     Duty,
@@ -106,7 +107,9 @@ class Row:
 
 def judge(scenario: Scenario, outcome: Outcome) -> list[Finding]:
     """Whether the scenario's expectations were met: its orders' in the order of the file, then the run's."""
-    return findings_of(outcome, {o.name: o.expect for o in scenario.file.orders}, scenario.file.expect)
+    expects = {o.name: o.expect for o in scenario.file.orders if o.expect is not None}
+    found = findings_of(outcome, expects, scenario.file.expect)
+    return found + sound.findings(scenario, outcome) if scenario.file.expect.sound else found
 
 
 def findings_of(outcome: Outcome, expects: Mapping[str, Expect], run: ExpectRun) -> list[Finding]:

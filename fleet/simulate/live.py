@@ -14,6 +14,7 @@ from typing import Any
 from fleet.app import Running, running
 from fleet.clock import ScaledClock
 from fleet.config import Driver, FleetConfig, Handling, MqttConfig
+from fleet.simulate.outcome import Commanded
 from fleet.simulate.processes import Simulator, SimulatorError, simulator
 from fleet.simulate.scenario import Scenario
 from fleet.simulate.stage import OBSERVED_HZ, RIVAL_SYSTEM, Heard
@@ -75,6 +76,7 @@ class LiveStage:
     """See `fleet.simulate.stage.Stage`. Made by `live_stage`."""
 
     name = "live"
+    commanded: Sequence[Commanded] = ()
 
     def __init__(self, config: FleetConfig, clock: ScaledClock, sim: Simulator, post: Post, broker: _Broker) -> None:
         self.config, self.clock = config, clock

@@ -48,6 +48,17 @@ class Carried:
 
 
 @dataclass(frozen=True, slots=True)
+class Commanded:
+    """A command as it left for a vehicle."""
+
+    vehicle_id: str
+    at_s: float
+    step: str
+    wrong: str
+    """what is wrong with it, by the store at that instant; empty: nothing"""
+
+
+@dataclass(frozen=True, slots=True)
 class ZoneSeen:
     zone: Zone
     since_s: float
@@ -84,6 +95,8 @@ class Outcome:
     """order → (at_s, its box's temperature in °C as the controller had it)"""
     carried: Mapping[str, Sequence[Carried]] = field(default_factory=dict)
     """order → by which vehicles it was carried, and when"""
+    commanded: Sequence[Commanded] = ()
+    """what left for the vehicles; empty where controller and vehicles are not in one process"""
     findings: Sequence[Finding] = ()
     events: Sequence[RecordedEvent] = ()
     """recorded outside the orders: of the vehicles, the airspace and the fleet"""

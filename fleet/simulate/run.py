@@ -102,8 +102,6 @@ async def _story(run: Play) -> None:
         watching = tasks.create_task(run.watch(), name="watch")
         directing = tasks.create_task(run.director.run(), name="director")
         await run.people.run()
-        if run.scenario.file.ends_min is not None:
-            await asyncio.Event().wait()
         await run.stage.clock.sleep(SETTLE_S)
         watching.cancel()
         directing.cancel()
@@ -138,6 +136,7 @@ def _outcome(run: Play, wall_s: float, timed_out: bool) -> Outcome:
         },
         streams_intact={s: "" if r.ok else r.text for s, r in reports.items()},
         box_truth=stage.box_truth,
+        commanded=stage.commanded,
         measured=run.measured,
         carried=run.carried,
         terrain=_Ground(Terrain(world.terrain, world.ground_amsl_m)),

@@ -170,7 +170,9 @@ def _with_sites(config: FleetConfig, file: ScenarioFile, document: Document, pro
         if s.id in sites:
             problems.add(document, ("sites", i, "id"), f"{s.id!r} is a site already", "Give each place its own")
         at = LatLon(s.lat, s.lon)
-        sites[s.id] = Site(s.id, s.id, SiteKind(s.kind), at, config.terrain.ground_amsl_m(at))
+        # As the simulated world's, where the configured ground does not reach: see fleet.simulate.spec.
+        ground_m = config.terrain.ground_amsl_m(at) or next(iter(sites.values())).elevation_amsl_m
+        sites[s.id] = Site(s.id, s.id, SiteKind(s.kind), at, ground_m)
     return replace(config, sites=sites)
 
 

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from fleet.app import Running
 from fleet.clock import Clock
 from fleet.config import FleetConfig
+from fleet.simulate.outcome import Commanded
 from sitl.observer import Observer
 from sitl.rival import Rival
 
@@ -53,6 +54,11 @@ class Stage(Protocol):
     @property
     def box_truth(self) -> Mapping[str, Sequence[tuple[float, float]]]:
         """Box → (at_s, the payload's true temperature); empty where only the world's own process knows."""
+        ...
+
+    @property
+    def commanded(self) -> Sequence[Commanded]:
+        """What has left for the vehicles; empty where nobody could look."""
         ...
 
     @property
