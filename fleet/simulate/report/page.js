@@ -46,7 +46,7 @@
       this.trail.setAttribute("points", this.points.slice(0, i + 1).join(" "));
       const order = this.seen.orders.find(([since, until]) => since <= t && t <= until);
       const battery = step(this.seen.battery, t);
-      const said = [order?.[2] ?? "", step(this.seen.modes, t), `${(height / 10).toFixed(0)} m`,
+      const said = [order?.[2] ?? "", step(this.seen.modes, t), `${Math.round(height / 10) || 0} m`,
         `${(ground / 10).toFixed(1)} m/s`, battery === "" ? "" : `${battery} %`];
       said.forEach((text, k) => { this.cells[k + 1].textContent = text; });
     }
