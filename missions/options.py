@@ -6,17 +6,18 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from geofences.airspace import Airspace
-from geofences.geodesy import LatLon, distance_m
+from geofences.geodesy import LatLon, bearing_deg, distance_m
 from geofences.heights import Terrain
 from missions.decision.types import Candidate, CandidateKind, Forecast
 from missions.delivery import Flight
+from missions.energy import FREE, climb_cost, hover_cost, leg_energy
 from missions.orders import Order
-from missions.plan import Ending, Infeasible, Plan
-from missions.planning import PlanRequest, make_plan
+from missions.plan import Ending, Infeasible, Plan, Waypoint
+from missions.planning import DROP_HOVER_S, PlanRequest, make_plan
 from missions.routing.conflict import progress
 from missions.sites import Site, SiteKind
 from missions.snapshot import Position, VehicleState, Wind
-from missions.vehicles import Vehicle
+from missions.vehicles import Vehicle, VehicleType
 
 ENERGY_SD_SHARE = 0.08
 """standard deviation of the energy still to be used, as a share of it: wind forecast and model error"""
@@ -118,17 +119,49 @@ def gross_payload_kg(flight: Flight) -> float:
     return flight.payload_kg + flight.box.empty_mass_kg if flight.payload_on_board else 0.0
 
 
-def energy_end(plan: Plan, state: VehicleState, battery_wh: float) -> Forecast | None:
-    """Battery percent at the end of the plan (with its way home after a drop), from the present battery and place."""
+def energy_end(plan: Plan, state: VehicleState, vehicle: VehicleType, payload_kg: float) -> Forecast | None:
+    """Battery percent at the end of the plan (with its way home after a drop), from the present battery and place.
+
+    What is left to fly costs what the plan says, or what it costs in the wind of now where that is more.
+    """
     if state.battery is None or state.position is None:
         return None
     at = progress(plan, state.position.value.point, state.position.value.alt_amsl_m)
-    flown_wh = sum(leg.energy_wh for leg in plan.legs[: at.leg_index])
     leg = plan.legs[at.leg_index]
-    if leg.length_m > 0:
-        flown_wh += leg.energy_wh * min(1.0, max(0.0, at.along_m / leg.length_m))
-    to_go_pct = max(0.0, plan.energy.start_pct - plan.energy.end_pct - 100.0 * flown_wh / battery_wh)
+    flown = min(1.0, max(0.0, at.along_m / leg.length_m)) if leg.length_m > 0 else 0.0
+    flown_wh = sum(leg.energy_wh for leg in plan.legs[: at.leg_index]) + flown * leg.energy_wh
+    to_go_wh = max(0.0, plan.energy.use_wh - flown_wh)
+    in_wind_wh = _to_go_wh(plan, at.leg_index, flown, vehicle, payload_kg, _wind(state))
+    to_go_pct = 100.0 * max(to_go_wh, in_wind_wh) / vehicle.battery_wh
     return Forecast(state.battery.value.remaining_pct - to_go_pct, ENERGY_SD_SHARE * to_go_pct)
+
+
+def _to_go_wh(plan: Plan, leg_index: int, flown: float, vehicle: VehicleType, payload_kg: float, wind: Wind) -> float:
+    """Of the rest of the plan in this wind; where it cannot be held, all that a battery has."""
+    way = [(leg.start, leg.end) for leg in plan.legs]
+    shares = [1.0 - flown, *[1.0] * len(way)]
+    rest = list(zip(way[leg_index:], shares, strict=False))
+    after = FREE
+    if plan.ending is Ending.HOLD_AT_DROP:
+        over_home = Waypoint(plan.home, plan.home_amsl_m + plan.cruise_agl_m, 0.0)
+        # A plan made in the air does not lead from home: straight there is the least that its way home can be.
+        back = [(end, start) for start, end in reversed(way)] if plan.take_off else [(way[-1][1], over_home)]
+        rest += [(leg, 1.0) for leg in back]
+        after = hover_cost(vehicle, payload_kg, DROP_HOVER_S) + climb_cost(vehicle, payload_kg, -plan.cruise_agl_m)
+    total_wh = after.energy_wh
+    for (start, end), share in rest:
+        cost = leg_energy(
+            vehicle,
+            payload_kg,
+            length_m=distance_m(start.position, end.position),
+            track_deg=bearing_deg(start.position, end.position),
+            climb_m=end.alt_amsl_m - start.alt_amsl_m,
+            wind=wind,
+        )
+        if cost is None:
+            return vehicle.battery_wh
+        total_wh += share * cost.energy_wh
+    return total_wh
 
 
 def time_left_s(plan: Plan, here: Position) -> float:
@@ -175,7 +208,7 @@ def _of_kind(s: Situation, kind: SiteKind) -> list[Site]:
 
 
 def _continue(s: Situation, plan: Plan) -> Candidate:
-    energy = energy_end(plan, s.state, s.vehicle.type.battery_wh)
+    energy = energy_end(plan, s.state, s.vehicle.type, gross_payload_kg(s.flight))
     if energy is None:
         raise ValueError("candidates need a position and a battery reading")
     assert s.state.position is not None

@@ -125,7 +125,9 @@ def make_plan(request: PlanRequest) -> Plan | Infeasible:
 def _hopeless(request: PlanRequest) -> Infeasible | None:
     vehicle = request.vehicle
     wind = (request.wind.north_m_s**2 + request.wind.east_m_s**2) ** 0.5
-    if wind > vehicle.max_wind_m_s or slowest_ground_speed_m_s(vehicle, request.wind) is None:
+    # Who is in the air already must come down somewhere: the limit bars no way to a landing that the wind lets it hold.
+    barred = wind > vehicle.max_wind_m_s and (request.take_off or request.ending is not Ending.LAND)
+    if barred or slowest_ground_speed_m_s(vehicle, request.wind) is None:
         text = f"the wind of {wind:.0f} m/s is beyond what {vehicle.name} may fly in ({vehicle.max_wind_m_s:.0f} m/s)"
         return Infeasible((Reason("wind", text, "wait for less wind"),))
     if request.payload_kg > vehicle.max_payload_kg:

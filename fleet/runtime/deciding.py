@@ -13,7 +13,7 @@ from fleet.runtime.cockpit import Cockpit
 from missions.decision.engine import decide
 from missions.decision.types import Action, Candidate, CandidateKind, Decision, FlightPhase, Snapshot
 from missions.delivery import Flight, FlightEvent, Intent, holds, may_be_in, may_have_ended, next_phase
-from missions.options import Situation, candidates, energy_end
+from missions.options import Situation, candidates, energy_end, gross_payload_kg
 from missions.plan import Ending
 from missions.routing.conflict import first_conflict, progress
 from missions.snapshot import Mode, VehicleState
@@ -102,7 +102,7 @@ class Decider:
             expected = state.mode.value.value if settled else sorted(flight.expected)[0].value
         home = next((c.energy_end_pct for c in watch.candidates if c.site_id == flight.home_site), None)
         if home is None and flight.goal_site == flight.home_site:
-            home = energy_end(flight.plan, state, self._cockpit.vehicle.type.battery_wh)
+            home = energy_end(flight.plan, state, self._cockpit.vehicle.type, gross_payload_kg(flight))
         return Snapshot(
             phase=flight.phase,
             order=self._cockpit.ledger.orders[flight.order_id].order,

@@ -13,7 +13,7 @@ from fleet.simulate.people import People
 from fleet.simulate.stage import Stage
 from geofences.geodesy import LatLon, distance_m
 from sitl import geo
-from sitl.faults import FAULTS
+from sitl.faults import FAULTS, WorldTroubles
 from sitl.observer import Sighting
 from sitl.rival import RivalItem
 
@@ -107,7 +107,8 @@ class Director:
         return vehicle_id is not None and self._there(h, vehicle_id)
 
     def _needs_somebody(self, h: Happening) -> bool:
-        return h.order is not None and h.kind in FAULTS
+        """Whether it waits for its order's vehicle or box. Wind blows on all, whatever order it is told with."""
+        return h.order is not None and h.kind in FAULTS and FAULTS[h.kind].about is not WorldTroubles
 
     def _there(self, h: Happening, vehicle_id: str | None) -> bool:
         if h.when.flown_m is None and h.when.near is None:

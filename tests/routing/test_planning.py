@@ -268,6 +268,13 @@ def test_too_little_battery_too_much_wind_or_load_is_refused_with_a_fix():
     assert refused(make_plan(request("koru", cruise_agl_m=130.0))).reasons[0].code == "ceiling"
 
 
+def test_a_vehicle_in_the_air_is_led_to_a_landing_also_in_wind_beyond_its_limit():
+    storm = Wind(10.0, 10.0)
+    homeward = {"start": "koru", "start_amsl_m": 500.0, "take_off": False, "ending": Ending.LAND}
+    assert isinstance(make_plan(request("teral", wind=storm, **homeward)), Plan)
+    assert refused(make_plan(request("teral", wind=storm, **homeward | {"ending": Ending.HOLD_AT_DROP})))
+
+
 def test_a_head_wind_costs_time_and_energy():
     calm = planned(make_plan(request("koru")))
     head = planned(make_plan(request("koru", wind=Wind(0.0, -8.0))))
