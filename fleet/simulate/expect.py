@@ -57,6 +57,15 @@ class DecisionWithin(_Strict):
     s: float = Field(gt=0)
 
 
+class AlarmWithin(_Strict):
+    """The alarm (a row of the fault table, or part of a text) is raised, and at most `s` seconds after the fault named
+    `after` began."""
+
+    alarm: str
+    after: str
+    s: float = Field(gt=0)
+
+
 class Between(_Strict):
     """From the beginning of the fault named `after` to that of the one named `before`; none: to the end."""
 
@@ -81,12 +90,16 @@ class Expect(_Strict):
     released: int | None = Field(default=None, ge=0, le=1, description="how often the box left the vehicle")
     released_at: str | None = Field(default=None, description="the site at which the box was set down, within 15 m")
     alarm: list[str] = Field(default_factory=list, description="rows of the fault table or parts of texts: all of them")
+    alarm_within_s: list[AlarmWithin] = Field(default_factory=list, description="all of these, each in its time")
     no_alarm: list[str] = Field(default_factory=list, description="none of these; `any`: none at all")
     delivered_within_min: float | None = Field(default=None, gt=0, description="from the order to the receipt")
     temperature_at_hand_over_c: Annotated[tuple[float, float], AfterValidator(_ascending)] | None = Field(
         default=None, description="of the payload itself, lowest and highest"
     )
     no_commands_between: Between | None = None
+    grounded_during: list[str] = Field(
+        default_factory=list, description="faults: from the beginning of each to its end its vehicle does not take off"
+    )
 
     def names(self) -> Iterator[tuple[str, str, str]]:
         """(field, `zone` or `site` or `fault`, name) of what it speaks of, to be looked up."""
@@ -99,6 +112,8 @@ class Expect(_Strict):
         if self.no_commands_between is not None:
             ends = (self.no_commands_between.after, self.no_commands_between.before)
             yield from (("no_commands_between", "fault", name) for name in ends if name is not None)
+        yield from (("alarm_within_s", "fault", wanted.after) for wanted in self.alarm_within_s)
+        yield from (("grounded_during", "fault", name) for name in self.grounded_during)
 
 
 class ExpectRun(_Strict):

@@ -27,7 +27,7 @@ from fleet.simulate.evidence import (
     in_the_air,
     stays,
 )
-from fleet.simulate.expect import ANY, Between, DecisionWithin, Expect, ExpectRun, is_given
+from fleet.simulate.expect import ANY, AlarmWithin, Between, DecisionWithin, Expect, ExpectRun, is_given
 from fleet.simulate.outcome import Finding, OrderOutcome, Outcome, ZoneSeen
 from fleet.simulate.scenario import Scenario
 from geofences.geodesy import LatLon, distance_m
@@ -238,6 +238,18 @@ def _alarm(case: Case, words: str) -> Seen:
     return False, f"raised: {_words([a.name for a in raised])}" if raised else "no alarm was raised"
 
 
+def _alarm_within(case: Case, wanted: AlarmWithin) -> Seen:
+    began_s = case.began_s(wanted.after)
+    if began_s is None:
+        return False, f"{wanted.after} never began"
+    raised = [a for a in alarms(case.events) if _means(a, wanted.alarm)]
+    found = next((a for a in raised if a.at_s >= began_s), None)
+    if found is None:
+        when = f"only before, {clock_text(raised[-1].at_s)}" if raised else "never raised"
+        return False, f"{when}; {wanted.after} began {clock_text(began_s)}"
+    return found.at_s - began_s <= wanted.s, f"{found.at_s - began_s:.1f} s after {wanted.after} began: {found.text}"
+
+
 def _no_alarm(case: Case, words: str) -> Seen:
     found = [a for a in alarms(case.events) if words == ANY or _means(a, words)]
     return not found, "none" if not found else f"{clock_text(found[0].at_s)} {found[0].text}"
@@ -266,6 +278,10 @@ def _between_text(wanted: Between) -> str:
     return f"no commands from {wanted.after} to {wanted.before or 'its end'}"
 
 
+def _alarm_within_text(wanted: AlarmWithin) -> str:
+    return f"alarm within {wanted.s:g} s of {wanted.after}: {wanted.alarm}"
+
+
 def _no_commands(case: Case, between: Between) -> Seen:
     """Without `before`, it ends when the fault is over or when an operator gives a command."""
     began_s = case.began_s(between.after)
@@ -283,6 +299,23 @@ def _no_commands(case: Case, between: Between) -> Seen:
     if sent:
         return False, f"{clock_text(sent[0].at_s)} {sent[0].body['step']}, {_times(len(sent))} in all"
     return True, f"none from {clock_text(began_s)} to {clock_text(end_s)}"
+
+
+def _grounded(case: Case, fault: str) -> Seen:
+    began_s = case.began_s(fault)
+    if began_s is None:
+        return False, f"{fault} never began"
+    over_s = fault_s(case.run, fault, "over", case.subjects) or case.run.ended_s
+    watched = [case.run.sightings[d.vehicle_id] for d in case.served if d.vehicle_id in case.run.sightings]
+    if not watched:
+        return False, "no vehicle was observed"
+    flights = [f for sighting in watched for f in sighting.flights()]
+    away = next((up_s for up_s, down_s in flights if up_s < over_s and down_s > began_s), None)
+    if away is not None:
+        return False, f"took off {clock_text(away)}"
+    first_s = min((up_s for up_s, _ in flights), default=None)
+    then = f", took off {first_s - over_s:.0f} s later" if first_s is not None and first_s >= over_s else ""
+    return True, f"on the ground from {clock_text(began_s)} to {clock_text(over_s)}{then}"
 
 
 # --- of the whole run
@@ -332,12 +365,14 @@ ORDER_ROWS: tuple[Row, ...] = (
     Row("released", "world", lambda v: f"the box leaves the vehicle {_times(v)}", _released),
     Row("released_at", "world", lambda v: f"the box is set down at {v}", _released_at),
     Row("alarm", "record", lambda v: f"alarm: {v}", _alarm, each=True),
+    Row("alarm_within_s", "record, world", _alarm_within_text, _alarm_within, each=True),
     Row("no_alarm", "record", lambda v: "no alarm" if v == ANY else f"no alarm: {v}", _no_alarm, each=True),
     Row("delivered_within_min", "record", lambda v: f"delivered within {v:g} min", _delivered_within),
     Row(
         "temperature_at_hand_over_c", "world, record", lambda v: f"handed over at {v[0]:g} to {v[1]:g} °C", _handed_over
     ),
     Row("no_commands_between", "record, world", _between_text, _no_commands),
+    Row("grounded_during", "observer, world", lambda v: f"stays on the ground during {v}", _grounded, each=True),
 )
 RUN_ROWS: tuple[Row, ...] = (
     Row("never_inside_prohibited", "observer", lambda _: "no vehicle flies in a prohibited zone", _never_prohibited),

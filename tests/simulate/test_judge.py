@@ -379,6 +379,32 @@ def test_no_commands_up_to_another_fault() -> None:
     assert found(outcome(happened=happened[:1]), no_commands_between=asked).seen == "voice never began"
 
 
+def test_an_alarm_must_come_soon_after_its_fault_and_not_before_it() -> None:
+    asked = {"alarm": "link_stale", "after": "link_loss", "s": 6.0}
+    begun = fault(MIDWAY_S, "link_loss", on="cw-1")
+    stale = [("link_stale", "Link lost")]
+    run = outcome(happened=[begun], record=[decision(MIDWAY_S + 4.5, faults=stale)])
+    assert found(run, alarm_within_s=[asked]).seen == "4.5 s after link_loss began: Link lost"
+    late = outcome(happened=[begun], record=[decision(MIDWAY_S + 7.0, faults=stale)])
+    assert not met(late, alarm_within_s=[asked])
+    early = outcome(happened=[begun], record=[decision(MIDWAY_S - 10.0, faults=stale)])
+    assert found(early, alarm_within_s=[asked]).seen.startswith("only before, 09:03:10")
+    assert found(outcome(happened=[begun]), alarm_within_s=[asked]).seen.startswith("never raised")
+    assert found(outcome(), alarm_within_s=[asked]).seen == "link_loss never began"
+
+
+def test_a_vehicle_stays_on_the_ground_while_a_fault_lasts() -> None:
+    lid = [fault(20.0, "lid_open", on="box-1"), fault(UP_S - 5.0, "lid_open", on="box-1", state="over")]
+    waited = found(outcome(happened=lid), grounded_during=["lid_open"])
+    assert waited.met
+    assert waited.seen.endswith("took off 5 s later")
+    too_soon = [lid[0], fault(UP_S + 5.0, "lid_open", on="box-1", state="over")]
+    assert found(outcome(happened=too_soon), grounded_during=["lid_open"]).seen == "took off 09:01:40"
+    assert not met(outcome(happened=lid[:1]), grounded_during=["lid_open"]), "it never ended"
+    assert not met(outcome(), grounded_during=["lid_open"])
+    assert found(outcome(happened=lid, sightings={}), grounded_during=["lid_open"]).seen == "no vehicle was observed"
+
+
 # --- the whole run
 
 
@@ -456,10 +482,12 @@ def test_the_names_it_speaks_of_can_be_looked_up() -> None:
             "released_at": "ndeba",
             "decision_within_s": {"kind": "reice", "after": "seal", "s": 5},
             "no_commands_between": {"after": "pilot", "before": "gust"},
+            "alarm_within_s": [{"alarm": "link_stale", "after": "radio", "s": 6}],
+            "grounded_during": ["lid"],
         }
     )
     names = [(what, name) for _, what, name in expect.names()]
-    faults = [("fault", "seal"), ("fault", "pilot"), ("fault", "gust")]
+    faults = [("fault", name) for name in ("seal", "pilot", "gust", "radio", "lid")]
     assert names == [("zone", "TFR-1"), ("site", "teral"), ("site", "ndeba"), *faults]
     assert list(ExpectRun().names()) == []
 
