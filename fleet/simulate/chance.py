@@ -26,7 +26,9 @@ START = "2026-03-10T09:00:00Z"
 START_S = 1_773_133_200.0
 ENDS_MIN = 15.0
 """two or three of its flights; what has not ended then waits for somebody"""
-NEAR_M, FAR_M = 1200.0, 2400.0
+QUIET_MIN = 4.0
+"""longer than most of what keeps a vehicle on its pad"""
+NEAR_M, FAR_M = 1200.0, 2000.0
 """from the hub: four to seven minutes there and back"""
 CLEAR_M = 150.0
 """between an invented place and a closed zone: the plan's margin and room to come to rest"""
@@ -76,7 +78,7 @@ class _Story:
 
     def told(self) -> dict[str, Any]:
         rng = self.rng
-        orders, vehicles = rng.choices([(1, 1), (2, 2), (1, 2), (2, 1)], [14, 3, 2, 1])[0]
+        orders, vehicles = rng.choices([(1, 1), (2, 2), (1, 2), (2, 1)], [16, 2, 1, 1])[0]
         self.places = [(f"place-{i + 1}", self._place()) for i in range(orders)]
         sites = [_site(name, "clinic", at) for name, at in self.places]
         if rng.random() < 0.5:
@@ -88,6 +90,7 @@ class _Story:
             "start": START,
             "seed": self.seed,
             "ends_min": ENDS_MIN,
+            "quiet_min": QUIET_MIN,
             "world": self._world(),
             "people": {"load_s": round(rng.uniform(2, 8), 1), "receive_s": round(rng.uniform(3, 20), 1)},
             "only": chosen,
@@ -160,10 +163,18 @@ class _Story:
         if "order" not in fault and when.keys() & {"flown_m", "phase", "state"}:
             fault["order"] = f"order-{i + 1}"
         fault |= {**draw(rng), "when": when}
-        if fault.get("command") != "hold":
+        # An operator who holds a vehicle lets it go on. Who is told that its position or its plan is in doubt mostly
+        # looks, and then lets it go on, once or twice.
+        doubted = kind in DOUBTFUL and rng.random() < 0.9
+        if fault.get("command") != "hold" and not doubted:
             return [fault]
-        later = {"after": fault["name"], "after_s": round(rng.uniform(5, 60), 1)}
-        return [fault, {**fault, "name": f"{kind}-{n + 1}b", "command": "resume", "when": later}]
+        faults, after_s = [fault], fault.get("duration_s", 0.0)
+        for again in "bc" if doubted else "b":
+            after_s += rng.uniform(5, 60)
+            later = {"after": fault["name"], "after_s": round(after_s, 1)}
+            resume = {"name": f"{kind}-{n + 1}{again}", "kind": "operator", "order": fault["order"]}
+            faults.append({**resume, "command": "resume", "when": later})
+        return faults
 
     def _circle(self, to: LatLon) -> dict[str, float]:
         """On the way to that place, or beside it."""
@@ -302,6 +313,8 @@ KINDS: dict[str, tuple[float, Draw, tuple[str, ...]]] = {
     ),
     "box_replayed": (1, _LONG, ("pad", "out")),
 }
+DOUBTFUL = frozenset({"gps_jump", "gps_drift", "gps_loss", "rival_upload"})
+"""after these the vehicle waits for an operator"""
 ALL_AROUND = frozenset({"closure", "controller_killed", "broker_down", "wind_change"})
 """these happen to nobody in particular"""
 

@@ -175,12 +175,14 @@ class InProcessStage:
         assert self._controller is not None
         self._kills += 1
         self._app = None
-        self._controller.cancel()
-        await asyncio.wait([self._controller])
-        await self.clock.sleep(down_s)
-        self._kills -= 1
-        if self._kills == 0:  # else it has been killed again, and is not started twice
-            self._controller = asyncio.create_task(self._control(), name="controller")
+        try:
+            self._controller.cancel()
+            await asyncio.wait([self._controller])
+            await self.clock.sleep(down_s)
+        finally:  # also where the story ends meanwhile: its end is judged by the record
+            self._kills -= 1
+            if self._kills == 0:  # else it has been killed again, and is not started twice
+                self._controller = asyncio.create_task(self._control(), name="controller")
 
     # --- running
 

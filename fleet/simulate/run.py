@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -16,6 +16,7 @@ from fleet.simulate.inprocess import sim_fields
 from fleet.simulate.judge import judge
 from fleet.simulate.outcome import Carried, OrderOutcome, Outcome, ZoneSeen
 from fleet.simulate.people import Delivery, People
+from fleet.simulate.processes import SimulatorError
 from fleet.simulate.scenario import Scenario
 from fleet.simulate.stage import Stage
 from geofences.geodesy import LatLon
@@ -71,6 +72,20 @@ class Play:
                     stays.append(Carried(v.vehicle_id, now_s, now_s))
             await self.stage.clock.sleep(WATCH_EVERY_S)
 
+    async def quiet(self, for_s: float) -> None:
+        """Returns once no vehicle has flown, no order has changed and nothing has happened for so long."""
+        last: tuple[Any, ...] = ()
+        since_s = self.stage.clock.now_s()
+        while self.stage.clock.now_s() - since_s < for_s:
+            views = [self.people.view(d.wanted.name) for d in self.people.deliveries]
+            now = (len(self.world), *((v.state, v.phase) for v in views if v is not None))
+            flies = any(
+                x.flights()[-1][1] == float("inf") for x in self.stage.observer.sightings.values() if x.takeoffs
+            )
+            if flies or now != last:
+                last, since_s = now, self.stage.clock.now_s()
+            await self.stage.clock.sleep(WATCH_EVERY_S)
+
     def _heard(self, event: dict[str, Any]) -> None:
         if event.get("event") != "fault":  # the director tells of those, by their names
             self._happened(event)
@@ -93,15 +108,30 @@ async def play(run: Play) -> Outcome:
         timed_out = file.ends_min is None
     while stage.app is None:
         await clock.sleep(1.0)
+    _did_go_wrong(run.world)
     outcome = _outcome(run, time.monotonic() - began, timed_out)
     return replace(outcome, findings=judge(run.scenario, outcome))
+
+
+def _did_go_wrong(world: Sequence[Mapping[str, Any]]) -> None:
+    """A fault that the world would not have makes every verdict on how it was borne void."""
+    for event in world:
+        if event["event"] == "refused" and event.get("asked", {}).get("do") == "fault":
+            raise SimulatorError(f"the fault {event['asked']['kind']} was refused: {event['reason']}")
 
 
 async def _story(run: Play) -> None:
     async with asyncio.TaskGroup() as tasks:
         watching = tasks.create_task(run.watch(), name="watch")
         directing = tasks.create_task(run.director.run(), name="director")
-        await run.people.run()
+        playing = tasks.create_task(run.people.run(), name="people")
+        if (quiet_min := run.scenario.file.quiet_min) is None:
+            await playing
+        else:
+            quiet = tasks.create_task(run.quiet(quiet_min * 60.0), name="quiet")
+            await asyncio.wait((playing, quiet), return_when=asyncio.FIRST_COMPLETED)
+            playing.cancel()
+            quiet.cancel()
         await run.stage.clock.sleep(SETTLE_S)
         watching.cancel()
         directing.cancel()

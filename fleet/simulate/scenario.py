@@ -75,6 +75,9 @@ class ScenarioFile(_Strict):
         gt=0,
         description="judged then at the latest, as it stands, even if an order has not ended or a vehicle is not back",
     )
+    quiet_min: float | None = Field(
+        default=None, gt=0, description="judged as it stands when nothing has flown, changed or happened for so long"
+    )
     world: dict[str, Any] = Field(default_factory=dict, description="of the simulator, docs/simulator.md")
     people: People = People()
     only: list[str] = Field(default_factory=list, description="these vehicles alone; empty: the whole fleet")

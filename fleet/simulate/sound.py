@@ -31,6 +31,8 @@ RECOVERY_S = 20.0
 AT_SITE_M = 15.0
 LET_GO_S = 3.0
 """a vehicle tells its mode once a second; a command on its way when a pilot takes over may be repeated for a moment"""
+IN_TIME_S = 15.0
+"""before a landing: time to do something about it"""
 COLD_TOLERANCE_K = 0.5
 """probes hang in the air of the box, the dose is slower"""
 ENDED = FINAL_ORDER_STATES - {OrderState.LOST}
@@ -58,6 +60,7 @@ class Incident:
     stay: Stay | None = None
     zone: ZoneSeen | None = None
     box_id: str = ""
+    order: OrderOutcome | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +213,7 @@ def _energy_taken(trial: Trial, about: Incident) -> bool:
 
 def _battery_alarmed(trial: Trial, about: Incident) -> bool:
     told = {"battery_critical", "battery_below_way_home", "plan_below_reserve", "px4_failsafe", "link_stale"}
-    return any(a.name in told and a.at_s <= about.at_s for a in trial.alarms(about))
+    return any(a.name in told and a.at_s <= about.at_s - IN_TIME_S for a in trial.alarms(about))
 
 
 def _by_operator(trial: Trial, about: Incident) -> bool:
@@ -229,8 +232,21 @@ def _stood_down(trial: Trial, about: Incident) -> bool:
     return "takeover" in trial.standing(about.vehicle_id, about.at_s, about.at_s)
 
 
+def _doubted(trial: Trial, about: Incident) -> bool:
+    return "position_untrusted" in trial.standing(about.vehicle_id, about.at_s, about.at_s)
+
+
+def _says_why(trial: Trial, about: Incident) -> bool:
+    view = about.order.view if about.order is not None else None
+    return bool(view is not None and view.reasons) or bool(trial.alarms(about))
+
+
+def _foreign(trial: Trial, about: Incident) -> bool:
+    return "plan_not_verified" in trial.standing(about.vehicle_id, about.at_s, about.at_s)
+
+
 def _never_left(trial: Trial, about: Incident) -> bool:
-    """It still waits on the ground, and says why."""
+    """It still waits on the ground."""
     return not about.vehicle_id or not any(
         up_s >= about.since_s for up_s, _ in trial.run.sightings[about.vehicle_id].flights()
     )
@@ -262,8 +278,10 @@ EXCUSES: dict[str, Excuse] = {
         Excuse("nobody_could_command", "the link, the controller or a pilot's hands were in the way", _helpless),
         Excuse("link_gone", "its link is gone for good", _link_gone),
         Excuse("stood_down", "somebody else flies it", _stood_down),
+        Excuse("doubted", "its position is in doubt, and no operator has vouched for it", _doubted),
         Excuse("operator", "an operator had commanded it", _by_operator, _always),
-        Excuse("waits", "it waits on the ground, and says why", _never_left, _always),
+        Excuse("foreign_plan", "somebody else has changed its plan, and no operator has cleared that up", _foreign),
+        Excuse("waits", "it waits on the ground, and says why", _never_left, _says_why),
         Excuse("sensors_lied", "both probes of its box lied alike", _sensors_lied, _always),
     )
 }
@@ -303,7 +321,17 @@ def _orders(trial: Trial) -> Iterator[Incident]:
         vehicle_id, box_id = (duty.vehicle_id, duty.box_id) if duty is not None else ("", "")
         phase = order.view.phase if order.view is not None else None
         text = f"{order.name} is {state.value if state is not None else 'not taken'} at the end, phase {phase}"
-        yield Incident(text, vehicle_id, since_s, trial.run.ended_s, box_id=box_id)
+        reasons = order.view.reasons if order.view is not None else ()
+        text += "".join(f", {r.text}" for r in reasons)
+        yield Incident(text, vehicle_id, since_s, trial.run.ended_s, box_id=box_id, order=order)
+
+
+def _vehicles(trial: Trial) -> Iterator[Incident]:
+    for vehicle_id, sighting in trial.run.sightings.items():
+        flights = sighting.flights()
+        if flights and flights[-1][1] == FOREVER_S:
+            text = f"{vehicle_id} is in the air at the end, since {clock_text(flights[-1][0])}"
+            yield Incident(text, vehicle_id, flights[-1][0], trial.run.ended_s)
 
 
 def _drops(trial: Trial) -> Iterator[Incident]:
@@ -383,7 +411,8 @@ RULES: tuple[tuple[str, Callable[[Trial], Iterator[Incident]], tuple[str, ...]],
         ("appeared_there", "fell", "battery_forced", "gps_untrue", "nobody_could_command", "operator"),
     ),
     ("lands with its reserve", _reserve, ("energy_taken", "gps_untrue", "nobody_could_command", "operator")),
-    ("loses no order", _orders, ("crashed", "link_gone", "stood_down", "waits")),
+    ("loses no order", _orders, ("crashed", "link_gone", "stood_down", "doubted", "foreign_plan", "waits")),
+    ("brings every vehicle down", _vehicles, ("link_gone", "stood_down", "doubted", "foreign_plan")),
     ("releases at the destination", _drops, ("gps_drifted",)),
     ("does not crash", _crashes, ("fell", "empty", "gps_untrue")),
     ("says in_range only of what is", _cold, ("sensors_lied",)),
