@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sitl.autopilot import plans
 from sitl.autopilot.checks import CheckReport
 from sitl.autopilot.events import Level
-from sitl.autopilot.failsafe import Failsafes, Row, Sight
+from sitl.autopilot.failsafe import Action, Failsafes, Row, Sight, notice
 from sitl.autopilot.fence import Fence, read_fence
 from sitl.autopilot.gripper import Gripper
 from sitl.autopilot.modes import Mode
@@ -35,9 +34,6 @@ HEARTBEAT_LINGERS_S = 2.5
 """a ground station counts as present this long after its heartbeat; only then COM_DL_LOSS_T begins"""
 REBOOT_S = 3.0
 """silence between a reboot and the first message"""
-
-FAILSAFE_ACTIONS = {Mode.HOLD: 5, Mode.RETURN: 6, Mode.LAND: 7, Mode.TERMINATION: 10}
-"""failsafe_action_t of PX4's events"""
 
 GROUND, IN_AIR, TAKING_OFF, LANDING = 1, 2, 3, 4
 """MAV_LANDED_STATE"""
@@ -382,18 +378,23 @@ class Autopilot:
         )
         imposed = self.failsafes.update(see, now_s)
         for row in self.failsafes.started:
-            self._announce(row)
+            if row.text:
+                self.out.text(Level.CRITICAL, row.text)
+            if row.action(self.params) is Action.WARN:
+                self._announce(row, Action.WARN, 0.0)
         if imposed is not None and not self.in_failsafe:
-            self.out.text(Level.CRITICAL, "Failsafe activated")
-            if see.position_lost:
-                self.out.event("commander_failsafe_enter_autopilot_disengaged", Level.CRITICAL, Level.WARNING)
-            else:
-                arguments = struct.pack("<IB", 0, FAILSAFE_ACTIONS.get(imposed, 1))
-                self.out.event("commander_failsafe_enter_generic", Level.CRITICAL, Level.WARNING, arguments)
+            assert self.failsafes.acts is not None  # it imposes
+            self._announce(*self.failsafes.acts)
+            if imposed is self.mode:
+                # It was on its way somewhere in that mode.
+                self.navigator.enter(imposed, now_s)
         if imposed is not None or self.in_failsafe:
             self._set_mode(imposed or self.intended, now_s)
         self.in_failsafe = imposed is not None
 
-    def _announce(self, row: Row) -> None:
-        if row.text:
-            self.out.text(Level.CRITICAL, row.text)
+    def _announce(self, row: Row, action: Action, delay_s: float) -> None:
+        text, event, arguments = notice(row.cause, action, self.intended, delay_s)
+        level = Level.WARNING if action is Action.WARN else Level.CRITICAL
+        if text:
+            self.out.text(level, text)
+        self.out.event(event, level, Level.WARNING, arguments)

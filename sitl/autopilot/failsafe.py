@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
@@ -46,11 +47,22 @@ class Sight(NamedTuple):
     """in a mode that needs it"""
 
 
+class Cause(IntEnum):
+    """failsafe_cause_t of PX4's events."""
+
+    GENERIC = 0
+    STICKS_LOST = 1
+    GCS_LOST = 2
+    BATTERY_LOW = 3
+    BATTERY_CRITICAL = 4
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     name: str
+    cause: Cause
     text: str
-    """empty: said otherwise or not at all"""
+    """of its own, beside the notice; empty: none"""
     active: Callable[[Sight, Params], bool]
     action: Callable[[Params], Action]
     sticks_from: Action
@@ -68,6 +80,7 @@ _BATTERY = {0: Action.WARN, 1: Action.RETURN, 2: Action.LAND, 3: Action.LAND}
 FAILSAFES: tuple[Row, ...] = (
     Row(
         "data link",
+        Cause.GCS_LOST,
         "",
         lambda see, params: see.gcs_lost,
         _choice("NAV_DLL_ACT", _LINK),
@@ -75,6 +88,7 @@ FAILSAFES: tuple[Row, ...] = (
     ),
     Row(
         "fence",
+        Cause.GENERIC,
         "Geofence violation",
         lambda see, params: see.outside_fence,
         _choice("GF_ACTION", _FENCE),
@@ -82,20 +96,23 @@ FAILSAFES: tuple[Row, ...] = (
     ),
     Row(
         "low battery",
-        "Low battery level, return advised",
+        Cause.BATTERY_LOW,
+        "",
         lambda see, params: see.charge < params["BAT_LOW_THR"],
         lambda params: Action.WARN,
         sticks_from=Action.TERMINATE,
     ),
     Row(
         "critical battery",
-        "Critical battery level, land now",
+        Cause.BATTERY_CRITICAL,
+        "",
         lambda see, params: see.charge < params["BAT_CRIT_THR"],
         _choice("COM_LOW_BAT_ACT", _BATTERY),
         sticks_from=Action.HOLD,
     ),
     Row(
         "manual control",
+        Cause.STICKS_LOST,
         "Manual control lost",
         lambda see, params: see.sticks_lost,
         _choice("NAV_RCL_ACT", _LINK),
@@ -103,6 +120,7 @@ FAILSAFES: tuple[Row, ...] = (
     ),
     Row(
         "position",
+        Cause.GENERIC,
         "",
         lambda see, params: see.position_lost,
         lambda params: Action.DESCEND,
@@ -110,6 +128,52 @@ FAILSAFES: tuple[Row, ...] = (
         sticks_from=Action.TERMINATE,
     ),
 )
+
+
+_ACTION_NUMBERS = {
+    Action.WARN: 1,
+    Action.HOLD: 5,
+    Action.RETURN: 6,
+    Action.LAND: 7,
+    Action.DESCEND: 8,
+    Action.TERMINATE: 10,
+}
+"""failsafe_action_t of PX4's events"""
+_WARNINGS = {
+    Cause.BATTERY_LOW: "commander_failsafe_enter_low_bat",
+    Cause.BATTERY_CRITICAL: "commander_failsafe_enter_crit_bat_warn",
+}
+
+
+class Notice(NamedTuple):
+    """What is told of a failsafe when it begins: a text unless it only warns, and an event."""
+
+    text: str
+    event: str
+    arguments: bytes
+
+
+def notice(cause: Cause, action: Action, intended: Mode, delay_s: float) -> Notice:
+    """`delay_s` of HOLD before the action, 0 if it comes at once; the words of PX4's failsafe framework."""
+    number, mode = _ACTION_NUMBERS[action], intended.custom_mode
+    if delay_s > 0.0:
+        text = f"Failsafe activated: entering Hold for {round(delay_s)} seconds"
+        arguments = struct.pack("<IBH", mode, number, round(delay_s))
+        if cause is Cause.GENERIC:
+            return Notice(text, "commander_failsafe_enter_generic_hold", arguments)
+        return Notice(text, "commander_failsafe_enter_hold", arguments + bytes((cause,)))
+    if action is Action.WARN:
+        if cause in _WARNINGS:
+            return Notice("", _WARNINGS[cause], b"")
+        if cause is Cause.GENERIC:
+            return Notice("", "commander_failsafe_enter_generic_warn", struct.pack("<I", mode))
+        return Notice("", "commander_failsafe_enter_warn", struct.pack("<IB", mode, cause))
+    text, arguments = "Failsafe activated", struct.pack("<IB", mode, number)
+    if action is Action.DESCEND:
+        return Notice(text, "commander_failsafe_enter_autopilot_disengaged", arguments)
+    if cause is Cause.GENERIC:
+        return Notice(text, "commander_failsafe_enter_generic", arguments)
+    return Notice(text, "commander_failsafe_enter", arguments + bytes((cause,)))
 
 
 class Failsafes:
@@ -124,6 +188,8 @@ class Failsafes:
         """rows whose action a command ended; they count again once they have cleared"""
         self.started: list[Row] = []
         """rows that became active in the last `update`"""
+        self.acts: tuple[Row, Action, float] | None = None
+        """the row that imposes a mode, what it is for in the end, and for how long it holds first"""
 
     def overrule(self) -> None:
         """A mode was commanded."""
@@ -158,8 +224,7 @@ class Failsafes:
                     del self._held[row.name]
         if not self._held:
             return None
-        action, since_s = max(self._held.values(), key=lambda held: held[0])
-        waiting = now_s - since_s < self.params["COM_FAIL_ACT_T"]
-        if Action.HOLD < action < Action.DESCEND and waiting:
-            return Mode.HOLD
-        return MODE_OF[action]
+        name, (action, since_s) = max(self._held.items(), key=lambda held: held[1][0])
+        delay_s = self.params["COM_FAIL_ACT_T"] if Action.HOLD < action < Action.DESCEND else 0.0
+        self.acts = next(row for row in FAILSAFES if row.name == name), action, delay_s
+        return Mode.HOLD if now_s - since_s < delay_s else MODE_OF[action]

@@ -110,7 +110,9 @@ class Navigator(Steering):
         self.mission, self.seq = plan, seq if seq >= 0 else kept
         self.finished = self.started = self.reached_one = False
         self._jumps = {}
-        self.phase, self.target = Phase.STAY, self.stopping_point()
+        if self.mode is Mode.MISSION:
+            # Not judged yet: it stops and waits. A return or a landing has nothing to do with the plan.
+            self.phase, self.target = Phase.STAY, self.stopping_point()
 
     def set_current(self, seq: int, now_s: float) -> None:
         self.seq, self.finished = seq, False
