@@ -147,7 +147,7 @@ def test_a_rivals_heartbeat_hides_from_the_vehicle_that_its_controller_is_gone()
     assert watched.gcs.mode() == MISSION
     assert watched.rival.told == []
     watched.rival.heartbeat(False)
-    watched.run(7.0)
+    watched.run(9.0)
     assert watched.gcs.mode() != MISSION
 
 
