@@ -48,6 +48,7 @@ def wire(vehicle: Wire) -> Iterator[Wire]:
 def air(vehicle: Wire) -> Iterator[Wire]:
     """The same vehicle ten metres over home in HOLD. It stays in the air for the next check that wants it there."""
     vehicle.restore()
+    vehicle.next("HEARTBEAT")
     vehicle.to_air()
     vehicle.heard.clear()
     yield vehicle

@@ -34,6 +34,7 @@ class Simulated:
 
     is_real = False
     system_id = 1
+    speed = 1.0
 
     def __init__(self) -> None:
         self.world = World(
@@ -77,6 +78,7 @@ class RealPx4:
     """A PX4 process on two UDP links."""
 
     system_id: int
+    speed: float
     sockets: dict[str, socket.socket]
     is_real = True
 
@@ -102,7 +104,7 @@ def real_px4(folder: Path, speed: float = PX4_SPEED) -> Iterator[RealPx4]:
             for name, udp in sockets.items():
                 stack.callback(udp.close)
                 udp.connect(("127.0.0.1", ports[name]))
-            yield RealPx4(px4.system_id, sockets)
+            yield RealPx4(px4.system_id, speed, sockets)
         finally:
             runner.run(stack.aclose())
 
@@ -114,7 +116,7 @@ def meet(subject: Simulated | RealPx4, *, thin: bool = True) -> Wire:
     gcs.others, companion.others = [companion], [gcs]
     gcs.beat()
     companion.beat()
-    gcs.until(lambda: gcs.has("HEARTBEAT", "EXTENDED_SYS_STATE"), 20.0, "a heartbeat")
+    gcs.until(lambda: gcs.has("HEARTBEAT", "EXTENDED_SYS_STATE", "SYS_STATUS"), 20.0, "a heartbeat")
     if thin:
         gcs.intervals(THIN)
         companion.intervals(THIN_ONBOARD)

@@ -103,14 +103,14 @@ def test_arming_without_a_ground_station_is_rejected_when_its_loss_would_return_
     wire.set_param("COM_DL_LOSS_T", 5)
     wire.set_param("NAV_DLL_ACT", 2)
     with wire.silence():
-        wire.run(8.0)
+        wire.run(11.0)
         assert wire.command(ARM, 1) == TEMPORARILY_REJECTED
 
 
 def test_arming_without_a_ground_station_is_accepted_when_its_loss_does_nothing(wire: Wire) -> None:
     wire.set_param("COM_DL_LOSS_T", 5)
     with wire.silence():
-        wire.run(8.0)
+        wire.run(11.0)
         assert wire.command(ARM, 1) == ACCEPTED
     assert wire.command(ARM, 0) == ACCEPTED
 

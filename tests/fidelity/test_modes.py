@@ -121,12 +121,25 @@ def flying(air: Wire, *more: dict) -> Wire:
     return air
 
 
-def test_a_paused_mission_says_so_and_mission_mode_takes_it_up_again(air: Wire) -> None:
-    flying(air)
+def test_a_mission_is_paused_once_an_item_was_reached_before_it_counts_as_not_started(air: Wire) -> None:
+    air.hold_plan([item(16, 30.0, current=1), item(16, 150.0)])
+    air.become(MISSION)
+    air.wait("MISSION_CURRENT", lambda m: m["mission_state"] == 3, 3.0)
+    air.become(HOLD)
+    air.wait("MISSION_CURRENT", lambda m: m["mission_state"] == 2, 3.0)
+    air.become(MISSION)
+    air.wait("MISSION_ITEM_REACHED", lambda m: m["seq"] == 0, 20.0)
     air.become(HOLD)
     air.wait("MISSION_CURRENT", lambda m: m["mission_state"] == 4, 3.0)
     air.become(MISSION)
     air.wait("MISSION_CURRENT", lambda m: m["mission_state"] == 3, 3.0)
+
+
+def test_a_landing_by_command_shows_as_mission_mode(air: Wire) -> None:
+    air.hold_plan([item(16, 30.0, current=1)])
+    air.become(LAND)
+    now = air.wait("MISSION_CURRENT", lambda m: m["mission_mode"] == 1, 3.0)
+    assert now["mission_state"] == 3
 
 
 def test_the_first_item_is_flown_to_from_where_the_vehicle_is(air: Wire) -> None:

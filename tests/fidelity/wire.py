@@ -24,6 +24,8 @@ ACCEPTED, TEMPORARILY_REJECTED, DENIED, UNSUPPORTED, FAILED, IN_PROGRESS, CANCEL
 HOLD, TAKEOFF, MISSION, RETURN, LAND = 0x03040000, 0x02040000, 0x04040000, 0x05040000, 0x06040000
 """custom_mode"""
 ARMED = 128
+STANDBY, ACTIVE, FAILSAFE, TERMINATED = 3, 4, 5, 8
+"""MAV_STATE"""
 PREARM_OK = 1 << 28
 INT32, REAL32 = 6, 9
 MISSION_LIST, FENCE_LIST, RALLY_LIST = 0, 1, 2
@@ -79,6 +81,8 @@ class Subject(Protocol):
 
     is_real: bool
     system_id: int
+    speed: float
+    """simulated seconds in one of the wall clock's"""
 
     def put(self, link: str, data: bytes) -> None: ...
 
@@ -412,6 +416,9 @@ class Wire:
         if not self.armed:
             self.until_ready()
             self.take_off(height_m)
+        elif self.last("HEARTBEAT")["system_status"] == FAILSAFE:
+            # Only another mode ends it: a place to hold at is not heard.
+            self.become(RETURN)
         if self.mode != HOLD:
             self.become(HOLD)
         if self.off_m() > 3.0 or abs(self.height_m - height_m) > 2.0:
