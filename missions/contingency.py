@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import combinations, pairwise
 from math import ceil
 
@@ -130,18 +131,25 @@ def choose_rally(scene: Scene, route: Array, home: Site, sites: Sequence[Site]) 
     away = _distances(samples, targets)
     free = scene.field.free(np.repeat(samples, len(targets), axis=0), np.tile(targets, (len(samples), 1)))
     illegal = ~free.reshape(away.shape)
+    subsets = _subsets(len(kept))
+    # (subset, place): where PX4 would go from there, home (column 0) always being possible
+    chosen = np.where(subsets[:, None, :], away[None, :, :], np.inf).argmin(axis=2)
     rows = np.arange(len(samples))
-    best: tuple[tuple[int, float], tuple[int, ...], NDArray[np.intp]] | None = None
-    for size in range(len(kept) + 1):
-        for subset in combinations(range(1, len(kept) + 1), size):
-            columns = np.array((0, *subset))
-            chosen = columns[np.argmin(away[:, columns], axis=1)]
-            score = (int(illegal[rows, chosen].sum()), round(float(away[rows, chosen].sum()), 3))
-            if best is None or score < best[0]:
-                best = (score, subset, chosen)
-    assert best is not None
-    lines = np.stack([samples, targets[best[2]]], axis=1)
-    return RallyChoice(tuple(kept[k - 1] for k in best[1]), lines, best[0][0] / len(samples))
+    bad, far_m = illegal[rows, chosen].sum(axis=1), away[rows, chosen].sum(axis=1).round(3)
+    best = int(np.lexsort((far_m, bad))[0])
+    lines = np.stack([samples, targets[chosen[best]]], axis=1)
+    taken = tuple(site for site, k in zip(kept, subsets[best, 1:].tolist(), strict=True) if k)
+    return RallyChoice(taken, lines, int(bad[best]) / len(samples))
+
+
+@lru_cache
+def _subsets(n: int) -> NDArray[np.bool_]:
+    """Which of home and n sites are in each subset, the smallest ones first; home is in all."""
+    rows = [subset for size in range(n + 1) for subset in combinations(range(1, n + 1), size)]
+    masks = np.zeros((len(rows), n + 1), dtype=np.bool_)
+    for mask, subset in zip(masks, rows, strict=True):
+        mask[[0, *subset]] = True
+    return masks
 
 
 def rally_points(sites: Sequence[Site], home: Site) -> tuple[RallyPoint, ...]:
@@ -157,7 +165,7 @@ def fence_set(scene: Scene, route: Array, home: Array, rally_lines: Array, ceili
     view = scene.view
     ways = [shapely.Point(home), *shapely.linestrings(rally_lines)]
     ways.append(shapely.LineString(route) if len(route) > 1 else shapely.Point(route[0]))
-    own = shapely.union_all(ways)
+    own = shapely.GeometryCollection(ways)
     area = own.convex_hull.buffer(AREA_MARGIN_M, quad_segs=2)
     keep_in = _keep_in(scene, own, area)
     room = MAX_FENCE_VERTICES - (len(keep_in.outer) if keep_in is not None else 0)

@@ -15,9 +15,9 @@ from sitl.rival import Rival
 Heard = Callable[[dict[str, Any]], None]
 
 OBSERVED_HZ = {
-    "HEARTBEAT": 2.0,
+    "HEARTBEAT": 1.0,
     "GLOBAL_POSITION_INT": 4.0,
-    "EXTENDED_SYS_STATE": 2.0,
+    "EXTENDED_SYS_STATE": 1.0,
     "BATTERY_STATUS": 0.5,
     "SYS_STATUS": 0.5,
     "MISSION_CURRENT": 0.5,

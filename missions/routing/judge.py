@@ -77,7 +77,7 @@ class Track:
 
 def track(a: LatLon, a_amsl_m: float, b: LatLon, b_amsl_m: float, terrain: Terrain) -> Track:
     """The geodesic from a to b, its height changing linearly along it."""
-    length = float(_GEOD.inv(a.lon_deg, a.lat_deg, b.lon_deg, b.lat_deg)[2])
+    length = 0.0 if a == b else float(_GEOD.inv(a.lon_deg, a.lat_deg, b.lon_deg, b.lat_deg)[2])
     n = max(1, ceil(length / STEP_M))
     if n == 1:
         lon, lat = np.array([a.lon_deg, b.lon_deg]), np.array([a.lat_deg, b.lat_deg])
