@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from geofences.airspace import Airspace
 from geofences.geodesy import LatLon, bearing_deg, distance_m
@@ -84,34 +84,40 @@ def plan_to(
     layer_agl_m: float,
     depart_s: float,
 ) -> Plan | Infeasible:
-    """One plan against the world's airspace and numbers; after a drop the way home is part of its energy."""
+    """One plan against the world's airspace and numbers; after a drop the way home is part of its energy.
+
+    In the air a way to a landing that does not keep the reserve is still a way: it is given where there is no better
+    one, and whether it is flown is not decided here.
+    """
     numbers = world.numbers
-    return make_plan(
-        PlanRequest(
-            plan_id=plan_id,
-            start=start,
-            start_amsl_m=start_amsl_m,
-            take_off=take_off,
-            goal=goal,
-            ending=ending,
-            home=home,
-            alternates=tuple(s for s in world.sites.values() if s.kind in (SiteKind.ALTERNATE, SiteKind.REICING)),
-            vehicle=vehicle.type,
-            payload_kg=payload_kg,
-            battery_pct=battery_pct,
-            wind=wind,
-            depart_s=depart_s,
-            airspace=world.airspace,
-            authorised=world.authorised,
-            terrain=world.terrain,
-            cruise_agl_m=layer_agl_m,
-            drop_height_agl_m=numbers.drop_height_agl_m,
-            ceiling_agl_m=numbers.ceiling_agl_m,
-            margin_m=numbers.margin_m,
-            reserve_pct=numbers.reserve_pct,
-            then_home=ending is Ending.HOLD_AT_DROP,
-        )
+    request = PlanRequest(
+        plan_id=plan_id,
+        start=start,
+        start_amsl_m=start_amsl_m,
+        take_off=take_off,
+        goal=goal,
+        ending=ending,
+        home=home,
+        alternates=tuple(s for s in world.sites.values() if s.kind in (SiteKind.ALTERNATE, SiteKind.REICING)),
+        vehicle=vehicle.type,
+        payload_kg=payload_kg,
+        battery_pct=battery_pct,
+        wind=wind,
+        depart_s=depart_s,
+        airspace=world.airspace,
+        authorised=world.authorised,
+        terrain=world.terrain,
+        cruise_agl_m=layer_agl_m,
+        drop_height_agl_m=numbers.drop_height_agl_m,
+        ceiling_agl_m=numbers.ceiling_agl_m,
+        margin_m=numbers.margin_m,
+        reserve_pct=numbers.reserve_pct,
+        then_home=ending is Ending.HOLD_AT_DROP,
     )
+    made = make_plan(request)
+    if isinstance(made, Infeasible) and ending is Ending.LAND and not take_off:
+        return make_plan(replace(request, reserve_pct=0.0))
+    return made
 
 
 def gross_payload_kg(flight: Flight) -> float:

@@ -1,15 +1,18 @@
-"""What the rest of a plan costs, by the plan and by the wind of now."""
+"""What the rest of a plan costs, by the plan and by the wind of now; and which ways are known at all."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import pytest
 
 from missions.decision.types import Forecast
-from missions.options import energy_end
-from missions.plan import Plan
+from missions.options import PlanningNumbers, World, energy_end, plan_to
+from missions.plan import Ending, Infeasible, Plan
 from missions.planning import make_plan
 from missions.snapshot import Battery, Position, Timed, VehicleState, Wind
-from tests.routing.valley import COURIER, planned, request
+from missions.vehicles import Vehicle
+from tests.routing.valley import COURIER, GROUND, SITES, SUNDAY, VALLEY, planned, request
 
 PAYLOAD_KG = 1.8
 STILL = Wind(0.0, 0.0)
@@ -54,3 +57,28 @@ def test_wind_that_falls_asleep_is_not_counted_on() -> None:
 
 def test_what_cannot_be_flown_in_this_wind_costs_all_there_is() -> None:
     assert end(out(), Wind(0.0, -25.0)).mean <= -10.0 + 1e-9
+
+
+def ways(battery_pct: float, **changes: Any) -> Plan | Infeasible:
+    """From over Koru, 6 km out, home to land, in the air."""
+    world = World({s.site_id: s for s in SITES.values()}, VALLEY, frozenset(), GROUND, PlanningNumbers())
+    koru, home = SITES["koru"], SITES["teral"]
+    asked: dict[str, Any] = {
+        "plan_id": "p", "start": koru.position, "start_amsl_m": 500.0, "take_off": False, "goal": home,
+        "ending": Ending.LAND, "home": home, "payload_kg": PAYLOAD_KG, "battery_pct": battery_pct, "wind": STILL,
+        "layer_agl_m": 80.0, "depart_s": SUNDAY,
+    }  # fmt: skip
+    return plan_to(world, Vehicle("cw-1", COURIER, "teral", 1), **asked | changes)
+
+
+def test_in_the_air_a_way_to_a_landing_is_known_also_where_it_does_not_keep_the_reserve() -> None:
+    low = ways(30.0)
+    assert isinstance(low, Plan)
+    assert 5.0 < low.energy.end_pct < 20.0
+    assert low.energy.reserve_pct == 0.0
+    enough = ways(60.0)
+    assert isinstance(enough, Plan)
+    assert enough.energy.reserve_pct == 20.0
+    assert isinstance(ways(5.0), Infeasible), "with an empty battery there is none"
+    assert isinstance(ways(30.0, take_off=True, start_amsl_m=420.0), Infeasible)
+    assert isinstance(ways(30.0, ending=Ending.HOLD_AT_DROP), Infeasible)
