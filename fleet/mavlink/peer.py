@@ -39,6 +39,8 @@ FIRST_WISHES = (1, 245, 33)
 in the air needs must not wait for the next turn of streams that come once a second"""
 OTHER_GCS_S = 10.0
 """another ground station silent for this long, while the vehicle is heard, is gone"""
+SILENT_S = 2.0
+"""without a frame the vehicle itself is not heard: a heartbeat comes each second"""
 MAX_FRAMES_PER_S = 1000.0
 """a PX4 sends about 400 a second before it is thinned; more is a fault, and may not starve the other vehicles"""
 OF_THE_PATH = frozenset({4, 111, AUTOPILOT_VERSION})
@@ -217,9 +219,10 @@ class Peer:
         for path in self.paths:
             if path.heard_s is not None:
                 path.send([_aimed(wish, self.parties) for wish in self._wishes(path, now_s)])
-        # Who falls silent together with the vehicle is not gone: it still keeps PX4's data-link failsafe from acting.
-        heard_s = min(now_s, self.track.heard_s if self.track.heard_s is not None else now_s)
-        gcs = tuple(sorted(system for system, at_s in self._other_gcs.items() if heard_s - at_s < OTHER_GCS_S))
+        if self.track.heard_s is None or now_s - self.track.heard_s > SILENT_S:
+            # Who falls silent together with the vehicle is not gone: it still hides our failure from PX4's failsafe.
+            self._other_gcs = dict.fromkeys(self.track.state().link.other_gcs, now_s)
+        gcs = tuple(sorted(system for system, at_s in self._other_gcs.items() if now_s - at_s < OTHER_GCS_S))
         paths = tuple(path.view(now_s, self.path) for path in self.paths)
         quality = LinkQuality(self.rtt.rtt_s, self.path.meter.loss_pct, gcs, self._signing, paths)
         if quality != self.track.state().link:

@@ -53,19 +53,19 @@ class Departure:
                 await self._cockpit.set(
                     verified, self._cockpit.note("phase", phase=verified.phase.value, held=to_json(flight.held))
                 )
-            elif await self._barred(now_s):
+            elif await self._barred(state, now_s):
                 return
-            elif self._cockpit.around.take_launch_slot(flight) and (state.health_ok is None or state.health_ok.value):
+            elif self._cockpit.around.take_launch_slot(flight):
                 launched = replace(flight, phase=next_phase(flight.phase, FlightEvent.LAUNCH), intent=Intent.FLY)
                 await self._cockpit.set(
                     replace(launched, launched_s=now_s),
                     self._cockpit.note("phase", phase=launched.phase.value, event="launch"),
                 )
 
-    async def _barred(self, now_s: float) -> bool:
-        """The box must not leave the ground as it is: told once, and looked at again with each sample."""
+    async def _barred(self, state: VehicleState, now_s: float) -> bool:
+        """Box or vehicle must not leave the ground as they are: told once, and looked at again at each turn."""
         view = self._cockpit.around.boxes.view(self._cockpit.flight.box.box_id, now_s)
-        why = bars_launch(view)
+        why = bars_launch(view) or _not_ready(state)
         watch = self._cockpit.watch
         if why is not None and why != watch.barred:
             await self._cockpit.set(self._cockpit.flight, self._cockpit.note("alarm", text=f"not launched: {why}"))
@@ -115,3 +115,10 @@ class Departure:
             ),
             self._cockpit.note("planned", plan=to_json(made)),
         )
+
+
+def _not_ready(state: VehicleState) -> str | None:
+    """Why the vehicle would refuse to arm; None if it would not, or says nothing of it."""
+    if state.health_ok is None or state.health_ok.value:
+        return None
+    return f"{state.vehicle_id} is not ready to arm{': ' + ', '.join(state.not_ready) if state.not_ready else ''}"

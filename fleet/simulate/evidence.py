@@ -99,8 +99,8 @@ class Alarm:
     text: str
 
 
-def alarms(events: Sequence[RecordedEvent]) -> list[Alarm]:
-    """Each once, when it first came; in the order of time."""
+def alarms(events: Sequence[RecordedEvent], *, repeated: bool = False) -> list[Alarm]:
+    """Each once, when it first came, unless `repeated`; in the order of time."""
     found: dict[tuple[str, str], Alarm] = {}
     for e in events:
         told: list[Alarm] = []
@@ -118,7 +118,7 @@ def alarms(events: Sequence[RecordedEvent]) -> list[Alarm]:
             case "abandoned":
                 told = [Alarm(e.at_s, "abandoned", e.body["why"])]
         for a in told:
-            found.setdefault((a.name, a.text), a)
+            found.setdefault((a.name, str(a.at_s) if repeated else a.text), a)
     return sorted(found.values(), key=lambda a: a.at_s)
 
 

@@ -242,7 +242,7 @@ def _alarm_within(case: Case, wanted: AlarmWithin) -> Seen:
     began_s = case.began_s(wanted.after)
     if began_s is None:
         return False, f"{wanted.after} never began"
-    raised = [a for a in alarms(case.events) if _means(a, wanted.alarm)]
+    raised = [a for a in alarms(case.events, repeated=True) if _means(a, wanted.alarm)]
     found = next((a for a in raised if a.at_s >= began_s), None)
     if found is None:
         when = f"only before, {clock_text(raised[-1].at_s)}" if raised else "never raised"

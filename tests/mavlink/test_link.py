@@ -223,7 +223,9 @@ def test_another_ground_station_that_falls_silent_together_with_the_vehicle_is_n
             await asyncio.sleep(30)
             assert air.station.peer("cw-1").state().link.other_gcs == (255,), "it may keep PX4 from acting"
             px4.silent = False
-            await asyncio.sleep(2.0)
+            await asyncio.sleep(5.0)
+            assert air.station.peer("cw-1").state().link.other_gcs == (255,), "its next heartbeat may still come"
+            await asyncio.sleep(7.0)
             assert air.station.peer("cw-1").state().link.other_gcs == ()
 
     in_fake_time(story())

@@ -391,6 +391,9 @@ def test_an_alarm_must_come_soon_after_its_fault_and_not_before_it() -> None:
     assert found(early, alarm_within_s=[asked]).seen.startswith("only before, 09:03:10")
     assert found(outcome(happened=[begun]), alarm_within_s=[asked]).seen.startswith("never raised")
     assert found(outcome(), alarm_within_s=[asked]).seen == "link_loss never began"
+    twice = [event(at_s, "link_event", what="rival_plan", text="cw-1: changed") for at_s in (120.0, MIDWAY_S + 1.0)]
+    again = {"alarm": "rival_plan", "after": "link_loss", "s": 2.0}
+    assert met(outcome(happened=[begun], record=twice), alarm_within_s=[again]), "the same words, told a second time"
 
 
 def test_a_vehicle_stays_on_the_ground_while_a_fault_lasts() -> None:
