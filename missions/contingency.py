@@ -93,6 +93,9 @@ def leg_alternates(
     for i in range(len(nodes) - 1):
         if np.isinf(ways[i]).all() and np.isinf(ways[i + 1]).all():
             _plan_ways(scene, nodes[i + 1], there, direct[i + 1], ways[i + 1])
+    for i in reversed(range(len(nodes) - 1)):
+        if np.isinf(ways[i]).all():  # inside a zone that closed around the vehicle: first out along the route
+            ways[i] = lengths[i] + ways[i + 1]
     result = []
     for i, length in enumerate(lengths.tolist()):
         reach = np.minimum(ways[i : i + 2].min(axis=0) + length, (length + ways[i] + ways[i + 1]) / 2.0)

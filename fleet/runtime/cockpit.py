@@ -19,7 +19,7 @@ from missions.options import World, gross_payload_kg, plan_to
 from missions.orders import OrderEvent, OrderState
 from missions.plan import Ending, Infeasible, Plan
 from missions.position import doubt
-from missions.sites import Site
+from missions.sites import Site, SiteKind
 from missions.snapshot import VehicleState, Wind
 from missions.vehicles import Vehicle
 
@@ -125,34 +125,47 @@ class Cockpit:
         return flight
 
     async def turn_home(self, *notes: Note, order_event: OrderEvent | None = None, **order: Any) -> None:
-        """Home from here by a planned route, or by PX4's own return if there is none.
+        """Home from here by a planned route; where there is none, to the alternate that is reached first, else by PX4's
+        own return.
 
         While its position cannot be believed it holds: the way is planned when it can (`owes_way_home`).
 
         What led to it is written together with it: a restart must not find a flight that is inbound without a way home.
         """
         flight, state, now_s = self.turned_back(), self.port.state(), self.clock.now_s()
-        plan_id = f"{flight.flight_id}-home-{now_s:.1f}"
-        made = self.plan_from_here(state, self.site(flight.home_site), Ending.LAND, plan_id, now_s)
-        if lost := self.doubt(state):
-            flight = replace(flight, intent=Intent.HOLD, goal_site=flight.home_site, directive=CandidateKind.RETURN)
+        home = flight.home_site
+        lost = self.doubt(state)
+        made = self._way_down(state, home, f"{flight.flight_id}-home-{now_s:.1f}", now_s) if not lost else None
+        elsewhere = self._elsewhere(state, now_s) if not lost and not isinstance(made, Plan) else None
+        if lost:
+            flight = replace(flight, intent=Intent.HOLD, goal_site=home, directive=CandidateKind.RETURN)
             notes = (*notes, self.note("way_home_waits", why=lost))
         elif isinstance(made, Plan):
-            flight = replace(
-                flight,
-                plan=made,
-                held=None,
-                intent=Intent.FLY,
-                goal_site=flight.home_site,
-                directive=CandidateKind.RETURN,
-            )
+            flight = self._bound_for(flight, made, CandidateKind.RETURN)
             notes = (*notes, self.note("planned", plan=to_json(made)))
+        elif elsewhere is not None:
+            flight = self._bound_for(flight, elsewhere, CandidateKind.ALTERNATE)
+            text = f"no way home ({made or 'no position'}): it lands at {elsewhere.goal_site}"
+            notes = (*notes, self.note("alarm", text=text), self.note("planned", plan=to_json(elsewhere)))
         else:
-            why = str(made) if made is not None else "no position"
-            flight = replace(flight, intent=Intent.RETURN, goal_site=flight.home_site, directive=CandidateKind.RETURN)
-            notes = (*notes, self.note("return_by_px4", why=why))
+            # PX4 flies straight, past whatever lies there; but it knows a place to land, and holding leads to none.
+            flight = replace(flight, intent=Intent.RETURN, goal_site=home, directive=CandidateKind.RETURN)
+            notes = (*notes, self.note("return_by_px4", why=str(made) if made is not None else "no position"))
         self.watch.candidates, self.watch.candidates_at_s = (), None
         await self.set(replace(flight, operator_hold=False), *notes, order_event=order_event, **order)
+
+    def _bound_for(self, flight: Flight, plan: Plan, why: CandidateKind) -> Flight:
+        return replace(flight, plan=plan, held=None, intent=Intent.FLY, goal_site=plan.goal_site, directive=why)
+
+    def _elsewhere(self, state: VehicleState, now_s: float) -> Plan | None:
+        """The way to the alternate that is reached first."""
+        free, sites = self.around.free_sites(self.vehicle.vehicle_id), self.around.world().sites.values()
+        goals = [s.site_id for s in sites if s.kind is SiteKind.ALTERNATE and s.site_id in free]
+        made = [self._way_down(state, g, f"{self.flight.flight_id}-{g}-{now_s:.1f}", now_s) for g in goals]
+        return min((p for p in made if isinstance(p, Plan)), key=lambda p: p.arrive_s, default=None)
+
+    def _way_down(self, state: VehicleState, site_id: str, plan_id: str, now_s: float) -> Plan | Infeasible | None:
+        return self.plan_from_here(state, self.site(site_id), Ending.LAND, plan_id, now_s)
 
     def plan_from_here(
         self, state: VehicleState, goal: Site, ending: Ending, plan_id: str, now_s: float

@@ -214,6 +214,14 @@ def test_when_a_zone_closes_around_the_vehicle_the_shortest_way_out_comes_first(
     assert plan.notes[0].code == "exit"
 
 
+def test_there_is_a_way_out_of_it_from_any_height():
+    """The first leg climbs within the zone: from there the alternates are reached by the way out, like everything."""
+    plan = planned(make_plan(in_air("salme", -2550, 2800, CLOSED, start_amsl_m=475.0)))
+    assert plan.exits_zone == ("TFR-1",)
+    assert plan.legs[0].length_m == 0.0
+    assert all(leg.alternates for leg in plan.legs)
+
+
 def test_out_of_two_overlapping_zones_at_once():
     airspace = Airspace(1, (circle("A", 1000, 0, 400), circle("B", 1500, 0, 400)))
     plan = planned(make_plan(in_air("ndeba", 1250, 0, airspace)))
