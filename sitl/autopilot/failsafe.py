@@ -55,6 +55,7 @@ class Cause(IntEnum):
     GCS_LOST = 2
     BATTERY_LOW = 3
     BATTERY_CRITICAL = 4
+    BATTERY_EMERGENCY = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +76,8 @@ def _choice(name: str, table: dict[int, Action]) -> Callable[[Params], Action]:
 
 _LINK = {0: Action.NONE, 1: Action.HOLD, 2: Action.RETURN, 3: Action.LAND, 5: Action.TERMINATE}
 _FENCE = {0: Action.NONE, 1: Action.WARN, 2: Action.HOLD, 3: Action.RETURN, 4: Action.TERMINATE, 5: Action.LAND}
-_BATTERY = {0: Action.WARN, 1: Action.RETURN, 2: Action.LAND, 3: Action.LAND}
+_CRITICAL = {0: Action.WARN, 1: Action.RETURN, 2: Action.LAND, 3: Action.RETURN}
+_EMERGENCY = _CRITICAL | {3: Action.LAND}
 
 FAILSAFES: tuple[Row, ...] = (
     Row(
@@ -107,7 +109,15 @@ FAILSAFES: tuple[Row, ...] = (
         Cause.BATTERY_CRITICAL,
         "",
         lambda see, params: see.charge < params["BAT_CRIT_THR"],
-        _choice("COM_LOW_BAT_ACT", _BATTERY),
+        _choice("COM_LOW_BAT_ACT", _CRITICAL),
+        sticks_from=Action.HOLD,
+    ),
+    Row(
+        "empty battery",
+        Cause.BATTERY_EMERGENCY,
+        "",
+        lambda see, params: see.charge < params["BAT_EMERGEN_THR"],
+        _choice("COM_LOW_BAT_ACT", _EMERGENCY),
         sticks_from=Action.HOLD,
     ),
     Row(
@@ -142,6 +152,7 @@ _ACTION_NUMBERS = {
 _WARNINGS = {
     Cause.BATTERY_LOW: "commander_failsafe_enter_low_bat",
     Cause.BATTERY_CRITICAL: "commander_failsafe_enter_crit_bat_warn",
+    Cause.BATTERY_EMERGENCY: "commander_failsafe_enter_crit_low_bat_warn",
 }
 
 
