@@ -94,8 +94,8 @@ def _mission_start(pilot: Autopilot, command: Command, now_s: float, _: Reply) -
         pilot.out.event("commander_mission_start_denied_no_mission", Level.CRITICAL)
         return DENIED
     first = int(command.params[0])
+    pilot.navigator.started = False  # where it flies the mission already, the item is begun again at once
     pilot.navigator.set_current(first if 0 <= first < len(pilot.plans[plans.MISSION].items) else 0, now_s)
-    pilot.navigator.started = False
     if not pilot.request_mode(Mode.MISSION, now_s) or not pilot.arm(now_s, by="mission start", code=5):
         return TEMPORARILY_REJECTED
     pilot.out.text(Level.INFO, "Executing Mission")

@@ -36,6 +36,13 @@ def test_a_mission_takes_off_visits_its_waypoints_lands_and_disarms() -> None:
         assert text in said
 
 
+def test_a_mission_start_that_arrives_twice_starts_it_all_the_same() -> None:
+    gcs = station()
+    gcs.start(takeoff_and(item(16, 300)))
+    gcs.command(300)
+    gcs.until(lambda: gcs.away() > 200.0, limit_s=90.0)
+
+
 def test_landed_state_goes_ground_takeoff_air_landing_ground() -> None:
     gcs = station()
     gcs.start(takeoff_and(item(16, 100), item(21, 100, z=0.0)))
