@@ -17,6 +17,7 @@ from sitl.autopilot.outlet import Outlet
 from sitl.autopilot.params import Params
 from sitl.autopilot.plans import Item, Plan
 from sitl.autopilot.position import WITHOUT_POSITION, Gps, Position
+from sitl.autopilot.return_home import read_rally
 from sitl.autopilot.steering import Phase, Place
 from sitl.autopilot.sticks import Axes, Sticks
 from sitl.spec import VehicleSpec
@@ -260,12 +261,7 @@ class Autopilot:
             self._judge_at = now_s + JUDGING_S
             return
         self._take_fence(home)
-        self.navigator.rally = tuple(
-            # PX4 v1.17 takes rally points in frame 3 alone; others are acknowledged and ignored.
-            Place(item.lat_deg, item.lon_deg, item.amsl_m(home.amsl))
-            for item in self.plans[plans.RALLY].items
-            if item.frame == plans.RELATIVE
-        )
+        self.navigator.rally = read_rally(self.plans[plans.RALLY].items, home.amsl)
         items = self.plans[plans.MISSION].items
         fence = self.fence if self.fence_enforced else Fence()
         flaw = plans.judge(

@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from math import radians, tan
 
 from sitl import geo
 from sitl.autopilot.events import Level
-from sitl.autopilot.steering import Phase, Place, Steering
+from sitl.autopilot.plans import GLOBAL, RELATIVE, Item
+from sitl.autopilot.steering import Phase, Place, Rally, Steering
+
+
+APART_M = 10.0
+"""a rally point nearer to home than this is left out"""
+NEARER_M = 2.0
+"""and one that is not nearer to the vehicle by this much"""
+NOWHERE = Place(0.0, 0.0, 0.0)
+"""v1.17 does not set the destination of a rally point in another frame than 0 and 3, and returns to what is there"""
+
+
+def read_rally(items: Iterable[Item], home_amsl_m: float) -> tuple[Rally, ...]:
+    """The stored rally points."""
+    places = [(item.frame, Place(item.lat_deg, item.lon_deg, item.amsl_m(home_amsl_m))) for item in items]
+    return tuple(Rally(at, at if frame in (GLOBAL, RELATIVE) else NOWHERE) for frame, at in places)
 
 
 class Return:
@@ -19,9 +34,14 @@ class Return:
 
     def destination(self) -> Place:
         """The horizontally closest of home and rally points, whatever wind and energy say (RTL_TYPE 0, 1, 3)."""
-        s, here = self._s, self._s.here()
-        places: Sequence[Place] = [*([s.home] if s.home else []), *s.rally] or [here]
-        return min(places, key=lambda p: geo.distance_m(here.lat, here.lon, p.lat, p.lon))
+        s, home = self._s, self._s.home or self._s.here()
+        to, nearest_m = home, s.distance_m(home)
+        for point in s.rally:
+            away_m = s.distance_m(point.at)
+            apart_m = geo.distance_m(home.lat, home.lon, point.at.lat, point.at.lon)
+            if apart_m > APART_M and away_m + NEARER_M < nearest_m:
+                to, nearest_m = point.leads_to, away_m
+        return to
 
     def amsl_m(self) -> float:
         """RTL_RETURN_ALT above the destination, never below the present height; on rotors less inside the cone."""

@@ -39,6 +39,13 @@ class Place(NamedTuple):
     amsl: float
 
 
+class Rally(NamedTuple):
+    """Where a rally point is, and where a return to it leads."""
+
+    at: Place
+    leads_to: Place
+
+
 class Steering:
     """Of vehicle i."""
 
@@ -46,7 +53,7 @@ class Steering:
         self.i, self.fleet, self.params, self.out = i, fleet, params, out
         self.vtol = Transitions(i, fleet, params, out)
         self.home: Place | None = None
-        self.rally: tuple[Place, ...] = ()
+        self.rally: tuple[Rally, ...] = ()
         self.phase = Phase.STAY
         self.target = self.origin = self.here()
         """`origin`: where the line to the target begins; only a wing follows lines"""
