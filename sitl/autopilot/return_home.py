@@ -59,6 +59,8 @@ class Return:
 
     def begin(self) -> None:
         s, here, up_to = self._s, self._s.here(), self.amsl_m()
+        if any(point.leads_to is NOWHERE for point in s.rally):
+            s.out.text(Level.CRITICAL, "RTL: unsupported MAV_FRAME")
         self._to = to = self.destination()
         s.phase, s.origin, s.target = Phase.CLIMB, here, Place(here.lat, here.lon, up_to)
         if not s.on_ground:

@@ -135,7 +135,7 @@ def test_clearing_the_mission_in_flight_means_hold() -> None:
 
 def test_return_goes_straight_to_the_closest_of_home_and_rally_points() -> None:
     gcs = station()
-    near, ignored = item(5100, 900, 0, z=0.0, frame=3), item(5100, 1100, 0, z=0.0, frame=6)
+    near, ignored = item(5100, 900, 0, z=0.0, frame=3), item(5100, 1500, 0, z=0.0, frame=6)
     gcs.upload([near, ignored], 2)
     gcs.start(takeoff_and(item(16, 3000)))
     gcs.until(lambda: gcs.away() > 1000.0)
