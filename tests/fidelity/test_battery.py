@@ -7,17 +7,28 @@ import pytest
 from tests.fidelity.flights import modes, on_its_way
 from tests.fidelity.wire import HOLD, LAND, MISSION, RETURN, Wire, event_id
 
+CRITICAL, EMERGENCY = "BAT_CRIT_THR", "BAT_EMERGEN_THR"
 
-@pytest.mark.parametrize(("action", "course"), [(0, []), (1, [HOLD, RETURN]), (2, [HOLD, LAND]), (3, [HOLD, LAND])])
-def test_at_a_critical_battery_the_vehicle_does_as_com_low_bat_act_says(
-    wire: Wire, action: int, course: list[int]
+
+@pytest.mark.parametrize(
+    ("action", "threshold", "course"),
+    [
+        (0, CRITICAL, []),
+        (1, CRITICAL, [HOLD, RETURN]),
+        (2, CRITICAL, [HOLD, LAND]),
+        (3, CRITICAL, [HOLD, RETURN]),
+        (3, EMERGENCY, [HOLD, LAND]),
+    ],
+)
+def test_at_a_critical_and_at_an_empty_battery_the_vehicle_does_as_com_low_bat_act_says(
+    wire: Wire, action: int, threshold: str, course: list[int]
 ) -> None:
     """A full battery counts as critical once the threshold is above it."""
     wire.set_param("COM_LOW_BAT_ACT", action)
     wire.to_air()
     on_its_way(wire)
     since = wire.mark()
-    wire.set_param("BAT_CRIT_THR", 1.1)
+    wire.set_param(threshold, 1.1)
     wire.run(9.5)
     assert [mode for mode, _ in modes(wire, since)] == course
     said = "Failsafe activated: entering Hold for 5 seconds"

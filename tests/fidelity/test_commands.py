@@ -240,6 +240,7 @@ def test_reposition_flies_to_the_place_at_its_altitude_above_sea_level(air: Wire
 
 def test_reposition_outside_the_fence_is_accepted_said_to_be_outside_and_not_flown(air: Wire) -> None:
     air.hold_plan([circle(5003, 60.0)], 1)
+    air.run(0.5)
     since = air.reposition(100.0, 0.0, 10.0)
     assert air.wait("COMMAND_ACK", lambda m: m["command"] == 192, 2.0, since)["result"] == ACCEPTED
     air.wait_text("outside", since=since)

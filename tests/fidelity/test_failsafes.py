@@ -164,10 +164,19 @@ def test_a_return_goes_to_the_nearest_of_home_and_rally_points(air: Wire) -> Non
     air.until(lambda: air.off_m(40.0) < 2.0 and air.height_m < 9.0, 60.0)
 
 
-def test_a_rally_point_in_frame_6_is_acknowledged_and_then_ignored(air: Wire) -> None:
-    air.hold_plan([item(5100, 40.0, z=0.0, frame=6)], RALLY_LIST)
+def test_a_rally_point_in_frame_6_is_acknowledged_and_ignored_while_home_is_nearer(air: Wire) -> None:
+    air.hold_plan([item(5100, 90.0, z=0.0, frame=6)], RALLY_LIST)
     home_bound(air, 30.0)
     air.until(lambda: air.off_m() < 2.0, 60.0)
+
+
+def test_the_nearest_rally_point_in_frame_6_leads_away_from_it_and_from_home(air: Wire) -> None:
+    """v1.17 says "unsupported" and then returns to a place nobody gave: measured with latitude 0, longitude 0."""
+    air.hold_plan([item(5100, 40.0, z=0.0, frame=6)], RALLY_LIST)
+    home_bound(air, 30.0)
+    air.wait_text("unsupported MAV_FRAME", 3.0, 0)
+    air.until(lambda: air.off_m() > 60.0 and air.off_m(40.0) > 40.0, 60.0)
+    air.become(HOLD)
 
 
 def test_a_return_lands_and_disarms_and_the_vehicle_is_back_in_hold(air: Wire) -> None:
