@@ -72,13 +72,15 @@ class Session:
 
     async def operate(self, command: str, actor: str) -> str | None:
         """An operator's request, as an event. Returns why it is refused, or None."""
-        flight = self._cockpit.flight
-        lost = self._cockpit.doubt(self._cockpit.port.state())
+        flight, state = self._cockpit.flight, self._cockpit.port.state()
+        lost = self._cockpit.doubt(state)
         note = Note(order_stream(flight.order_id), "operator_command", {"command": command, "actor": actor})
         if flight.phase not in AIRBORNE_PHASES and flight.phase is not FlightPhase.STOOD_DOWN:
             return f"{flight.vehicle_id} is {flight.phase}, not in flight"
         if not flight.authority and command != "resume":
             return "somebody else flies this vehicle; resume hands it back to Coldwing first"
+        if command in ("return", "land") and flight.phase is FlightPhase.LAUNCHING and not in_air(state):
+            return f"{flight.vehicle_id} is still on the ground: hold keeps it there"
         if command == "return" and lost:
             return f"its position cannot be believed ({lost}): resume vouches for it, or let it land where it is"
         if command == "resume" and flight.reckoning is not None:

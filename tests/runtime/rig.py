@@ -17,12 +17,12 @@ from fleet.runtime.boxdesk import BoxDesk
 from fleet.runtime.ledger import Ledger
 from fleet.runtime.supervisor import Fleet, Supervisor
 from fleet.service import CustodyStep, OrderRequest, OrderView, Refused
+from fleet.store import MemoryStore
 from geofences.airspace import Airspace
 from missions.boxes import BoxSample
 from missions.options import World
 from missions.orders import Priority
 from tests.support.fake_vehicle import FakeVehicle
-from fleet.store import MemoryStore
 
 START_S = 1_773_133_200.0
 """a Tuesday, 09:00 UTC"""

@@ -14,6 +14,7 @@ from fleet.service import CustodyStep, Refused, VehicleCommand
 from fleet.virtual import run_virtual
 from geofences.geodesy import LatLon, distance_m
 from geofences.volumes import Circle, Restriction, Volume, Zone
+from missions.sites import SiteKind
 from missions.snapshot import Mode
 from tests.runtime.rig import Rig, demo_config, rig
 
@@ -185,6 +186,47 @@ def test_an_operator_holds_resumes_and_returns():
         await r.until_phase(order_id, None)
         assert r.order(order_id).state == "returned"
         assert vehicle.releases == 0
+
+    tell(story)
+
+
+def test_a_vehicle_that_waits_for_its_start_on_the_ground_is_not_called_home():
+    """A plan that lands where it stands would be flown up and down for as long as the battery lasts."""
+
+    async def story(r: Rig) -> None:
+        order_id = (await r.place()).order.order_id
+        for vehicle in r.vehicles.values():
+            vehicle.refuse["start"] = "not yet"
+        await r.until_phase(order_id, "launching")
+        vehicle = r.vehicle_of(order_id)
+        for command in (VehicleCommand.RETURN, VehicleCommand.LAND):
+            answer = await r.service.command(vehicle.vehicle_id, command, actor="op")
+            assert isinstance(answer, Refused)
+            assert "on the ground" in answer.reasons[0].text
+        vehicle.refuse.clear()
+        await r.until_state(order_id, "released")
+
+    tell(story)
+
+
+def test_a_vehicle_whose_home_was_closed_meanwhile_lands_at_an_alternate_instead_of_returning_into_the_zone():
+    async def story(r: Rig) -> None:
+        order_id = (await r.place()).order.order_id
+        await r.until_state(order_id, "in_flight")
+        hub = r.config.sites["teral"].position
+        closed = Zone("TFR-9", "rescue", Restriction.PROHIBITED, (Volume(Circle(hub, 600.0)),))
+        await r.until(lambda: distance_m(r.vehicle_of(order_id).at, hub) > 1500.0)
+        await r.service.add_zone(closed, actor="authority")
+        vehicle = r.vehicle_of(order_id)
+        await r.until_state(order_id, "released")
+        nearest = []
+        while r.order(order_id).phase is not None:
+            nearest.append(distance_m(vehicle.at, hub))
+            await r.clock.sleep(2.0)
+        assert min(nearest) > 600.0
+        (landed,) = r.events(order_id, "landed")
+        assert r.config.sites[landed["at"]].kind is SiteKind.ALTERNATE
+        assert any("no way home" in a["text"] for a in r.events(order_id, "alarm"))
 
     tell(story)
 

@@ -11,13 +11,12 @@ import pytest
 
 from fleet.clock import LoopClock
 from fleet.service import OrderRequest, OrderView, Refused
-from fleet.store import IdempotencyKey, NewEvent, Put
+from fleet.store import IdempotencyKey, MemoryStore, NewEvent, Put
 from fleet.virtual import run_virtual
 from geofences.geodesy import destination
 from missions.orders import Priority
 from missions.sites import Site, SiteKind
 from tests.runtime.rig import START_S, Rig, demo_config, make, restarted
-from fleet.store import MemoryStore
 from tests.support.wild_vehicle import WildVehicle
 
 SAMPLES_EVERY = 20
