@@ -150,7 +150,6 @@ TABLE: tuple[Fault, ...] = (
         "Inside a closed zone: leaving it",
         "a closed zone contains the present position",
         asks=Action.RETURN,
-        phases=STEERABLE,
     ),
     Fault(
         "closure_near",
