@@ -86,7 +86,7 @@ FAILSAFES: tuple[Row, ...] = (
         "",
         lambda see, params: see.gcs_lost,
         _choice("NAV_DLL_ACT", _LINK),
-        sticks_from=Action.RETURN,
+        sticks_from=Action.HOLD,
     ),
     Row(
         "fence",
@@ -126,7 +126,7 @@ FAILSAFES: tuple[Row, ...] = (
         "Manual control lost",
         lambda see, params: see.sticks_lost,
         _choice("NAV_RCL_ACT", _LINK),
-        sticks_from=Action.RETURN,
+        sticks_from=Action.HOLD,
     ),
     Row(
         "position",
