@@ -10,7 +10,6 @@ from sitl.autopilot.events import Level
 from sitl.autopilot.plans import GLOBAL, RELATIVE, Item
 from sitl.autopilot.steering import Phase, Place, Rally, Steering
 
-
 APART_M = 10.0
 """a rally point nearer to home than this is left out"""
 NEARER_M = 2.0
