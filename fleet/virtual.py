@@ -14,14 +14,26 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 
+MOST_TURNS = 100_000
+"""of the loop without any time passing; a busy instant has a hundred"""
+
+
+class StandstillError(RuntimeError):
+    """A task that never waits would keep virtual time from passing for ever."""
+
+
 class _Jump(selectors.DefaultSelector):
     """Looks for input and output without waiting; where nothing is ready, the loop's time moves on instead."""
 
     def __init__(self) -> None:
         super().__init__()
         self.now_s = 0.0
+        self._turns = 0
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        self._turns = self._turns + 1 if timeout is not None and timeout <= 0.0 else 0
+        if self._turns > MOST_TURNS:
+            raise StandstillError(f"at {self.now_s:.1f} s something goes in circles: time does not pass")
         ready = super().select(0)
         if ready:
             return ready

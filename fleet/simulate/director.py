@@ -175,8 +175,9 @@ class Director:
             await app.service.withdraw_zone(h.zone.zone_id, actor="authority")
 
     async def _command(self, vehicle_id: str, command: VehicleCommand) -> None:
-        app = self._stage.app
-        answer = await app.service.command(vehicle_id, command, actor="operator") if app is not None else None
+        while (app := self._stage.app) is None:
+            await self._stage.clock.sleep(LOOK_EVERY_S)
+        answer = await app.service.command(vehicle_id, command, actor="operator")
         if isinstance(answer, Refused):
             self._emit({"event": "refused", "reason": answer.reasons[0].text, "at_s": self._stage.clock.now_s()})
 

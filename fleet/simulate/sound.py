@@ -7,6 +7,7 @@ the record only what an operator was told.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -349,6 +350,24 @@ def _drops(trial: Trial) -> Iterator[Incident]:
             yield Incident(text, vehicle_id, at_s, at_s)
 
 
+def _known(trial: Trial) -> Iterator[Incident]:
+    """A box that is gone must be known to be, and one that is not must not be called so."""
+    for order in trial.run.orders:
+        served = [d for d in trial.duties if d.order == order.name]
+        gone = [
+            e
+            for e in trial.run.world
+            if e.get("event") == "released"
+            and any(d.vehicle_id == e["vehicle"] and d.covers(float(e["at_s"])) for d in served)
+        ]
+        said = [e for e in order.events if e.kind == "order_state" and e.body.get("event") == "release"]
+        if len(gone) == len(said):
+            continue
+        text = f"the box of {order.name} left the vehicle {len(gone)} times, the record says {len(said)}"
+        at_s = float(gone[-1]["at_s"]) if gone else trial.run.ended_s
+        yield Incident(text, served[-1].vehicle_id if served else "", at_s, trial.run.ended_s, order=order)
+
+
 def _crashes(trial: Trial) -> Iterator[Incident]:
     for e in trial.run.world:
         if e.get("event") == "crashed":
@@ -414,6 +433,7 @@ RULES: tuple[tuple[str, Callable[[Trial], Iterator[Incident]], tuple[str, ...]],
     ("loses no order", _orders, ("crashed", "link_gone", "stood_down", "doubted", "foreign_plan", "waits")),
     ("brings every vehicle down", _vehicles, ("link_gone", "stood_down", "doubted", "foreign_plan")),
     ("releases at the destination", _drops, ("gps_drifted",)),
+    ("knows which boxes are gone", _known, ("crashed", "link_gone", "stood_down")),
     ("does not crash", _crashes, ("fell", "empty", "gps_untrue")),
     ("says in_range only of what is", _cold, ("sensors_lied",)),
     ("commands what is recorded, with authority", _commands, ()),
@@ -445,3 +465,16 @@ def _ruled(trial: Trial, rule: str, about: Incident, admitted: Sequence[str]) ->
 def findings(scenario: Scenario, run: Outcome) -> list[Finding]:
     """The same as findings of the whole run."""
     return [Finding("", r.rule, not r.broken, r.text) for r in rulings(scenario, run)]
+
+
+def as_markdown() -> str:
+    """The rules and their excuses, for the manual."""
+    lines = ["| it … | excused where |", "|---|---|"]
+    for rule, _, admitted in RULES:
+        reasons = "; ".join(f"{EXCUSES[name].reason} (`{name}`)" for name in admitted)
+        lines.append(f"| {rule} | {reasons or 'never'} |")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(as_markdown())
