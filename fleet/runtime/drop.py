@@ -16,6 +16,9 @@ from missions.plan import Plan
 from missions.snapshot import BoxVerdict, VehicleState
 
 RELEASE_TRIES = 2
+"""of a gripper that answers and keeps the box"""
+UNHEARD_TRIES = 5
+"""of commands that nobody answered while the box stays docked: they were lost on a bad radio, not jammed"""
 
 
 class Drop:
@@ -79,12 +82,13 @@ class Drop:
         if view is not None and view.sample is not None and view.sample.at_s > (flight.release_at_s or 0.0):
             docked = view.sample.value.docked
         sign = release_sign(flight, throttle, self._cockpit.vehicle.type.empty_mass_kg, docked, now_s)
+        answered = flight.release is ReleaseState.ACKNOWLEDGED
         match sign:
             case None:
                 return
             case ReleaseState.CONFIRMED | ReleaseState.UNCONFIRMED:
                 await self._released(sign, state)
-            case ReleaseState.FAILED if flight.release_tries < RELEASE_TRIES:
+            case ReleaseState.FAILED if flight.release_tries < (RELEASE_TRIES if answered else UNHEARD_TRIES):
                 # Not blind: the mount's contact says that the box is still there.
                 again = replace(flight, release=ReleaseState.NONE, release_at_s=None)
                 await self._cockpit.set(

@@ -260,6 +260,20 @@ def test_a_gripper_that_jams_is_tried_once_more_on_the_mounts_word_and_then_the_
     tell(story)
 
 
+def test_releases_that_a_bad_radio_swallowed_are_repeated_while_the_box_is_seen_to_stay():
+    async def story(r: Rig) -> None:
+        for vehicle in r.vehicles.values():
+            vehicle.gripper_works, vehicle.ack_release = False, False
+        order_id = (await r.place()).order.order_id
+        await r.until(lambda: sum(v.releases for v in r.vehicles.values()) == 3)
+        vehicle = r.vehicle_of(order_id)
+        vehicle.gripper_works, vehicle.ack_release = True, True
+        await r.until_state(order_id, "released", 60.0)
+        assert vehicle.releases == 4
+
+    tell(story)
+
+
 def test_a_release_without_an_answer_is_confirmed_by_the_mount_and_not_repeated():
     async def story(r: Rig) -> None:
         for vehicle in r.vehicles.values():
