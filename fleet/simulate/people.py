@@ -62,7 +62,7 @@ class People:
         return (view.vehicle_id, view.box_id) if view is not None else (None, None)
 
     async def run(self) -> None:
-        """Until every order is final and every vehicle is back from its flight."""
+        """Until every order is final and, unless nobody waits for that, every vehicle is back from its flight."""
         async with asyncio.TaskGroup() as tasks:
             for delivery in self.deliveries:
                 tasks.create_task(self._deliver(delivery), name=f"people of {delivery.wanted.name}")
@@ -99,7 +99,8 @@ class People:
             view = (await self._service()).order(placed.order.order_id)
             assert view is not None
             await self._act(delivery, view)
-            if view.state in FINAL_ORDER_STATES and view.phase is None:
+            waits = self._scenario.file.waits_for_landing and view.phase is not None
+            if view.state in FINAL_ORDER_STATES and not waits:
                 return
             await self._clock.sleep(LOOK_EVERY_S)
 

@@ -75,6 +75,9 @@ class ScenarioFile(_Strict):
         gt=0,
         description="judged then at the latest, as it stands, even if an order has not ended or a vehicle is not back",
     )
+    waits_for_landing: bool = Field(
+        default=True, description="no: judged once every order has ended, though vehicles are still on their way home"
+    )
     quiet_min: float | None = Field(
         default=None, gt=0, description="judged as it stands when nothing has flown, changed or happened for so long"
     )
