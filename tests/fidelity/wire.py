@@ -432,7 +432,8 @@ class Wire:
         assert self.command(22, 0, 0, 0, math.nan, math.nan, math.nan, GROUND_M + height_m) == ACCEPTED
         self.until(lambda: self.mode == TAKEOFF, 3.0, "mode TAKEOFF")
         assert self.command(400, 1) == ACCEPTED, self.texts()
-        self.until(lambda: self.mode == HOLD, 60.0, "HOLD after the take-off")
+        self.until(lambda: self.mode != TAKEOFF, 40.0, "the end of the take-off")
+        assert self.mode == HOLD, f"a take-off that ended in {self.mode:#x}: {self.texts()[-5:]}"
 
 
 def seven(params: Sequence[float]) -> list[float]:
