@@ -67,10 +67,10 @@ def test_every_kind_of_event_around_the_vehicles_happens_in_some_scenario() -> N
 
 
 CHANCY = """
-title: As much chance as there is, for five minutes
+title: As much chance as there is, for three minutes
 fleet: {fleet}
 start: 2026-03-10T09:00:00Z
-ends_min: 5
+ends_min: 3
 world: {{ambient_c: 30.0, wind_east_m_s: 4.0, gust_m_s: 1.5}}
 only: [cw-1, cw-2]
 orders:
