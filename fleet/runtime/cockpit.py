@@ -201,6 +201,8 @@ class Cockpit:
             if back:
                 changes: dict[str, Any] = {"flight_id": None, "vehicle_id": None, "box_id": None}
                 await self.set(flight, note, order_event=OrderEvent.UNASSIGN, **changes)
+            elif entry.state is OrderState.IN_FLIGHT:  # it stands where a new pack was put in: somebody has to fetch it
+                await self.set(flight, note, order_event=OrderEvent.QUARANTINE)
             else:
                 await self.set(flight, note)
 

@@ -217,6 +217,9 @@ class Session:
         flight = self._cockpit.flight
         if flight.phase in AIRBORNE_PHASES and state.throttle_pct is not None:
             self._cockpit.watch.throttle = [*self._cockpit.watch.throttle[-7:], state.throttle_pct.value]
+        if flight.phase is FlightPhase.LAUNCHING and flight.intent is Intent.LAND and not in_air(state):
+            await self._cockpit.abandon("it had to land during its launch", unassign=not flight.was_airborne)
+            return
         if flight.phase is FlightPhase.RELEASING:
             await self._drop.watch(state, now_s)
         event = observe(self._cockpit.flight, state, now_s)

@@ -15,7 +15,7 @@ from fleet.virtual import run_virtual
 from geofences.geodesy import LatLon, distance_m
 from geofences.volumes import Circle, Restriction, Volume, Zone
 from missions.sites import SiteKind
-from missions.snapshot import Mode
+from missions.snapshot import Landed, Mode, Timed, VehicleState
 from tests.runtime.rig import Rig, demo_config, rig
 
 Story = Callable[[Rig], Coroutine[Any, Any, None]]
@@ -205,6 +205,28 @@ def test_a_vehicle_that_waits_for_its_start_on_the_ground_is_not_called_home():
             assert "on the ground" in answer.reasons[0].text
         vehicle.refuse.clear()
         await r.until_state(order_id, "released")
+
+    tell(story)
+
+
+def test_an_order_whose_vehicle_is_landed_during_its_launch_goes_back_to_dispatch():
+    async def story(r: Rig) -> None:
+        order_id = (await r.place()).order.order_id
+        await r.until_phase(order_id, "launching")
+        vehicle = r.vehicle_of(order_id)
+        told = vehicle.state
+
+        def taking_off() -> VehicleState:
+            state = told()
+            return replace(state, landed=Timed(Landed.TAKING_OFF, state.heard_s or 0.0)) if vehicle.armed else state
+
+        vehicle.state = taking_off  # type: ignore[method-assign]
+        await r.until(lambda: vehicle.armed and vehicle.alt_amsl_m > vehicle.ground_amsl_m)
+        await r.service.command(vehicle.vehicle_id, VehicleCommand.LAND, actor="op")
+        await r.until(lambda: not vehicle.armed, 60.0)
+        await r.until(lambda: bool(r.events(order_id, "abandoned")), 5.0)
+        states = [e["state"] for e in r.events(order_id, "order_state")]
+        assert states.count("accepted") == 2, states
 
     tell(story)
 

@@ -76,8 +76,8 @@ def test_an_order_of_which_nothing_is_expected_needs_a_run_that_must_be_sound() 
 
 def test_time_that_does_not_pass_any_more_is_told_instead_of_waited_for() -> None:
     async def circle() -> None:
-        while True:
-            await asyncio.sleep(0)  # noqa: ASYNC110
+        while True:  # noqa: ASYNC110
+            await asyncio.sleep(0)
 
     with pytest.raises(StandstillError, match="time does not pass"):
         run_virtual(circle())
