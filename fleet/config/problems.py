@@ -111,11 +111,11 @@ def _model_at(model: type[BaseModel], loc: Loc) -> type[BaseModel] | None:
     here: Any = model
     for part in loc:
         if isinstance(part, int):
-            here = next(iter(_models_in(here)), None)
-        elif isinstance(here, type) and issubclass(here, BaseModel) and part in here.model_fields:
-            here = here.model_fields[part].annotation
-        else:
+            continue  # an item of a list is what the list holds
+        holder = next(iter(_models_in(here)), None)
+        if holder is None or part not in holder.model_fields:
             return None
+        here = holder.model_fields[part].annotation
     return next(iter(_models_in(here)), None)
 
 

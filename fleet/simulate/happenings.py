@@ -12,6 +12,7 @@ from fleet.config import FleetConfig
 from fleet.config.problems import did_you_mean
 from fleet.service import VehicleCommand
 from geofences.volumes import Zone
+from missions.decision.types import FlightPhase
 from missions.orders import OrderState
 from sitl.faults import FAULTS, Arg, BoxTroubles, VehicleTroubles, read_args
 from sitl.fields import Fields, SpecError
@@ -24,7 +25,7 @@ class When(BaseModel):
 
     at_s: float | None = Field(default=None, ge=0, description="simulated seconds since the start")
     state: OrderState | None = Field(default=None, description="the order has reached this state")
-    phase: str | None = Field(default=None, description="the order's flight is in this phase")
+    phase: FlightPhase | None = Field(default=None, description="the order's flight is in this phase")
     flown_m: float | None = Field(default=None, ge=0, description="flown since the last take-off, as observed")
     near: str | None = Field(default=None, description="the vehicle is within `within_m` of this site")
     within_m: float = Field(default=100.0, gt=0)

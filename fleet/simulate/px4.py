@@ -25,8 +25,8 @@ SPEED = 2.0
 
 def why_not(scenario: Scenario) -> list[str]:
     """What of the scenario no real PX4 can fly; empty if it can."""
-    if isinstance(scenario.file.px4, str):
-        return [scenario.file.px4]
+    if scenario.file.not_on_px4:
+        return [scenario.file.not_on_px4]
     spec = SimSpec.from_dict(sim_fields(scenario, scenario.file.seed))
     return impossible(spec) + [
         f"fault {h.name}: {IMPOSSIBLE[h.kind]}" for h in scenario.happenings if h.kind in IMPOSSIBLE
