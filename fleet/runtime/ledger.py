@@ -85,10 +85,13 @@ class Ledger:
             if flight.is_open:
                 self.flights[key] = flight
         for zone_id, body in self._store.load("zones").items():
-            if body.get("withdrawn"):
-                self.airspace = self.airspace.without_zone(zone_id)
-            else:
+            if not body.get("withdrawn"):
                 self.airspace = self.airspace.with_zone(from_json(Zone, body))
+            elif self.airspace.zone(zone_id) is not None:  # else it had been added too: there is nothing to take away
+                self.airspace = self.airspace.without_zone(zone_id)
+        # Each change was a version. Counting anew, a plan of before could pass for one that knows of all of them.
+        changes, _ = self._store.head(AIRSPACE_STREAM)
+        self.airspace = replace(self.airspace, version=max(self.airspace.version, 1 + changes))
 
     # reading
 

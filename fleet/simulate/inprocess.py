@@ -138,6 +138,9 @@ class InProcessStage:
 
     @property
     def app(self) -> Running | None:
+        """None while it is down. Raises what it died of, if nobody has killed it."""
+        if self._controller is not None and self._controller.done() and self._kills == 0:
+            self._controller.result()
         return self._app
 
     def _emit(self, event: dict[str, Any]) -> None:

@@ -16,7 +16,7 @@ from geofences.geodesy import LatLon, distance_m
 from geofences.volumes import Circle, Restriction, Volume, Zone
 from missions.sites import SiteKind
 from missions.snapshot import Landed, Mode, Timed, VehicleState
-from tests.runtime.rig import Rig, demo_config, rig
+from tests.runtime.rig import Rig, demo_config, restarted, rig
 
 Story = Callable[[Rig], Coroutine[Any, Any, None]]
 
@@ -227,6 +227,21 @@ def test_an_order_whose_vehicle_is_landed_during_its_launch_goes_back_to_dispatc
         await r.until(lambda: bool(r.events(order_id, "abandoned")), 5.0)
         states = [e["state"] for e in r.events(order_id, "order_state")]
         assert states.count("accepted") == 2, states
+
+    tell(story)
+
+
+def test_after_a_restart_the_air_is_as_it_was_and_no_older_plan_passes_for_a_present_one():
+    async def story(r: Rig) -> None:
+        around = [LatLon(7.51, 38.15), LatLon(7.52, 38.15), LatLon(7.53, 38.15)]
+        for i, at in enumerate(around):
+            zone = Zone(f"TFR-{i}", "rescue", Restriction.PROHIBITED, (Volume(Circle(at, 100.0)),))
+            await r.service.add_zone(zone, actor="authority")
+        await r.service.withdraw_zone("TFR-1", actor="authority")
+        await r.service.withdraw_zone("PARK", actor="authority")
+        before, after = r.ledger.airspace, restarted(r).ledger.airspace
+        assert {z.zone_id for z in after.zones} == {z.zone_id for z in before.zones}
+        assert after.version == before.version
 
     tell(story)
 
