@@ -80,7 +80,9 @@ class Expect(_Strict):
     refusal: str | None = Field(default=None, min_length=1, description="it is refused, and the reason has these words")
     verdict: list[BoxVerdict] = Field(default_factory=list, description="the cold verdict at the end; empty: any")
     decision: list[Choice] = Field(default_factory=list, description="one of these was chosen in flight")
-    decision_within_s: DecisionWithin | None = None
+    decision_within_s: DecisionWithin | None = Field(
+        default=None, description="the first decision for `kind` comes at most `s` seconds after `after` began"
+    )
     never_inside: list[str] = Field(default_factory=list, description="zones the vehicle must never have flown in")
     leave_within_s: float = Field(
         default=LEAVE_WITHIN_S, gt=0, description="how soon one must be left that appeared around the vehicle"
@@ -96,7 +98,9 @@ class Expect(_Strict):
     temperature_at_hand_over_c: Annotated[tuple[float, float], AfterValidator(_ascending)] | None = Field(
         default=None, description="of the payload itself, lowest and highest"
     )
-    no_commands_between: Between | None = None
+    no_commands_between: Between | None = Field(
+        default=None, description="from the beginning of `after` to that of `before`, else to the end of `after`"
+    )
     grounded_during: list[str] = Field(
         default_factory=list, description="faults: from the beginning of each to its end its vehicle does not take off"
     )
@@ -126,7 +130,7 @@ class ExpectRun(_Strict):
     record_intact: bool = Field(default=True, description="the hash chain of every record stream holds")
     released_once: bool = Field(default=True, description="no box leaves a vehicle twice, or without an order")
     sound: bool = Field(
-        default=False, description="what must hold whatever goes wrong: docs/scenarios.md has the rules and excuses"
+        default=False, description="what must hold whatever goes wrong: docs/random-flights.md has the rules"
     )
 
     def names(self) -> Iterator[tuple[str, str, str]]:
