@@ -34,6 +34,8 @@ GCS, COMPANION = 6, 18
 ITEM_FIELDS = ("frame", "command", "current", "autocontinue", "param1", "param2", "param3", "param4", "x", "y", "z")
 UPLOAD_ANSWERS = ("MISSION_ACK", "MISSION_REQUEST_INT", "MISSION_REQUEST")
 BEAT_S = 0.5
+BACK_M_S = 10.0
+"""from one check to the next"""
 SAVING_S = 4.0
 STALL_TURNS = 400
 """turns without any progress of the vehicle's time after which it counts as dead: 20 s on real sockets"""
@@ -283,14 +285,16 @@ class Wire:
         assert self.set_mode(mode >> 16 & 0xFF, mode >> 24) == ACCEPTED
         self.until(lambda: self.mode == mode, within_s, f"mode {mode:#x}")
 
-    def reposition(self, north_m: float, east_m: float, height_m: float, *, flags: int = 1) -> int:
-        """DO_REPOSITION as COMMAND_INT: frame 5, AMSL; the mark before its answer."""
+    def reposition(
+        self, north_m: float, east_m: float, height_m: float, *, flags: int = 1, speed_m_s: float = -1.0
+    ) -> int:
+        """DO_REPOSITION as COMMAND_INT: frame 5, AMSL; the mark before its answer. Speed −1: the usual one."""
         lat, lon = place(north_m, east_m)
         since = self.mark()
         # param4, the heading, is left alone.
         self.send(
             self.mav.command_int_encode(
-                self.target, 1, 5, 192, 0, 0, -1, flags, 0, math.nan, lat, lon, GROUND_M + height_m
+                self.target, 1, 5, 192, 0, 0, speed_m_s, flags, 0, math.nan, lat, lon, GROUND_M + height_m
             )
         )
         return since
@@ -422,7 +426,7 @@ class Wire:
         if self.mode != HOLD:
             self.become(HOLD)
         if self.off_m() > 3.0 or abs(self.height_m - height_m) > 2.0:
-            since = self.reposition(0.0, 0.0, height_m)
+            since = self.reposition(0.0, 0.0, height_m, speed_m_s=BACK_M_S)
             self.wait("COMMAND_ACK", lambda m: m["result"] == ACCEPTED, 2.0, since)
             self.until(lambda: self.off_m() < 2.0 and abs(self.height_m - height_m) < 1.5, 90.0, "back over home")
 
