@@ -54,6 +54,7 @@ class Director:
         self._happenings, self._stage, self._people, self._emit = happenings, stage, people, emit
         self._started_s = stage.clock.now_s()
         self._paths: dict[str, _Path] = {}
+        self._views: dict[str, tuple[float | None, OrderView | None]] = {}
         self.begun: dict[str, float] = {}
 
     async def run(self) -> None:
@@ -125,11 +126,19 @@ class Director:
         return distance_m(site, LatLon(fix.lat_deg, fix.lon_deg)) <= h.when.within_m
 
     def _view(self, order: str | None) -> OrderView | None:
-        return self._people.view(order) if order is not None else None
+        """Looked up once an instant, however many faults wait for that order."""
+        if order is None:
+            return None
+        now_s, (at_s, view) = self._stage.clock.now_s(), self._views.get(order, (None, None))
+        if at_s != now_s:
+            view = self._people.view(order)
+            self._views[order] = now_s, view
+        return view
 
     def _whom(self, h: Happening) -> tuple[str | None, str | None]:
         """The vehicle and box it concerns, as far as dispatch has named them."""
-        pair = self._people.pair(h.order) if h.order is not None else (None, None)
+        view = self._view(h.order)
+        pair = (view.vehicle_id, view.box_id) if view is not None else (None, None)
         return h.vehicle or pair[0], h.box or pair[1]
 
     # what

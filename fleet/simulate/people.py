@@ -56,11 +56,6 @@ class People:
         app = self._stage.app
         return app.service.order(delivery.order_id) if app is not None and delivery.order_id is not None else None
 
-    def pair(self, name: str) -> tuple[str | None, str | None]:
-        """Vehicle and box of that order, once it is assigned."""
-        view = self.view(name)
-        return (view.vehicle_id, view.box_id) if view is not None else (None, None)
-
     async def run(self) -> None:
         """Until every order is final and, unless nobody waits for that, every vehicle is back from its flight."""
         async with asyncio.TaskGroup() as tasks:

@@ -27,7 +27,7 @@ from sitl.terrain import Terrain
 Say = Callable[[str, dict[str, Any]], None]
 
 SETTLE_S = 15.0
-"""after the last order has ended, until the observer has seen the last landing"""
+"""after the last order has ended, the longest wait for the observer to see the last landing"""
 WATCH_EVERY_S = 1.0
 AIRSPACE = "airspace"
 
@@ -79,12 +79,21 @@ class Play:
         while self.stage.clock.now_s() - since_s < for_s:
             views = [self.people.view(d.wanted.name) for d in self.people.deliveries]
             now = (len(self.world), *((v.state, v.phase) for v in views if v is not None))
-            flies = any(
-                x.flights()[-1][1] == float("inf") for x in self.stage.observer.sightings.values() if x.takeoffs
-            )
-            if flies or now != last:
+            if now != last or self._flies():
                 last, since_s = now, self.stage.clock.now_s()
             await self.stage.clock.sleep(WATCH_EVERY_S)
+
+    async def settle(self) -> None:
+        """Returns once the observer has seen the last landing, or has waited for it long enough."""
+        since_s = self.stage.clock.now_s()
+        await self.stage.clock.sleep(WATCH_EVERY_S)
+        while self._flies() and self.stage.clock.now_s() - since_s < SETTLE_S:
+            await self.stage.clock.sleep(WATCH_EVERY_S)
+
+    def _flies(self) -> bool:
+        """Whether the observer sees a vehicle in the air."""
+        seen = (x.flights() for x in self.stage.observer.sightings.values())
+        return any(flights and flights[-1][1] == float("inf") for flights in seen)
 
     def _heard(self, event: dict[str, Any]) -> None:
         if event.get("event") != "fault":  # the director tells of those, by their names
@@ -132,7 +141,7 @@ async def _story(run: Play) -> None:
             await asyncio.wait((playing, quiet), return_when=asyncio.FIRST_COMPLETED)
             playing.cancel()
             quiet.cancel()
-        await run.stage.clock.sleep(SETTLE_S)
+        await run.settle()
         watching.cancel()
         directing.cancel()
 

@@ -7,6 +7,7 @@ import gc
 from collections import Counter
 from pathlib import Path
 
+from fleet.heap import MIDDLE, OLD, YOUNG
 from fleet.simulate.chance import random_scenario, scenario_text
 from fleet.simulate.outcome import Outcome
 from fleet.simulate.report import write_report
@@ -33,6 +34,7 @@ class Flights:
         if self.flown == 0:
             gc.collect()
             gc.freeze()  # what every flight shares is not looked through again and again
+            gc.set_threshold(YOUNG, MIDDLE, OLD)
         scenario = random_scenario(seed)
         outcome = run_virtual(_played(scenario, seed))
         self.flown += 1
