@@ -28,9 +28,9 @@ class When(BaseModel):
     phase: FlightPhase | None = Field(default=None, description="the order's flight is in this phase")
     flown_m: float | None = Field(default=None, ge=0, description="flown since the last take-off, as observed")
     near: str | None = Field(default=None, description="the vehicle is within `within_m` of this site")
-    within_m: float = Field(default=100.0, gt=0)
+    within_m: float = Field(default=100.0, gt=0, description="of `near`")
     after: str | None = Field(default=None, description="the fault of this name has begun")
-    after_s: float = Field(default=0.0, ge=0)
+    after_s: float = Field(default=0.0, ge=0, description="so much later than all the rest holds")
 
 
 class Fault(BaseModel):
@@ -38,12 +38,12 @@ class Fault(BaseModel):
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
-    kind: str
+    kind: str = Field(description="what goes wrong")
     name: str | None = Field(default=None, description="for `after` and for expectations; none: its kind")
     order: str | None = Field(default=None, description="whose vehicle or box suffers it, and whom `when` speaks of")
-    vehicle: str | None = None
-    box: str | None = None
-    when: When = When()
+    vehicle: str | None = Field(default=None, description="the one that suffers it, whatever order it serves")
+    box: str | None = Field(default=None, description="the one that suffers it")
+    when: When = Field(default=When(), description="nothing given: at the start")
     duration_s: float | None = Field(default=None, ge=0, description="none: for good")
 
     @property

@@ -32,30 +32,34 @@ class _Strict(BaseModel):
 class People(_Strict):
     """How long the people on the ground take, simulated seconds."""
 
-    load_s: float = Field(default=15.0, ge=0)
-    receive_s: float = Field(default=20.0, ge=0)
+    load_s: float = Field(
+        default=15.0, ge=0, description="from the assignment until the box is packed, docked and sealed"
+    )
+    receive_s: float = Field(default=20.0, ge=0, description="from the release until the recipient gives the code")
 
 
 class ScenarioSite(_Strict):
     """A place that the fleet's own configuration has not; on the ground as configured."""
 
-    id: str = Field(min_length=1)
-    kind: Literal["clinic", "alternate"] = "clinic"
+    id: str = Field(min_length=1, description="by which orders, faults and expectations name it")
+    kind: Literal["clinic", "alternate"] = Field(default="clinic", description="a destination, or a place to land at")
     lat: float = Field(ge=-85, le=85, description="degrees, WGS84")
     lon: float = Field(ge=-180, le=180, description="degrees, WGS84")
 
 
 class ScenarioOrder(_Strict):
-    name: str
-    at_s: float = Field(default=0.0, ge=0)
-    product: str
-    to: str
-    mass_kg: float = Field(gt=0)
+    name: str = Field(description="by which faults, the story and the findings call it")
+    at_s: float = Field(default=0.0, ge=0, description="when it is placed, simulated seconds since the start")
+    product: str = Field(description="a product of the fleet")
+    to: str = Field(description="a site")
+    mass_kg: float = Field(gt=0, description="of the content, without its box")
     volume_l: float = Field(gt=0)
-    deadline_min: float = Field(gt=0)
-    priority: Priority = Priority.ROUTINE
-    budget_min: dict[str, float] = Field(default_factory=dict)
-    single_patient: bool = False
+    deadline_min: float = Field(gt=0, description="after it is placed")
+    priority: Priority = Field(default=Priority.ROUTINE, description="what a late arrival costs")
+    budget_min: dict[str, float] = Field(
+        default_factory=dict, description="excursion of the product → minutes that are left of it"
+    )
+    single_patient: bool = Field(default=False, description="made for one patient, not replaceable")
     payload_c: float = Field(description="temperature at which the pharmacy packs it")
     pack_left_kj: float | None = Field(default=None, description="coolant left when it is packed; none: a fresh pack")
     faults: list[Fault] = Field(default_factory=list, description="of this order's vehicle or box")
@@ -63,11 +67,11 @@ class ScenarioOrder(_Strict):
 
 
 class ScenarioFile(_Strict):
-    title: str
+    title: str = Field(description="what the report and the terminal call it")
     about: str = Field(default="", description="what it shows, in a sentence or two")
-    fleet: str
-    start: datetime
-    seed: int = Field(default=1, ge=0)
+    fleet: str = Field(description="the fleet's file, relative to this one")
+    start: datetime = Field(description="date and time of the world, UTC unless it says otherwise")
+    seed: int = Field(default=1, ge=0, description="of all chance; the same one gives the same run in virtual time")
     speed: float = Field(default=10.0, gt=0, le=100, description="times real time where it runs against the wall clock")
     limit_min: float = Field(default=60.0, gt=0, description="simulated minutes after which the run has failed")
     ends_min: float | None = Field(
@@ -82,14 +86,14 @@ class ScenarioFile(_Strict):
         default=None, gt=0, description="judged as it stands when nothing has flown, changed or happened for so long"
     )
     world: dict[str, Any] = Field(default_factory=dict, description="of the simulator, docs/simulator.md")
-    people: People = People()
+    people: People = Field(default=People(), description="how quick the people on the ground are")
     only: list[str] = Field(default_factory=list, description="these vehicles alone; empty: the whole fleet")
     sites: list[ScenarioSite] = Field(default_factory=list, description="places besides the fleet's own")
     vehicles: dict[str, dict[str, Any]] = Field(default_factory=dict, description="id → what differs in the simulator")
     boxes: dict[str, dict[str, Any]] = Field(default_factory=dict, description="id → what differs in the simulator")
-    orders: list[ScenarioOrder] = Field(min_length=1)
-    faults: list[Fault] = Field(default_factory=list)
-    expect: ExpectRun = ExpectRun()
+    orders: list[ScenarioOrder] = Field(min_length=1, description="at least one")
+    faults: list[Fault] = Field(default_factory=list, description="of no order, or of those that they name")
+    expect: ExpectRun = Field(default=ExpectRun(), description="of the whole run")
     not_on_px4: str = Field(default="", description="why no real PX4 with SIH can fly it; empty: it can")
 
 
