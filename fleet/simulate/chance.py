@@ -28,8 +28,8 @@ ENDS_MIN = 15.0
 """two or three of its flights; what has not ended then waits for somebody"""
 QUIET_MIN = 4.0
 """longer than most of what keeps a vehicle on its pad"""
-NEAR_M, FAR_M = 1200.0, 2000.0
-"""from the hub: four to seven minutes there and back"""
+NEAR_M, FAR_M = 800.0, 1500.0
+"""from the hub: four to six minutes there and back, most of them straight up and down"""
 CLEAR_M = 150.0
 """between an invented place and a closed zone: the plan's margin and room to come to rest"""
 MOST_FAULTS = 5
@@ -178,7 +178,7 @@ class _Story:
 
     def _circle(self, to: LatLon) -> dict[str, float]:
         """On the way to that place, or beside it."""
-        rng, radius_m = self.rng, self.rng.uniform(60, 500)
+        rng, radius_m = self.rng, self.rng.uniform(50, 400)
         length_m = distance_m(self.hub, to)
         on_way = destination(self.hub, bearing_deg(self.hub, to), length_m * rng.uniform(-0.1, 1.15))
         at = destination(on_way, rng.uniform(0, 360), rng.uniform(0, 1.2) * radius_m)
