@@ -11,7 +11,7 @@ from typing import Any
 from sitl.autopilot.autopilot import Autopilot
 from sitl.radio import STILL_AIR, Channel, Radio
 from sitl.wire.dialect import BY_NAME, Message, Packer, frames
-from sitl.wire.streams import NEEDS_HOME, STREAMS
+from sitl.wire.streams import NEEDS_HOME, RESTORED_HZ, STREAMS
 
 GCS_HEARD_S = 2.5
 """STATUSTEXT flows on a link while a ground station's heartbeat is this fresh there"""
@@ -77,7 +77,7 @@ class Link:
     def set_interval(self, name: str, interval_us: float, now_s: float) -> None:
         """SET_MESSAGE_INTERVAL: 0 the default, −1 off."""
         if interval_us == 0:
-            hz = self._defaults.get(name, 0.0)
+            hz = RESTORED_HZ.get(self.name, {}).get(name, self._defaults.get(name, 0.0))
             interval_s = 1.0 / hz if hz else -1.0
         else:
             interval_s = interval_us * 1e-6

@@ -370,6 +370,18 @@ GCS_RATES: dict[str, float] = {
     "VIBRATION": 0.1,
 }
 """Hz, from the recordings; messages about sensors this vehicle lacks are left out"""
+RESTORED_HZ: dict[str, dict[str, float]] = {
+    "gcs": {
+        "ATTITUDE": 15.0,
+        "ATTITUDE_QUATERNION": 10.0,
+        "ATTITUDE_TARGET": 2.0,
+        "GLOBAL_POSITION_INT": 5.0,
+        "LOCAL_POSITION_NED": 1.0,
+        "POSITION_TARGET_LOCAL_NED": 1.5,
+        "SERVO_OUTPUT_RAW": 1.0,
+    }
+}
+"""Hz by link: what SET_MESSAGE_INTERVAL 0 goes back to, where SITL's start-up script asked for more than PX4 by itself"""
 ONBOARD_RATES: dict[str, float] = {
     "ATTITUDE": 100.0,
     **dict.fromkeys(("ATTITUDE_QUATERNION", "GLOBAL_POSITION_INT"), 50.0),
