@@ -22,8 +22,7 @@ from ruamel.yaml import YAML
 
 from fleet.clock import ScaledClock
 from fleet.config import data_dir, load_config
-from fleet.simulate.run import sim_spec
-from fleet.simulate.scenario import World
+from fleet.simulate.spec import sim_spec
 from sitl.broker import start_broker
 from tests.e2e.tap import Tap
 
@@ -171,8 +170,10 @@ def stack(folder: Path, *, speed: float = 1.0, **changes: Any) -> Iterator[Stack
         cleanup.callback(tap.close)
         clock = ScaledClock(speed)
         mqtt = {"host": broker.host, "port": broker.port, "username": broker.username, "password": broker.password}
-        weather = World(ambient_c=38.0)
-        spec = sim_spec(load_config(path), weather, 3, clock, mqtt, ("127.0.0.1", tap.port), carrying=True)
+        gcs = {"gcs": {"local_port": 0, "port": tap.port}}
+        fleet = sim_spec(load_config(path), {"ambient_c": 38.0}, seed=3, wire=lambda n, vehicle: gcs, carrying=True)
+        time_of = {"epoch_s": clock.epoch_s, "monotonic_s": clock.monotonic_s, "speed": clock.speed}
+        spec = {**time_of, "mqtt": mqtt, **fleet}
         spec_path = folder / "sim.json"
         spec_path.write_text(json.dumps(spec), encoding="utf-8")
         with (folder / "sim.log").open("wb") as err:
