@@ -381,7 +381,7 @@ RESTORED_HZ: dict[str, dict[str, float]] = {
         "SERVO_OUTPUT_RAW": 1.0,
     }
 }
-"""Hz by link: what SET_MESSAGE_INTERVAL 0 goes back to, where SITL's start-up script asked for more than PX4 by itself"""
+"""Hz by link: what SET_MESSAGE_INTERVAL 0 goes back to, where SITL's start-up script asks for more than PX4 itself"""
 ONBOARD_RATES: dict[str, float] = {
     "ATTITUDE": 100.0,
     **dict.fromkeys(("ATTITUDE_QUATERNION", "GLOBAL_POSITION_INT"), 50.0),
