@@ -14,6 +14,7 @@ import pytest
 from fleet.config import data_dir
 from fleet.simulate.happenings import AROUND
 from fleet.simulate.outcome import Outcome
+from fleet.simulate.px4 import why_not
 from fleet.simulate.run import Play, play
 from fleet.simulate.scenario import Scenario, load_scenario
 from fleet.simulate.virtual import virtual_stage
@@ -61,6 +62,11 @@ def test_the_stories_that_must_be_told_are_there_and_say_what_they_show() -> Non
 def test_every_kind_of_event_around_the_vehicles_happens_in_some_scenario() -> None:
     kinds = {h.kind for path in FILES for h in load_scenario(path).happenings}
     assert set(AROUND) <= kinds
+
+
+def test_most_of_them_can_be_flown_by_a_real_px4_too() -> None:
+    flown_too = [path.stem for path in FILES if not why_not(load_scenario(path))]
+    assert len(flown_too) >= 15, flown_too
 
 
 # --- the same seed
