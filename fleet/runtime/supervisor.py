@@ -38,6 +38,7 @@ log = structlog.get_logger()
 
 Offload = Callable[..., Awaitable[Any]]
 
+CALM = Wind(0.0, 0.0)
 DISPATCH_EVERY_S = 2.0
 ADOPTION_FIRST_S = 5.0
 BEAT_EVERY_S = 0.5
@@ -278,7 +279,13 @@ class Supervisor:
         return list({v.type.name: v for v in self.fleet.vehicles.values()}.values())
 
     def _plan_for(
-        self, order: Order, vehicle: Vehicle, layer_agl_m: float, battery_pct: float, now_s: float
+        self,
+        order: Order,
+        vehicle: Vehicle,
+        layer_agl_m: float,
+        battery_pct: float,
+        now_s: float,
+        wind: Wind = CALM,
     ) -> Plan | Infeasible:
         world = self._world()
         start = world.sites[order.origin_site]
@@ -295,7 +302,7 @@ class Supervisor:
             home=world.sites[vehicle.home_site],
             payload_kg=order.mass_kg + box_kg,
             battery_pct=battery_pct,
-            wind=Wind(0.0, 0.0),
+            wind=wind,
             layer_agl_m=layer_agl_m,
             depart_s=now_s,
         )
@@ -360,7 +367,9 @@ class Supervisor:
                     continue
                 battery = state.battery.value.remaining_pct if state.battery is not None else 0.0
                 await asyncio.sleep(0)  # a plan takes milliseconds, and there may be many
-                made = self._plan_for(entry.order, vehicle, numbers.layers_agl_m[0], battery, now_s)
+                # With the wind that the departure is planned with: else it is assigned, refused, and assigned again.
+                wind = state.wind.value if state.wind is not None else CALM
+                made = self._plan_for(entry.order, vehicle, numbers.layers_agl_m[0], battery, now_s, wind)
                 if isinstance(made, Infeasible):
                     reasons = made.reasons
                     continue

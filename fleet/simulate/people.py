@@ -17,6 +17,8 @@ from fleet.simulate.stage import Stage
 from missions.orders import FINAL_ORDER_STATES, OrderState
 
 LOOK_EVERY_S = 1.0
+AGAIN_S = 5.0
+"""what people could not do they try again"""
 
 
 @dataclass(slots=True)
@@ -41,14 +43,17 @@ class People:
         self._clock = stage.clock
         self._say = say
         self._reiced: set[str] = set()
-        self._loaded_boxes: set[str] = set()
+        self._docked: dict[str, str] = {}
+        """box → the vehicle that it is on"""
         stage.heard.append(self._heard)
 
     def _heard(self, event: dict[str, Any]) -> None:
         if event.get("event") == "reiced":
             self._reiced.add(str(event.get("box")))
         elif event.get("event") == "loaded":
-            self._loaded_boxes.add(str(event.get("box")))
+            self._docked[str(event.get("box"))] = str(event.get("vehicle"))
+        elif event.get("event") in ("unloaded", "released"):
+            self._docked.pop(str(event.get("box")), None)
 
     def view(self, name: str) -> OrderView | None:
         """The order of that name as it stands, once it is placed."""
@@ -122,15 +127,22 @@ class People:
 
     async def _load(self, wanted: ScenarioOrder, order_id: str, box_id: str, vehicle_id: str) -> None:
         pack = {} if wanted.pack_left_kj is None else {"pack_left_kj": wanted.pack_left_kj}
-        self._loaded_boxes.discard(box_id)
-        self._stage.tell(
-            do="load", box=box_id, vehicle=vehicle_id, payload_kg=wanted.mass_kg, payload_c=wanted.payload_c, **pack
-        )
-        while box_id not in self._loaded_boxes:
-            await self._clock.sleep(0.5)
+        for other, where in list(self._docked.items()):  # what came back, or had been meant for another vehicle
+            if other == box_id or where == vehicle_id:
+                await self._handle(other, None, do="unload", box=other)
+        dose = {"payload_kg": wanted.mass_kg, "payload_c": wanted.payload_c, **pack}
+        await self._handle(box_id, vehicle_id, do="load", box=box_id, vehicle=vehicle_id, **dose)
         await self._custody(order_id, CustodyStep.LOAD, "pharmacist", {"vehicle_id": vehicle_id, "box_id": box_id})
         # The pharmacist notes what the pack's indicator shows, so that the forecast starts from it.
         await self._custody(order_id, CustodyStep.SEAL, "pharmacist", {"seal": f"seal-{order_id[-4:]}", **pack})
+
+    async def _handle(self, box_id: str, vehicle_id: str | None, **hands: Any) -> None:
+        """Until the box is on that vehicle, or on none: nobody reaches under rotors that turn."""
+        while self._docked.get(box_id) != vehicle_id:
+            self._stage.tell(**hands)
+            since_s = self._clock.now_s()
+            while self._docked.get(box_id) != vehicle_id and self._clock.now_s() - since_s < AGAIN_S:
+                await self._clock.sleep(0.5)
 
     async def _custody(self, order_id: str, step: CustodyStep, actor: str, detail: dict[str, Any]) -> None:
         answer = await (await self._service()).custody(order_id, step, actor=actor, detail=detail)

@@ -15,7 +15,7 @@ from fleet.virtual import run_virtual
 from geofences.geodesy import LatLon, distance_m
 from geofences.volumes import Circle, Restriction, Volume, Zone
 from missions.sites import SiteKind
-from missions.snapshot import Landed, Mode, Timed, VehicleState
+from missions.snapshot import Landed, Mode, Timed, VehicleState, Wind
 from tests.runtime.rig import Rig, demo_config, restarted, rig
 
 Story = Callable[[Rig], Coroutine[Any, Any, None]]
@@ -227,6 +227,24 @@ def test_an_order_whose_vehicle_is_landed_during_its_launch_goes_back_to_dispatc
         await r.until(lambda: bool(r.events(order_id, "abandoned")), 5.0)
         states = [e["state"] for e in r.events(order_id, "order_state")]
         assert states.count("accepted") == 2, states
+
+    tell(story)
+
+
+def test_an_order_that_the_wind_forbids_waits_instead_of_being_loaded_again_and_again():
+    async def story(r: Rig) -> None:
+        def in_wind(told: Callable[[], VehicleState]) -> Callable[[], VehicleState]:
+            return lambda: replace(told(), wind=Timed(Wind(0.0, 11.0), r.clock.now_s()))
+
+        for vehicle in r.vehicles.values():
+            vehicle.battery_pct, vehicle.drain_pct_s = 64.0, 0.0  # enough in still air
+            vehicle.state = in_wind(vehicle.state)  # type: ignore[method-assign]
+        order_id = (await r.place("orvane")).order.order_id
+        await r.clock.sleep(60)
+        view = r.order(order_id)
+        assert view.state == "accepted"
+        assert view.reasons
+        assert r.events(order_id, "assigned") == []
 
     tell(story)
 
