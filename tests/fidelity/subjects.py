@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import select
 import socket
-from collections.abc import Iterator
-from contextlib import AsyncExitStack, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, AsyncExitStack, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from sitl.px4 import start_px4
 from sitl.simulation import World
@@ -123,3 +124,27 @@ def meet(subject: Simulated | RealPx4, *, thin: bool = True) -> Wire:
     gcs.until_ready()
     gcs.until(lambda: gcs.has("GLOBAL_POSITION_INT"), 10.0, "a position")
     return gcs
+
+
+class Hangar:
+    """Where the vehicle for the checks of a file stands, with what every check wants set."""
+
+    def __init__(self, start: Callable[[], AbstractContextManager[Simulated | RealPx4]]) -> None:
+        self._start = start
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        self.renew()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def renew(self) -> Wire:
+        """Another vehicle instead."""
+        self._stack.close()
+        self.vehicle = meet(self._stack.enter_context(self._start()))
+        for name, value in COMMON.items():
+            self.vehicle.set_param(name, value)
+        self.vehicle.keep()
+        return self.vehicle

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from tests.fidelity.wire import ACCEPTED, DENIED, TERMINATED, Wire
+from tests.fidelity.subjects import Hangar
+from tests.fidelity.wire import ACCEPTED, DENIED, TERMINATED
 
 TERMINATE = 185
 TERMINATION = 0x000A0000
 
 
-def test_termination_is_denied_disarmed_and_armed_it_has_its_number_its_state_and_no_way_back(vehicle: Wire) -> None:
+def test_termination_is_denied_disarmed_and_armed_it_has_its_number_its_state_and_no_way_back(hangar: Hangar) -> None:
+    vehicle = hangar.vehicle
     vehicle.until_ready()
     assert vehicle.command(TERMINATE, 1) == DENIED
     assert vehicle.command(400, 1) == ACCEPTED

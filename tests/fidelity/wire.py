@@ -362,7 +362,10 @@ class Wire:
         def judged(m: Heard) -> bool:
             return bool(m[name] == ack["opaque_id"]) and (kind != MISSION_LIST or m["mission_state"] != 1)
 
-        return self.wait("MISSION_CURRENT", judged, 5.0)
+        told = self.wait("MISSION_CURRENT", judged, 5.0)
+        # PX4's arming checks, which bar a mode, hear of it a tenth of a second later.
+        self.run(0.3)
+        return told
 
     # --- events
 
