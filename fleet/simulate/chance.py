@@ -98,7 +98,7 @@ class _Story:
             "vehicles": {v: {"battery_pct": self._battery()} for v in chosen},
             "orders": placed,
             "faults": [fault for n in range(rng.randint(1, MOST_FAULTS)) for fault in self._fault(n)],
-            "expect": {"sound": True, "never_inside_prohibited": False},
+            "expect": {"sound": True, "never_inside_prohibited": False, "faults_begin": False},
         }
 
     def _place(self) -> LatLon:

@@ -129,6 +129,7 @@ class ExpectRun(_Strict):
     )
     record_intact: bool = Field(default=True, description="the hash chain of every record stream holds")
     released_once: bool = Field(default=True, description="no box leaves a vehicle twice, or without an order")
+    faults_begin: bool = Field(default=True, description="each fault of the file has begun: its time or place came")
     sound: bool = Field(
         default=False, description="what must hold whatever goes wrong: docs/random-flights.md has the rules"
     )

@@ -353,6 +353,13 @@ def _released_once(whole: Whole, wanted: bool) -> Seen:
     return True, f"{times} in all, each by a vehicle on its order" if times else "no box left a vehicle"
 
 
+def _faults_begin(whole: Whole, wanted: bool) -> Seen:
+    missing = [name for name in whole.run.faults if fault_s(whole.run, name) is None]
+    if missing:
+        return False, f"never began: {_words(missing)}"
+    return True, f"{_words(whole.run.faults)} began" if whole.run.faults else "none was to begin"
+
+
 ORDER_ROWS: tuple[Row, ...] = (
     Row("state", "record", lambda v: f"ends {_or(v)}", _state),
     Row("refusal", "record", lambda v: f"is refused: “{v}”", _refusal),
@@ -377,6 +384,7 @@ ORDER_ROWS: tuple[Row, ...] = (
 RUN_ROWS: tuple[Row, ...] = (
     Row("never_inside_prohibited", "observer", lambda _: "no vehicle flies in a prohibited zone", _never_prohibited),
     Row("record_intact", "record", lambda _: "the record is intact", _record_intact),
+    Row("faults_begin", "world", lambda _: "what was to go wrong did", _faults_begin),
     Row("released_once", "world", lambda _: "no box is released twice or without an order", _released_once),
 )
 

@@ -97,6 +97,8 @@ class Outcome:
     """order → by which vehicles it was carried, and when"""
     commanded: Sequence[Commanded] = ()
     """what left for the vehicles; empty where controller and vehicles are not in one process"""
+    faults: Sequence[str] = ()
+    """names of all that was to go wrong"""
     findings: Sequence[Finding] = ()
     events: Sequence[RecordedEvent] = ()
     """recorded outside the orders: of the vehicles, the airspace and the fleet"""

@@ -176,6 +176,7 @@ def _outcome(run: Play, wall_s: float, timed_out: bool) -> Outcome:
         streams_intact={s: "" if r.ok else r.text for s, r in reports.items()},
         box_truth=stage.box_truth,
         commanded=stage.commanded,
+        faults=[h.name for h in scenario.happenings],
         measured=run.measured,
         carried=run.carried,
         terrain=_Ground(Terrain(world.terrain, world.ground_amsl_m)),

@@ -88,7 +88,7 @@ def test_a_run_as_it_should_be_meets_everything() -> None:
         }
     )
     findings = findings_of(outcome(), {"vaccine": expect}, ExpectRun())
-    assert len(findings) == 13
+    assert len(findings) == 14
     assert all(f.met for f in findings), [f for f in findings if not f.met]
     assert replace(outcome(), findings=findings).ok
 
@@ -432,6 +432,16 @@ def test_the_record_must_be_intact() -> None:
     assert of_run(broken, "record").seen == "order/ord-1: event 3 was changed after it was written"
     assert not of_run(broken, "record").met
     assert not of_run(outcome(streams_intact={}), "record").met
+
+
+def test_what_was_to_go_wrong_must_have_begun_or_nothing_is_proven() -> None:
+    text = "what was to go wrong"
+    run = outcome(faults=["radio", "gust"], happened=[fault(MIDWAY_S, "radio"), fault(MIDWAY_S, "gust")])
+    assert of_run(run, text).seen == "radio, gust began"
+    assert (
+        of_run(outcome(faults=["radio", "gust"], happened=[fault(MIDWAY_S, "gust")]), text).seen == "never began: radio"
+    )
+    assert of_run(outcome(), text).met
 
 
 def test_no_box_is_released_twice_or_by_a_vehicle_without_an_order() -> None:

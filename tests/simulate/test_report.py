@@ -176,7 +176,7 @@ def test_every_recorded_step_is_shown_only_on_request(tab: Any) -> None:
 
 def test_each_expectation_stands_there_with_what_was_seen_the_missed_first() -> None:
     text = report(eventful())
-    assert "1 of 5 expectations missed" in text
+    assert "1 of 6 expectations missed" in text
     assert text.index("chosen: reroute, return") < text.index("it ended received")
     met = [replace(f, met=True) for f in eventful().findings]
     assert "all 5 expectations met" in report(replace(eventful(), findings=met))
