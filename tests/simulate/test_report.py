@@ -179,7 +179,7 @@ def test_each_expectation_stands_there_with_what_was_seen_the_missed_first() -> 
     assert "1 of 6 expectations missed" in text
     assert text.index("chosen: reroute, return") < text.index("it ended received")
     met = [replace(f, met=True) for f in eventful().findings]
-    assert "all 5 expectations met" in report(replace(eventful(), findings=met))
+    assert "all 6 expectations met" in report(replace(eventful(), findings=met))
     assert "not finished in time" in report(replace(eventful(), timed_out=True))
 
 
