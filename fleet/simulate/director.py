@@ -68,6 +68,8 @@ class Director:
         while not self._due(h):
             await clock.sleep(LOOK_EVERY_S)
         await clock.sleep(h.when.after_s)
+        while self._needs_somebody(h) and self._whom(h)[h.of_box] is None:  # taken from its vehicle meanwhile
+            await clock.sleep(LOOK_EVERY_S)
         self.begun[h.name] = clock.now_s()
         self._tell(h, "begun")
         await self._carry_out(h)

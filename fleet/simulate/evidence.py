@@ -52,21 +52,23 @@ def duties(outcome: Outcome) -> list[Duty]:
     """In the order of time. A vehicle's way home after the drop belongs to the order."""
     assigned = sorted(
         (
-            Duty(o.name, e.body["vehicle_id"], e.body["box_id"], e.at_s)
+            (Duty(o.name, e.body["vehicle_id"], e.body["box_id"], e.at_s), e.seq)
             for o in outcome.orders
             for e in o.events
             if e.kind == "assigned"
         ),
-        key=lambda d: d.since_s,
+        key=lambda given: given[0].since_s,
     )
     freed = {
-        o.name: [e.at_s for e in o.events if e.kind == "order_state" and e.body.get("event") == "unassign"]
+        o.name: [(e.at_s, e.seq) for e in o.events if e.kind == "order_state" and e.body.get("event") == "unassign"]
         for o in outcome.orders
     }
     ended = []
-    for i, duty in enumerate(assigned):
-        ends = [at_s for at_s in freed[duty.order] if at_s >= duty.since_s]
-        ends += [d.since_s for d in assigned[i + 1 :] if d.order == duty.order or d.vehicle_id == duty.vehicle_id]
+    for i, (duty, seq) in enumerate(assigned):
+        # Given back and given anew may be one instant: the record's own order counts.
+        ends = [at_s for at_s, n in freed[duty.order] if (at_s, n) > (duty.since_s, seq)]
+        later = [d for d, _ in assigned[i + 1 :]]
+        ends += [d.since_s for d in later if d.order == duty.order or d.vehicle_id == duty.vehicle_id]
         until_s = min(ends, default=_FOREVER)
         ended.append(Duty(duty.order, duty.vehicle_id, duty.box_id, duty.since_s, until_s))
     return ended

@@ -145,11 +145,20 @@ def _edge_m(trial: Trial, vehicle_id: str, seen: ZoneSeen) -> float:
     return distance_m(LatLon(at.lat_deg, at.lon_deg), outline.centre) - outline.radius_m
 
 
-def _helpless(trial: Trial, about: Incident) -> bool:
-    """Nobody could command it in the time in which it could have been prevented."""
+def _unheard(trial: Trial, about: Incident) -> list[Trouble]:
+    """What kept the controller from hearing or being heard."""
     dead = [t for t in trial.of(about, "link_loss") if t.args.get("rate", 1.0) >= 0.5]
     dead += [t for t in trial.of(about, "link_delay") if t.args["delay_s"] >= 0.5]
-    dead += trial.of(about, "controller_killed", "pilot")
+    return dead + trial.of(about, "controller_killed")
+
+
+def _was_unheard(trial: Trial, about: Incident) -> bool:
+    return any(t.touches(about.since_s - RECOVERY_S, about.at_s) for t in _unheard(trial, about))
+
+
+def _helpless(trial: Trial, about: Incident) -> bool:
+    """Nobody could command it in the time in which it could have been prevented."""
+    dead = [*_unheard(trial, about), *trial.of(about, "pilot")]
     since_s = max(about.since_s, about.at_s - RECOVERY_S) - RECOVERY_S
     if any(t.touches(since_s, about.at_s) for t in dead):
         return True
@@ -252,6 +261,7 @@ EXCUSES: dict[str, Excuse] = {
         Excuse("gps_untrue", "its position was wrong", _gps_untrue),
         Excuse("gps_drifted", "its position went astray too slowly to be seen by anybody", _gps_drifted, _always),
         Excuse("nobody_could_command", "the link, the controller or a pilot's hands were in the way", _helpless),
+        Excuse("unheard", "the controller was down, or could not hear of it", _was_unheard),
         Excuse("link_gone", "its link is gone for good", _link_gone),
         Excuse("stood_down", "somebody else flies it", _stood_down),
         Excuse("doubted", "its position is in doubt, and no operator has vouched for it", _doubted),

@@ -156,14 +156,16 @@ def _commands(trial: Trial) -> Iterator[Incident]:
 
 
 def _pilots(trial: Trial) -> Iterator[Incident]:
-    """From when the vehicle is in a mode for sticks until it is in another one."""
+    """From when the vehicle is in a mode for sticks until it is in another one, or an operator hands it back."""
     for vehicle_id, sighting in trial.run.sightings.items():
         ends = [*(s for s, _ in sighting.modes[1:]), FOREVER_S]
         for (since_s, mode), until_s in zip(sighting.modes, ends, strict=False):
             if mode >> 16 & 0xFF == AUTO_MODE or not trial.in_air(vehicle_id, since_s):
                 continue
+            by_hand = [e.at_s for e in trial.events(vehicle_id, since_s) if e.kind == "operator_command"]
+            end_s = min((at_s for at_s in by_hand if at_s > since_s), default=until_s)
             for c in trial.run.commanded:
-                if c.vehicle_id == vehicle_id and since_s + LET_GO_S < c.at_s < until_s:
+                if c.vehicle_id == vehicle_id and since_s + LET_GO_S < c.at_s < min(end_s, until_s):
                     text = f"{c.step} to {vehicle_id}, {c.at_s - since_s:.1f} s after a pilot took over"
                     yield Incident(text, vehicle_id, since_s, c.at_s)
 
@@ -185,7 +187,7 @@ RULES: tuple[tuple[str, Callable[[Trial], Iterator[Incident]], tuple[str, ...]],
     ("does not crash", _crashes, ("fell", "empty", "gps_untrue")),
     ("says in_range only of what is", _cold, ("sensors_lied",)),
     ("commands what is recorded, with authority", _commands, ()),
-    ("leaves a pilot alone", _pilots, ("nobody_could_command",)),
+    ("leaves a pilot alone", _pilots, ("unheard",)),
 )
 
 

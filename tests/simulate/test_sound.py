@@ -231,3 +231,10 @@ def test_a_command_to_a_vehicle_in_a_pilots_hands_is_broken_from_three_seconds_o
     assert not broken(run, "pilot")
     assert broken(replace(run, commanded=[Commanded("cw-1", START_S + 153.1, "fly", "")]), "pilot")
     assert not broken(replace(run, commanded=[Commanded("cw-1", START_S + 201.0, "fly", "")]), "pilot")
+    back = [*RECORD, event(160.0, "operator_command", command="resume", actor="op")]
+    handed = replace(run, orders=[OrderOutcome("vaccine", VIEW, events=back)])
+    assert not broken(replace(handed, commanded=[Commanded("cw-1", START_S + 161.0, "fly", "")]), "pilot")
+    killed = fault(148.0, "kill") | {"kind": "controller_killed"}
+    down = replace(run, world=[*run.world, killed], commanded=[Commanded("cw-1", START_S + 155.0, "fly", "")])
+    assert ruled(down, "pilot", "{name: kill, kind: controller_killed}").excuse == "unheard"
+    assert broken(down, "pilot", "{name: kill, kind: controller_killed}"), "nobody was told"
