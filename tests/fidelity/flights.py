@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from tests.fidelity.wire import MISSION, Wire, item
+from tests.fidelity.items import item
+from tests.fidelity.wire import MISSION, Wire
 
 
 def on_its_way(air: Wire) -> Wire:

@@ -14,7 +14,8 @@ from typing import Self
 from sitl.px4 import start_px4
 from sitl.simulation import World
 from sitl.spec import SimSpec
-from tests.fidelity.wire import COMPANION, GROUND_M, HOME, Wire
+from tests.fidelity.items import GROUND_M, HOME
+from tests.fidelity.wire import COMPANION, Wire
 
 PX4_INSTANCE = 20
 """away from 0…9, which people and other tests use"""

@@ -6,12 +6,12 @@ import math
 
 import pytest
 
+from tests.fidelity.items import GROUND_M, circle
 from tests.fidelity.wire import (
     ACCEPTED,
     CANCELLED,
     DENIED,
     FAILED,
-    GROUND_M,
     HOLD,
     IN_PROGRESS,
     LAND,
@@ -20,7 +20,6 @@ from tests.fidelity.wire import (
     TEMPORARILY_REJECTED,
     UNSUPPORTED,
     Wire,
-    circle,
 )
 
 ARM, GRIPPER, WINCH, REQUEST_MESSAGE, SET_INTERVAL = 400, 211, 42600, 512, 511

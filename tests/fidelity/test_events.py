@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from tests.fidelity.wire import ACCEPTED, GCS, RETURN, TEMPORARILY_REJECTED, Wire, event_id
+from tests.fidelity.messages import event_id
+from tests.fidelity.wire import ACCEPTED, GCS, RETURN, TEMPORARILY_REJECTED, Wire
 
 SUMMARIES = [event_id("commander_arming_check_summary"), event_id("commander_health_summary")]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.fidelity.flights import modes, on_its_way
+from tests.fidelity.items import circle, item
 from tests.fidelity.wire import (
     ACCEPTED,
     ACTIVE,
@@ -18,8 +19,6 @@ from tests.fidelity.wire import (
     RALLY_LIST,
     RETURN,
     Wire,
-    circle,
-    item,
 )
 
 LOSS_S = 5

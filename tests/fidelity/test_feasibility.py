@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
-from tests.fidelity.wire import ACCEPTED, DENIED, FENCE_LIST, HOLD, MISSION, Wire, circle, event_id, item, square
+from tests.fidelity.items import circle, item, square
+from tests.fidelity.messages import event_id
+from tests.fidelity.wire import ACCEPTED, DENIED, FENCE_LIST, HOLD, MISSION, Wire
 
 
 def judged(wire: Wire, items: list[dict[str, Any]]) -> int:

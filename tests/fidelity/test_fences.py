@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from tests.fidelity.items import circle, item, square
 from tests.fidelity.test_feasibility import judged
-from tests.fidelity.wire import FENCE_LIST, Wire, circle, item, square
+from tests.fidelity.wire import FENCE_LIST, Wire
 
 KEEP_OUT = 5002
 FAR_CIRCLE = circle(5004, 10.0, north_m=-200.0)

@@ -6,18 +6,8 @@ from itertools import pairwise
 
 import pytest
 
-from tests.fidelity.wire import (
-    ACCEPTED,
-    HOLD,
-    LAND,
-    MISSION,
-    RETURN,
-    TAKEOFF,
-    TEMPORARILY_REJECTED,
-    UNSUPPORTED,
-    Wire,
-    item,
-)
+from tests.fidelity.items import item
+from tests.fidelity.wire import ACCEPTED, HOLD, LAND, MISSION, RETURN, TAKEOFF, TEMPORARILY_REJECTED, UNSUPPORTED, Wire
 
 AUTO_BASE = 29
 MANUAL, ALTITUDE, POSITION, ACRO, OFFBOARD, STABILIZED = (n << 16 for n in (1, 2, 3, 5, 6, 7))

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.fidelity.wire import FENCE_LIST, MISSION_LIST, RALLY_LIST, Wire, circle, item, square
+from tests.fidelity.items import circle, item, square
+from tests.fidelity.wire import FENCE_LIST, MISSION_LIST, RALLY_LIST, Wire
 
 SHORT = [item(22), item(16, 20.0)]
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.fidelity.wire import INT32, REAL32, Wire, number_of, on_wire
+from tests.fidelity.messages import INT32, REAL32, number_of, on_wire
+from tests.fidelity.wire import Wire
 
 
 def set_raw(wire: Wire, name: str, value: float, kind: int) -> int:

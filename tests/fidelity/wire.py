@@ -1,7 +1,6 @@
 """A ground station that believes nothing: pymavlink's `development` dialect on a raw link, and the vehicle's own time.
 
 Neither the controller's link nor the simulator's codec is used, so that no error can hide by being made on both sides.
-Fields that the published dialect lacks are read from the payload by their place in mavlink/common.xml.
 """
 
 from __future__ import annotations
@@ -14,10 +13,8 @@ from typing import Any, Protocol
 
 from pymavlink.dialects.v20 import development as mavlink
 
-HOME = (7.5, 38.2)
-GROUND_M = 420.0
-METRES_PER_DEGREE = 110_598.0
-"""of latitude at HOME; the suite measures tens of metres"""
+from tests.fidelity.items import GROUND_M, HOME, METRES_PER_DEGREE, place
+from tests.fidelity.messages import INT32, REAL32, Heard, event_id, number_of, on_wire
 
 ACCEPTED, TEMPORARILY_REJECTED, DENIED, UNSUPPORTED, FAILED, IN_PROGRESS, CANCELLED = range(7)
 """MAV_RESULT"""
@@ -27,55 +24,18 @@ ARMED = 128
 STANDBY, ACTIVE, FAILSAFE, TERMINATED = 3, 4, 5, 8
 """MAV_STATE"""
 PREARM_OK = 1 << 28
-INT32, REAL32 = 6, 9
 MISSION_LIST, FENCE_LIST, RALLY_LIST = 0, 1, 2
 GCS, COMPANION = 6, 18
 """MAV_TYPE of who speaks"""
 ITEM_FIELDS = ("frame", "command", "current", "autocontinue", "param1", "param2", "param3", "param4", "x", "y", "z")
 UPLOAD_ANSWERS = ("MISSION_ACK", "MISSION_REQUEST_INT", "MISSION_REQUEST")
 BEAT_S = 0.5
+REQUEST_EVENT, REQUEST_EVENT_CRC_EXTRA = 412, 33
 BACK_M_S = 10.0
 """from one check to the next"""
 SAVING_S = 4.0
 STALL_TURNS = 400
 """turns without any progress of the vehicle's time after which it counts as dead: 20 s on real sockets"""
-
-_NEWEST: dict[int, tuple[int, str, tuple[str, ...]]] = {
-    42: (6, "<III", ("mission_id", "fence_id", "rally_points_id")),
-    44: (5, "<I", ("opaque_id",)),
-    47: (4, "<I", ("opaque_id",)),
-    410: (0, "<IIHBBB40s", ("id", "boot_ms", "sequence", "to_component", "to_system", "levels", "arguments")),
-    411: (0, "<HB", ("sequence", "flags")),
-    413: (0, "<HHBBB", ("sequence", "sequence_oldest_available", "to_system", "to_component", "reason")),
-}
-"""message id → offset in the payload, layout and names of what pymavlink does not know"""
-_NAMES = {410: "EVENT", 411: "CURRENT_EVENT_SEQUENCE", 413: "RESPONSE_EVENT_ERROR"}
-REQUEST_EVENT, REQUEST_EVENT_CRC_EXTRA = 412, 33
-
-
-class Heard:
-    """One message, with the vehicle's time when it came."""
-
-    __slots__ = ("_message", "_newest", "at_s", "name", "system")
-
-    def __init__(self, message: Any, at_s: float) -> None:
-        # From the frame: of a message that pymavlink does not know it keeps neither number nor sender.
-        frame = bytes(message.get_msgbuf())
-        number, self.system = int.from_bytes(frame[7:10], "little"), frame[5]
-        self.name = _NAMES.get(number) or message.get_type()
-        self.at_s = at_s
-        self._message = message
-        self._newest: dict[str, Any] = {}
-        if number in _NEWEST:
-            offset, layout, names = _NEWEST[number]
-            payload = frame[10 : 10 + frame[1]].ljust(offset + struct.calcsize(layout), b"\0")
-            self._newest = dict(zip(names, struct.unpack_from(layout, payload, offset), strict=True))
-
-    def __getitem__(self, name: str) -> Any:
-        return self._newest[name] if name in self._newest else getattr(self._message, name)
-
-    def __repr__(self) -> str:
-        return f"{self.at_s:.2f} {self._message} {self._newest or ''}"
 
 
 class Subject(Protocol):
@@ -446,53 +406,3 @@ class Wire:
 
 def seven(params: Sequence[float]) -> list[float]:
     return [*params, *[0.0] * (7 - len(params))]
-
-
-def place(north_m: float, east_m: float) -> tuple[int, int]:
-    """Degrees × 1e7 of a place given in metres from home."""
-    lat = HOME[0] + north_m / METRES_PER_DEGREE
-    lon = HOME[1] + east_m / (METRES_PER_DEGREE * math.cos(math.radians(HOME[0])))
-    return round(lat * 1e7), round(lon * 1e7)
-
-
-def item(command: int, north_m: float = 0.0, east_m: float = 0.0, z: float = 10.0, **more: Any) -> dict[str, Any]:
-    """An item in frame 6 unless told otherwise; `frame=2` has no place. param4 of a place is NaN: any heading."""
-    frame = more.pop("frame", 6)
-    x, y = (0, 0) if frame == 2 else place(north_m, east_m)
-    base = {f"param{i}": 0.0 for i in (1, 2, 3)} | {"param4": 0.0 if frame == 2 else math.nan}
-    return base | {"command": command, "frame": frame, "x": x, "y": y, "z": 0.0 if frame == 2 else z} | more
-
-
-def circle(command: int, radius_m: float, north_m: float = 0.0) -> dict[str, Any]:
-    """A fence circle: 5003 to stay in, 5004 to keep out."""
-    return item(command, north_m, 0.0, z=0.0, frame=0, param1=radius_m, param4=0.0)
-
-
-def polygon(command: int, *corners: tuple[float, float]) -> list[dict[str, Any]]:
-    """A fence polygon: 5001 to stay in, 5002 to keep out; corners in metres from home."""
-    return [item(command, n, e, z=0.0, frame=0, param1=float(len(corners)), param4=0.0) for n, e in corners]
-
-
-def square(command: int, half_m: float, north_m: float = 0.0) -> list[dict[str, Any]]:
-    low, high = north_m - half_m, north_m + half_m
-    return polygon(command, (low, -half_m), (low, half_m), (high, half_m), (high, -half_m))
-
-
-def event_id(name: str) -> int:
-    """The autopilot's event of that name: FNV-1a, 24 bits of it under the component's number."""
-    digest = 0x811C9DC5
-    for byte in name.encode():
-        digest = (digest ^ byte) * 0x01000193 % 2**32
-    return 1 << 24 | digest % 2**24
-
-
-def on_wire(value: float) -> float:
-    """An int travels bytewise in the float."""
-    return float(struct.unpack("<f", struct.pack("<i", value))[0]) if isinstance(value, int) else value
-
-
-def number_of(told: Heard) -> float:
-    """The value of a PARAM_VALUE."""
-    raw = struct.pack("<f", told["param_value"])
-    kind = {5: "<I", INT32: "<i"}.get(told["param_type"])
-    return struct.unpack(kind, raw)[0] if kind else float(told["param_value"])
