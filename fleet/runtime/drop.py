@@ -111,7 +111,11 @@ class Drop:
         if view is not None:
             verdict = {"verdict": view.verdict.value, "verdict_why": view.why}
         note = self._cockpit.note("custody", step="release", confirmed=sign.value, state=brief(state), **verdict)
+        notes = [note]
+        if sign is ReleaseState.UNCONFIRMED:
+            text = "released by the vehicle's own answer alone, nothing else shows it: the recipient's receipt decides"
+            notes.append(self._cockpit.note("alarm", text=text))
         self._cockpit.flight = replace(
             flight, phase=next_phase(flight.phase, FlightEvent.RELEASED), release=sign, payload_on_board=False
         )
-        await self._cockpit.turn_home(note, order_event=OrderEvent.RELEASE, box_away=True, **verdict)
+        await self._cockpit.turn_home(*notes, order_event=OrderEvent.RELEASE, box_away=True, **verdict)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fleet.service import OrderView, Refused, VehicleCommand
-from fleet.simulate.happenings import Happening
+from fleet.simulate.happenings import AROUND, Happening
 from fleet.simulate.people import People
 from fleet.simulate.stage import Stage
 from geofences.geodesy import LatLon, distance_m
@@ -111,7 +111,9 @@ class Director:
 
     def _needs_somebody(self, h: Happening) -> bool:
         """Whether it waits for its order's vehicle or box. Wind blows on all, whatever order it is told with."""
-        return h.order is not None and h.kind in FAULTS and FAULTS[h.kind].about is not WorldTroubles
+        if h.order is None:
+            return False
+        return FAULTS[h.kind].about is not WorldTroubles if h.kind in FAULTS else AROUND[h.kind].of == "vehicle"
 
     def _there(self, h: Happening, vehicle_id: str | None) -> bool:
         if h.when.flown_m is None and h.when.near is None:

@@ -230,6 +230,11 @@ def _foreign(trial: Trial, about: Incident) -> bool:
     return "plan_not_verified" in trial.standing(about.vehicle_id, about.at_s, about.at_s)
 
 
+def _unconfirmed(trial: Trial, about: Incident) -> bool:
+    events = about.order.events if about.order is not None else ()
+    return any(e.kind == "custody" and e.body.get("confirmed") == "unconfirmed" for e in events)
+
+
 def _never_left(trial: Trial, about: Incident) -> bool:
     """It still waits on the ground."""
     return not about.vehicle_id or not any(
@@ -267,6 +272,7 @@ EXCUSES: dict[str, Excuse] = {
         Excuse("doubted", "its position is in doubt, and no operator has vouched for it", _doubted),
         Excuse("operator", "an operator had commanded it", _by_operator, _always),
         Excuse("foreign_plan", "somebody else has changed its plan, and no operator has cleared that up", _foreign),
+        Excuse("unconfirmed", "the vehicle says that it let go, and nothing shows whether it did", _unconfirmed),
         Excuse("waits", "it waits on the ground, and says why", _never_left, _says_why),
         Excuse("sensors_lied", "both probes of its box lied alike", _sensors_lied, _always),
     )

@@ -154,6 +154,8 @@ class People:
         service = await self._service()
         view = service.order(order_id)
         assert view is not None
+        if view.box_id in self._docked:
+            return  # it is said to be here, and is not
         await self._custody(order_id, CustodyStep.HAND_OVER, "recipient", {})
         answer = await service.confirm_receipt(
             order_id, code=view.confirmation_code or "", verdict_seen=view.verdict or "unknown", actor="recipient"
