@@ -15,8 +15,9 @@ from tests.fidelity.wire import Wire
 HERE = Path(__file__).parent
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A file's checks share a vehicle, so they stay on one worker, in their order."""
+    """A file's checks share a vehicle, so they stay on one worker, in their order. First: before xdist looks."""
     for item in items:
         if item.path.parent == HERE and item.get_closest_marker("xdist_group") is None:
             item.add_marker(pytest.mark.xdist_group(item.path.stem))
