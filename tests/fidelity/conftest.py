@@ -4,24 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
-from pathlib import Path
 
 import pytest
 
 from sitl.px4 import find_px4
 from tests.fidelity.subjects import PX4_SPEED, Hangar, Simulated, real_px4
 from tests.fidelity.wire import Wire
-
-HERE = Path(__file__).parent
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A file's checks share a vehicle, so they stay on one worker, in their order. First: before xdist looks."""
-    for item in items:
-        if item.path.parent == HERE and item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(item.path.stem))
-
 
 REAL = pytest.param("px4", marks=[pytest.mark.px4, pytest.mark.xdist_group("px4")])
 
