@@ -116,8 +116,7 @@ class WireVehicle:
         if self._reached_left and now_s >= self._reached_next_s:
             self._reached_left -= 1
             self._reached_next_s = now_s + 1.0
-            for link in self.links:
-                link.send("MISSION_ITEM_REACHED", {"seq": self._reached})
+            self._tell_reached()
 
     def step(self, now_s: float) -> None:
         """The streams' turn."""
@@ -147,7 +146,13 @@ class WireVehicle:
         self.message("EVENT", fields)
 
     def reached(self, seq: int) -> None:
+        if self._reached_left == REACHED_TIMES:  # two items in one turn: the first is told all the same
+            self._tell_reached()
         self._reached, self._reached_left, self._reached_next_s = seq, REACHED_TIMES, 0.0
+
+    def _tell_reached(self) -> None:
+        for link in self.links:
+            link.send("MISSION_ITEM_REACHED", {"seq": self._reached})
 
     def message(self, name: str, fields: Mapping[str, Any]) -> None:
         """On every link."""
