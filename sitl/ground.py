@@ -15,6 +15,8 @@ from sitl.vehicle.dynamics import FleetState
 from sitl.world import Weather
 
 STATION_M = 25.0
+LIFTED_M = 0.5
+"""a vehicle this far above the ground holds its box by the gripper alone"""
 
 Emit = Callable[[dict[str, Any]], None]
 
@@ -49,6 +51,8 @@ class Ground:
         self.index = {v.vehicle_id: i for i, v in enumerate(spec.vehicles)}
         first = spec.vehicles[0]
         carriers = {v.box: i for i, v in enumerate(spec.vehicles) if v.box is not None}
+        self._open = [False] * len(spec.vehicles)
+        """whether the jaws of vehicle i's gripper are open"""
         self.boxes: dict[str, Box] = {}
         for box in spec.boxes:
             at = spec.vehicles[carriers[box.box_id]] if box.box_id in carriers else first
@@ -81,6 +85,7 @@ class Ground:
 
     def release(self, i: int, open_it: bool) -> None:
         """Vehicle i's gripper has moved: what it held stays where it falls."""
+        self._open[i] = open_it
         box = self.carried(i)
         if not open_it or box is None:
             return
@@ -101,6 +106,8 @@ class Ground:
         """Heat and samples of every box, and the re-icing stations."""
         elapsed_s, self._last_s = now_s - self._last_s, now_s
         for box in self.boxes.values():
+            if box.on is not None and self._open[box.on] and self.fleet.height_m(box.on) > LIFTED_M:
+                self.release(box.on, True)  # it was put onto a vehicle whose gripper nobody has closed
             troubles = self.faults.troubles(BoxTroubles, box.spec.box_id, now_s)
             mount = self._mount(box)
             ambient_c = self.weather.ambient_c(mount.amsl_m)

@@ -8,8 +8,7 @@ which nothing here will start.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from math import nan
 
@@ -36,7 +35,9 @@ MISSION_START = 300
 ARM_DISARM = 400
 RUN_PREARM_CHECKS = 401
 CHANGE_MODE_FLAG = 1.0
-GRIPPER_OPEN = 0.0
+GRIPPER_OPEN, GRIPPER_CLOSED = 0.0, 1.0
+GRAB_TRIES = 3
+"""twice is as good as once: a gripper that is closed stays so"""
 
 START_TRIES = 3
 JUDGED_LATE_S = 1.0
@@ -74,7 +75,7 @@ class NativeVehicle:
         self._looked = Memory()
         self._checking = asyncio.Lock()
         self._uploading = asyncio.Lock()
-        self._releasing = False
+        self._gripping = False
         self._mode_command: Command | None = None
         self._proof: Proof | None = None
 
@@ -285,27 +286,28 @@ class NativeVehicle:
         )
         return self._outcome("disarm", await peer.run(command), began_s)
 
+    async def grab(self) -> Outcome:
+        return await self._grip("grab", GRIPPER_CLOSED, GRAB_TRIES)
+
     async def release(self) -> Outcome:
-        with self._one_release() as free:
-            if not free:
-                return Outcome(Verdict.REFUSED, "release: one is already under way")
+        return await self._grip("release", GRIPPER_OPEN, 1)
+
+    async def _grip(self, what: str, wanted: float, tries: int) -> Outcome:
+        """One at a time: a second DO_GRIPPER would cancel the first, and is rejected while one moves."""
+        if self._gripping:
+            return Outcome(Verdict.REFUSED, f"{what}: the gripper is already being moved")
+        self._gripping = True
+        try:
             peer = self.peer
             began_s = peer.clock.now_s()
-            message = _long(DO_GRIPPER, 1.0, GRIPPER_OPEN)
-            answer = await peer.run(Command(peer.parties, message, peer.rtt, repeat=Repeat.NEVER))
-            return self._outcome("release", answer, began_s)
-
-    @contextmanager
-    def _one_release(self) -> Iterator[bool]:
-        """True for the only release under way: a second DO_GRIPPER would cancel the first."""
-        if self._releasing:
-            yield False
-            return
-        self._releasing = True
-        try:
-            yield True
+            for _ in range(tries):
+                message = _long(DO_GRIPPER, 1.0, wanted)
+                answer = await peer.run(Command(peer.parties, message, peer.rtt, repeat=Repeat.NEVER))
+                if answer.ack is not None:
+                    break
+            return self._outcome(what, answer, began_s)
         finally:
-            self._releasing = False
+            self._gripping = False
 
     # -- parameters --------------------------------------------------------------------------------------------------
 

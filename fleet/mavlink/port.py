@@ -102,6 +102,10 @@ class VehiclePort(Protocol):
 
     async def reposition(self, to: LatLon, alt_amsl_m: float) -> Outcome: ...
 
+    async def grab(self) -> Outcome:
+        """Closes the gripper, which stays closed if it is: PX4's knows only its last command, and has no sensor."""
+        ...
+
     async def release(self) -> Outcome:
         """Opens the gripper, sent once and never repeated: UNKNOWN if no final ACK came."""
         ...

@@ -18,6 +18,7 @@ from missions.decision.types import FlightPhase
 from missions.delivery import (
     AIRBORNE_PHASES,
     EXPECTED_AFTER,
+    Flight,
     HeldPlan,
     ReleaseState,
     Step,
@@ -119,7 +120,7 @@ class Helm:
             before = replace(before, expected=before.expected | EXPECTED_AFTER.get(step, frozenset()))
         await self._cockpit.set(before, self._cockpit.note("command", **body))
         barred = self._drop.barred() if step is Step.RELEASE else None
-        outcome = barred or await self._fit(step) or await self._send(step, plan)
+        outcome = barred or await self._fit(step) or await self._grip(step, before) or await self._send(step, plan)
         now_s = self._cockpit.clock.now_s()
         flight = self._cockpit.flight
         if outcome.verdict is Verdict.DONE:
@@ -163,6 +164,16 @@ class Helm:
         if fit.verdict is Verdict.REFUSED:
             cockpit.watch.failures = LAUNCH_TRIES
         return fit
+
+    async def _grip(self, step: Step, flight: Flight) -> Outcome | None:
+        """A box is carried, and let go once more, only by a gripper that was closed; what bars it, or None.
+
+        PX4 answers the release of a gripper that it holds to be open with ACCEPTED, and moves nothing.
+        """
+        if step is Step.START or (step is Step.RELEASE and flight.release_tries > 1):
+            closed = await self._cockpit.port.grab()
+            return None if closed.ok else closed
+        return None
 
     async def _send(self, step: Step, plan: Plan | None) -> Outcome | UploadOutcome:
         match step:

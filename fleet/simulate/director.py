@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from typing import Any
 
-from fleet.service import OrderView, Refused, VehicleCommand
+from fleet.runtime.ledger import order_stream
+from fleet.service import OrderView, RecordedEvent, Refused, VehicleCommand
 from fleet.simulate.happenings import AROUND, Happening
 from fleet.simulate.people import People
 from fleet.simulate.stage import Stage
@@ -45,6 +46,23 @@ class _Path:
         return self.flown_m if self.takeoffs else 0.0
 
 
+@dataclass(slots=True)
+class _Story:
+    """The states and phases that an order has come to, by its record: a look in between may miss a short one."""
+
+    seq: int = 0
+    states: set[str] = field(default_factory=set)
+    phases: set[str] = field(default_factory=set)
+
+    def read(self, events: Iterable[RecordedEvent]) -> None:
+        for event in events:
+            self.seq = event.seq
+            if event.kind == "order_state":
+                self.states.add(event.body["state"])
+            elif event.kind == "phase":
+                self.phases.add(event.body["phase"])
+
+
 class Director:
     """`begun` and `over` say when each fault began and ended, by its name."""
 
@@ -55,6 +73,7 @@ class Director:
         self._started_s = stage.clock.now_s()
         self._paths: dict[str, _Path] = {}
         self._views: dict[str, tuple[float | None, OrderView | None]] = {}
+        self._stories: dict[str, _Story] = {}
         self.begun: dict[str, float] = {}
 
     async def run(self) -> None:
@@ -96,18 +115,26 @@ class Director:
             return False
         if when.after is not None and when.after not in self.begun:
             return False
-        if when.state is not None or when.phase is not None:
-            view = self._view(h.order)
-            if view is None or (when.state is not None and view.state is not when.state):
-                return False
-            if when.phase is not None and view.phase != when.phase:
-                return False
+        if (when.state is not None or when.phase is not None) and not self._come_to(h):
+            return False
         if when.flown_m is None and when.near is None and not self._needs_somebody(h):
             return True
         vehicle_id, box_id = self._whom(h)
         if h.of_box:
             return box_id is not None and self._there(h, vehicle_id)
         return vehicle_id is not None and self._there(h, vehicle_id)
+
+    def _come_to(self, h: Happening) -> bool:
+        """Whether its order and flight have come to the state and phase that it waits for."""
+        view, app = self._view(h.order), self._stage.app
+        if view is None or app is None:
+            return False
+        story = self._stories.setdefault(view.order.order_id, _Story())
+        story.read(app.service.record(order_stream(view.order.order_id), after_seq=story.seq))
+        state, phase = h.when.state, h.when.phase
+        return (state in (None, view.state) or state in story.states) and (
+            phase in (None, view.phase) or phase in story.phases
+        )
 
     def _needs_somebody(self, h: Happening) -> bool:
         """Whether it waits for its order's vehicle or box. Wind blows on all, whatever order it is told with."""

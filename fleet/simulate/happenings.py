@@ -25,7 +25,7 @@ class When(BaseModel):
 
     at_s: float | None = Field(default=None, ge=0, description="simulated seconds since the start")
     state: OrderState | None = Field(default=None, description="the order has reached this state")
-    phase: FlightPhase | None = Field(default=None, description="the order's flight is in this phase")
+    phase: FlightPhase | None = Field(default=None, description="the order's flight has come to this phase")
     flown_m: float | None = Field(default=None, ge=0, description="flown since the last take-off, as observed")
     near: str | None = Field(default=None, description="the vehicle is within `within_m` of this site")
     within_m: float = Field(default=100.0, gt=0, description="of `near`")

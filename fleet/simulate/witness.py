@@ -16,19 +16,22 @@ from sitl.outsider import frames_by_header
 COMMAND_LONG, COMMAND_INT, MISSION_COUNT = 76, 75, 44
 _HEADER, _COMMAND_AT = 10, 28
 """in both of the first two seven four-byte fields come before the command's number"""
-_U16 = Struct("<H")
+_GRIP_AT = 4
+_U16, _FLOAT = Struct("<H"), Struct("<f")
 DO_SET_MODE = 176
 STEPS = {
     DO_SET_MODE: {"fly", "hold", "return", "land"},
     300: {"start"},  # MISSION_START
     192: {"stay"},  # DO_REPOSITION
-    211: {"release"},  # DO_GRIPPER
     400: set[str](),  # COMPONENT_ARM_DISARM: no step of a flight does it
     185: set[str](),  # DO_FLIGHTTERMINATION
     21: set[str](),  # NAV_LAND
     20: set[str](),  # NAV_RETURN_TO_LAUNCH
 }
 """MAV_CMD → the steps of a flight that send it; what is not here moves no vehicle"""
+DO_GRIPPER = 211
+GRIPS = {0.0: {"release"}, 1.0: {"start", "release"}}
+"""its second field → the steps that send it: a gripper is closed before a start, and before it is opened once more"""
 
 
 class Witness:
@@ -45,7 +48,10 @@ class Witness:
                 steps = {"upload"}
             elif message_id in (COMMAND_LONG, COMMAND_INT):
                 payload = frame[_HEADER : _HEADER + frame[1]].ljust(_COMMAND_AT + 2, b"\0")
-                steps = STEPS.get(_U16.unpack_from(payload, _COMMAND_AT)[0])
+                command = _U16.unpack_from(payload, _COMMAND_AT)[0]
+                steps = STEPS.get(command)
+                if command == DO_GRIPPER:
+                    steps = GRIPS.get(_FLOAT.unpack_from(payload, _GRIP_AT)[0], set())
             if steps is not None:
                 self.commanded.append(self._judged(vehicle_id, steps))
 

@@ -10,7 +10,7 @@ from sitl.autopilot.results import ACCEPTED, CANCELLED, IN_PROGRESS, TEMPORARILY
 
 
 class Gripper:
-    """Closed after the boot. `let_go(open)` is told when the servo has moved, or stands there already."""
+    """Closed after the boot. `let_go(open)` is told when the servo has moved."""
 
     def __init__(self, params: Params, let_go: Callable[[bool], None]) -> None:
         self.params, self._let_go = params, let_go
@@ -30,8 +30,6 @@ class Gripper:
                 asked(CANCELLED)
         elif self._open is open_it:
             answer(ACCEPTED)
-            # An open gripper holds nothing, whatever was hung into it.
-            self._let_go(open_it)
             return
         self._moving = (now_s + self.params["PD_GRIPPER_TO"], open_it, reply)
         answer(IN_PROGRESS)

@@ -97,6 +97,7 @@ class Conformance:
             await subject.until("at the drop", finished)
             assert off_m(subject.state, destination(home.point, 60.0, DROP_M)) < 12.0
 
+            await done(vehicle.grab())
             await done(vehicle.release())
             aside = destination(home.point, 20.0, 50.0)
             await done(vehicle.reposition(aside, home.alt_amsl_m + 12))

@@ -390,6 +390,16 @@ def test_a_release_without_a_final_ack_is_unknown_and_not_repeated() -> None:
     assert tell(story, FakePx4(final_grip_ack=False)).verdict is Verdict.UNKNOWN
 
 
+def test_a_grab_that_nobody_answers_is_asked_again_as_a_closed_gripper_stays_closed() -> None:
+    async def story(vehicle: NativeVehicle, px4: FakePx4, air: Air) -> Outcome:
+        outcome = await vehicle.grab()
+        assert px4.grips == 3
+        return outcome
+
+    assert tell(story, FakePx4(final_grip_ack=False)).verdict is Verdict.UNKNOWN
+    assert tell(lambda vehicle, px4, air: vehicle.grab()).verdict is Verdict.DONE
+
+
 def test_a_reposition_outside_the_fence_is_accepted_by_px4_and_refused_by_us() -> None:
     async def story(vehicle: NativeVehicle, px4: FakePx4, air: Air) -> Outcome:
         asked = asyncio.create_task(vehicle.reposition(LatLon(7.9, 38.9), 500.0))

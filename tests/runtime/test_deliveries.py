@@ -209,6 +209,23 @@ def test_a_vehicle_that_waits_for_its_start_on_the_ground_is_not_called_home():
     tell(story)
 
 
+def test_a_vehicle_starts_only_once_its_gripper_has_closed_around_the_box():
+    async def story(r: Rig) -> None:
+        order_id = (await r.place()).order.order_id
+        for vehicle in r.vehicles.values():
+            vehicle.refuse["grab"] = "grab: no answer from the vehicle"
+        await r.until_phase(order_id, "launching")
+        await r.clock.sleep(10.0)
+        vehicle = r.vehicle_of(order_id)
+        assert vehicle.commands == ["upload"]
+        assert "grab" in r.events(order_id, "outcome")[-1]["text"]
+        vehicle.refuse.clear()
+        await r.until_state(order_id, "released")
+        assert vehicle.grabs > 1
+
+    tell(story)
+
+
 def test_an_order_whose_vehicle_is_landed_during_its_launch_goes_back_to_dispatch():
     async def story(r: Rig) -> None:
         order_id = (await r.place()).order.order_id
@@ -310,7 +327,9 @@ def test_a_gripper_that_jams_is_tried_once_more_on_the_mounts_word_and_then_the_
             vehicle.gripper_works = False
         order_id = (await r.place()).order.order_id
         await r.until_state(order_id, "returned")
-        assert sum(v.releases for v in r.vehicles.values()) == 2
+        vehicle = next(v for v in r.vehicles.values() if v.releases)
+        # An autopilot moves a gripper that it holds to be open only after it has closed it.
+        assert (vehicle.releases, vehicle.grabs) == (2, 2)
 
     tell(story)
 

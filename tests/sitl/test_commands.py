@@ -133,6 +133,22 @@ def test_a_released_box_lightens_the_vehicle_and_stays_where_it_fell() -> None:
     assert (box.lat, box.lon) == dropped
 
 
+def test_a_box_put_onto_an_open_gripper_stays_behind_when_the_vehicle_takes_off() -> None:
+    for closed in (False, True):
+        gcs = station()
+        gcs.command(211, 1, 0)
+        gcs.run(1.5)
+        ground = gcs.world.ground
+        assert ground.boxes["box-1"].on is None
+        ground.command({"do": "load", "box": "box-1", "vehicle": "cw-1", "payload_kg": 0.5, "payload_c": 5.0})
+        assert ground.boxes["box-1"].on == 0
+        if closed:
+            gcs.command(211, 1, 1)
+            gcs.run(1.5)
+        airborne(gcs)
+        assert (ground.boxes["box-1"].on == 0) is closed
+
+
 def test_requested_messages_and_unknown_ones() -> None:
     gcs = station()
     assert gcs.command(512, 148) == [ACCEPTED]

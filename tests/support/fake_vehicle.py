@@ -51,6 +51,7 @@ class FakeVehicle:
     refuse: dict[str, str] = field(default_factory=dict)
     """command → why it is refused"""
     commands: list[str] = field(default_factory=list)
+    grabs: int = 0
     releases: int = 0
     plan: Plan | None = None
     leg: int = 0
@@ -136,6 +137,10 @@ class FakeVehicle:
 
     async def disarm(self) -> Outcome:
         return await self._command("disarm")
+
+    async def grab(self) -> Outcome:
+        self.grabs += 1
+        return Outcome(Verdict.REFUSED, self.refuse["grab"]) if "grab" in self.refuse else DONE
 
     async def release(self) -> Outcome:
         self.releases += 1
