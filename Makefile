@@ -17,7 +17,7 @@ test-px4: .venv/ready            ## the px4 tests against a real PX4 (PX4_SITL_B
 	$(BIN)/python -m pytest -m px4 $(ARGS)
 
 soak: .venv/ready                ## long random runs, bounded at 60 minutes
-	timeout 3600 $(BIN)/python -m pytest -m soak $(ARGS)
+	timeout 3600 $(BIN)/python -m pytest -m soak --hypothesis-profile=explore $(ARGS)
 
 mutants: .venv/ready             ## mutation testing of the decision modules, bounded at 60 minutes
 	timeout 3600 $(BIN)/mutmut run; $(BIN)/mutmut results

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import combinations, pairwise
 from math import ceil
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from geofences.airspace import is_closed
 from geofences.bands import AglBand, outer_band
+from geofences.geodesy import LatLon
 from geofences.shapes import Shape
 from geofences.times import applies_within
 from geofences.volumes import Circle, Polygon
@@ -112,37 +113,49 @@ def leg_alternates(
 
 
 @dataclass(frozen=True, slots=True)
-class RallyChoice:
-    sites: tuple[Site, ...]
+class Returns:
+    """PX4's own way back: v1.17 returns straight to the horizontally closest of home and rally points."""
+
     lines: Array
     """(n, 2, 2): from places along the route to where PX4 would return from there"""
     illegal_share: float
     """of these lines, those that meet something closed: there the controller must bring the vehicle back itself"""
 
 
-def choose_rally(scene: Scene, route: Array, home: Site, sites: Sequence[Site]) -> RallyChoice:
+def choose_rally(scene: Scene, route: Array, home: Site, sites: Sequence[Site]) -> tuple[tuple[Site, ...], Returns]:
     """The rally set that makes PX4's own return legal from as many places of the route as can be.
 
-    PX4 v1.17 returns straight to the horizontally closest of home and rally points. All subsets are compared by the
-    number of places (each 250 m) from which that line meets something closed, then by its length.
+    All subsets are compared by the number of places (each 250 m) from which that return meets something closed, then
+    by its length.
     """
     samples = _samples(route)
     there = scene.frame.to_xy([s.position for s in sites])
     nearest = np.argsort(_distances(samples, there).min(axis=0))[:MAX_RALLY_CANDIDATES]
     kept = [sites[k] for k in nearest.tolist()]
-    targets = scene.frame.to_xy([s.position for s in (home, *kept)])
+    subsets = _subsets(len(kept))
+    best, found = _returns(scene, samples, [s.position for s in (home, *kept)], subsets)
+    return tuple(site for site, k in zip(kept, subsets[best, 1:].tolist(), strict=True) if k), found
+
+
+def returns(scene: Scene, route: Array, home: LatLon, rally: Sequence[LatLon]) -> Returns:
+    """Of a vehicle whose rally points are given."""
+    everything = np.ones((1, 1 + len(rally)), dtype=np.bool_)
+    return _returns(scene, _samples(route), [home, *rally], everything)[1]
+
+
+def _returns(scene: Scene, samples: Array, places: Sequence[LatLon], subsets: NDArray[np.bool_]) -> tuple[int, Returns]:
+    """The best of the subsets of the places, home being the first of these, and the returns that it brings."""
+    targets = scene.frame.to_xy(places)
     away = _distances(samples, targets)
     free = scene.field.free(np.repeat(samples, len(targets), axis=0), np.tile(targets, (len(samples), 1)))
     illegal = ~free.reshape(away.shape)
-    subsets = _subsets(len(kept))
     # (subset, place): where PX4 would go from there, home (column 0) always being possible
     chosen = np.where(subsets[:, None, :], away[None, :, :], np.inf).argmin(axis=2)
     rows = np.arange(len(samples))
     bad, far_m = illegal[rows, chosen].sum(axis=1), away[rows, chosen].sum(axis=1).round(3)
     best = int(np.lexsort((far_m, bad))[0])
     lines = np.stack([samples, targets[chosen[best]]], axis=1)
-    taken = tuple(site for site, k in zip(kept, subsets[best, 1:].tolist(), strict=True) if k)
-    return RallyChoice(taken, lines, int(bad[best]) / len(samples))
+    return best, Returns(lines, int(bad[best]) / len(samples))
 
 
 @lru_cache
@@ -165,24 +178,16 @@ def fence_set(scene: Scene, route: Array, home: Array, rally_lines: Array, ceili
     PX4 fences have neither heights nor times. To the vehicle go closed zones in the plan's own area that touch neither
     the route nor home nor a line that PX4 would return on, nearest first until its memory is full.
     """
-    view = scene.view
     ways = [shapely.Point(home), *shapely.linestrings(rally_lines)]
     ways.append(shapely.LineString(route) if len(route) > 1 else shapely.Point(route[0]))
     own = shapely.GeometryCollection(ways)
     area = own.convex_hull.buffer(AREA_MARGIN_M, quad_segs=2)
     keep_in = _keep_in(scene, own, area)
     room = MAX_FENCE_VERTICES - (len(keep_in.outer) if keep_in is not None else 0)
-    low = AglBand(0.0, ceiling_agl_m)
     found = []
-    for i in sorted(scene.index.tree.query(area, predicate="intersects").tolist()):
-        shape = scene.index.shapes[i]
-        if (
-            is_closed(shape.zone, view.authorised)
-            and outer_band(shape.volume, scene.terrain).overlaps(low)
-            and applies_within(shape.zone, view.start_s, view.end_s)
-        ):
-            outline, polygon = _flat(scene, shape)
-            found.append((float(shapely.distance(polygon, own)), shape.zone.zone_id, outline))
+    for shape in _closed_in(scene, area, ceiling_agl_m):
+        outline, polygon = _flat(scene, shape)
+        found.append((float(shapely.distance(polygon, own)), shape.zone.zone_id, outline))
     keep_out: list[Polygon | Circle] = []
     left: dict[str, None] = {}
     for gap, zone_id, outline in sorted(found, key=lambda f: f[:2]):
@@ -193,6 +198,26 @@ def fence_set(scene: Scene, route: Array, home: Array, rally_lines: Array, ceili
             keep_out.append(outline)
             room -= cost
     return FenceSet(keep_in, tuple(keep_out), tuple(left))
+
+
+def kept(scene: Scene, route: Array, fence: FenceSet, ceiling_agl_m: float) -> FenceSet:
+    """The fence that is on the vehicle already, and what only the controller enforces along this route."""
+    way = shapely.LineString(route) if len(route) > 1 else shapely.Point(route[0])
+    area = way.buffer(AREA_MARGIN_M, quad_segs=2)
+    left = [s.zone.zone_id for s in _closed_in(scene, area, ceiling_agl_m) if s.volume.outline not in fence.keep_out]
+    return replace(fence, enforced_by_controller=tuple(dict.fromkeys(left)))
+
+
+def _closed_in(scene: Scene, area: shapely.Polygon, ceiling_agl_m: float) -> Iterator[Shape]:
+    view, low = scene.view, AglBand(0.0, ceiling_agl_m)
+    for i in sorted(scene.index.tree.query(area, predicate="intersects").tolist()):
+        shape = scene.index.shapes[i]
+        if (
+            is_closed(shape.zone, view.authorised)
+            and outer_band(shape.volume, scene.terrain).overlaps(low)
+            and applies_within(shape.zone, view.start_s, view.end_s)
+        ):
+            yield shape
 
 
 def _keep_in(scene: Scene, own: shapely.Geometry, area: shapely.Polygon) -> Polygon | None:

@@ -12,7 +12,7 @@ from missions.decision.types import Candidate, CandidateKind, Forecast
 from missions.delivery import Flight
 from missions.energy import FREE, climb_cost, hover_cost, leg_energy
 from missions.orders import Order
-from missions.plan import Ending, Infeasible, Plan, Waypoint
+from missions.plan import Ending, Infeasible, OnBoard, Plan, Waypoint
 from missions.planning import DROP_HOVER_S, PlanRequest, make_plan
 from missions.routing.conflict import progress
 from missions.sites import Site, SiteKind
@@ -83,6 +83,7 @@ def plan_to(
     wind: Wind,
     layer_agl_m: float,
     depart_s: float,
+    on_board: OnBoard | None = None,
 ) -> Plan | Infeasible:
     """One plan against the world's airspace and numbers; after a drop the way home is part of its energy.
 
@@ -113,6 +114,7 @@ def plan_to(
         margin_m=numbers.margin_m,
         reserve_pct=numbers.reserve_pct,
         then_home=ending is Ending.HOLD_AT_DROP,
+        on_board=on_board,
     )
     made = make_plan(request)
     if isinstance(made, Infeasible) and ending is Ending.LAND and not take_off:
@@ -286,6 +288,7 @@ def _plan_from_here(s: Situation, goal: Site, ending: Ending, label: str) -> Pla
         wind=_wind(s.state),
         layer_agl_m=s.flight.layer_agl_m,
         depart_s=s.now_s,
+        on_board=s.flight.plan.on_board if s.flight.plan is not None else None,
     )
     return None if isinstance(made, Infeasible) else made
 

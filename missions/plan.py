@@ -65,6 +65,14 @@ class RallyPoint:
 
 
 @dataclass(frozen=True, slots=True)
+class OnBoard:
+    """What a vehicle in the air keeps of the plan that it took off with: they are uploaded only on the ground."""
+
+    fence: FenceSet
+    rally: tuple[RallyPoint, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class EnergyBudget:
     """Watt hours and percent of the usable battery at the plan's start."""
 
@@ -102,6 +110,10 @@ class Plan:
     @property
     def waypoints(self) -> tuple[Waypoint, ...]:
         return (self.legs[0].start, *(leg.end for leg in self.legs)) if self.legs else ()
+
+    @property
+    def on_board(self) -> OnBoard:
+        return OnBoard(self.fence, self.rally)
 
     @property
     def length_m(self) -> float:

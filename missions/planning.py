@@ -31,7 +31,7 @@ from geofences.heights import Terrain
 from missions import contingency
 from missions.contingency import Carrier
 from missions.energy import FREE, LegCost, climb_cost, hover_cost, leg_energy, slowest_ground_speed_m_s
-from missions.plan import Ending, EnergyBudget, Infeasible, Leg, Plan, Reason, Waypoint
+from missions.plan import Ending, EnergyBudget, Infeasible, Leg, OnBoard, Plan, Reason, Waypoint
 from missions.routing.checker import Rules, check_plan
 from missions.routing.planner import Route, RouteRequest, band_at, column_block, route_in
 from missions.routing.scene import Scene, View
@@ -75,6 +75,8 @@ class PlanRequest:
     margin_m: float = 30.0
     reserve_pct: float = 20.0
     then_home: bool = False
+    on_board: OnBoard | None = None
+    """of a vehicle in the air: its fence and rally points stay as they are. None: the plan brings its own"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,17 +253,23 @@ def _plan(request: PlanRequest, scene: Scene, route: Route, legs: list[Leg], aft
     cruise = request.cruise_agl_m
     sites = contingency.usable(scene, [request.home, *request.alternates, *landing], cruise)
     alternates = contingency.leg_alternates(scene, nodes, used, sites, carrier, cruise, request.reserve_pct)
-    others = [s for s in sites if s.site_id != request.home.site_id and s not in landing]
-    if request.vehicle.airframe is Airframe.VTOL and request.ending is Ending.HOLD_AT_DROP:
-        # PX4 returns a VTOL that hovers on its rotors, which do not carry it far: the pad below it must be an answer.
-        others += contingency.usable(scene, [request.goal], cruise)
-    rally = contingency.choose_rally(scene, nodes, request.home, others)
+    if request.on_board is not None:
+        rally = request.on_board.rally
+        returns = contingency.returns(scene, nodes, request.home.position, [r.position for r in rally])
+        fence = contingency.kept(scene, nodes, request.on_board.fence, request.ceiling_agl_m)
+    else:
+        others = [s for s in sites if s.site_id != request.home.site_id and s not in landing]
+        if request.vehicle.airframe is Airframe.VTOL and request.ending is Ending.HOLD_AT_DROP:
+            # PX4 returns a VTOL that hovers on its rotors, which do not carry it far: the pad below must be an answer.
+            others += contingency.usable(scene, [request.goal], cruise)
+        chosen, returns = contingency.choose_rally(scene, nodes, request.home, others)
+        rally = contingency.rally_points(chosen, request.home)
+        home = scene.frame.to_xy([request.home.position])[0]
+        fence = contingency.fence_set(scene, nodes, home, returns.lines, request.ceiling_agl_m)
     notes = route.reasons
-    if rally.illegal_share > 0.0:
-        text = f"on {100 * rally.illegal_share:.0f} % of the route PX4's own straight return would meet a closed zone"
+    if returns.illegal_share > 0.0:
+        text = f"on {100 * returns.illegal_share:.0f} % of the route PX4's own straight return would meet a closed zone"
         notes = (*notes, Reason("rtl", text, "the controller flies such returns itself; keep the link up there"))
-    home = scene.frame.to_xy([request.home.position])[0]
-    fence = contingency.fence_set(scene, nodes, home, rally.lines, request.ceiling_agl_m)
     use_wh = used[-1] + after.energy_wh
     return Plan(
         plan_id=request.plan_id,
@@ -273,7 +281,7 @@ def _plan(request: PlanRequest, scene: Scene, route: Route, legs: list[Leg], aft
             for leg, ways in zip(legs, alternates, strict=True)
         ),
         fence=fence,
-        rally=contingency.rally_points(rally.sites, request.home),
+        rally=rally,
         energy=EnergyBudget(request.battery_pct, use_wh, carrier.left_pct(use_wh), request.reserve_pct),
         home=request.home.position,
         home_amsl_m=request.home.elevation_amsl_m,

@@ -7,6 +7,12 @@ from collections.abc import Generator
 from typing import Any
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("steady", derandomize=True)
+settings.register_profile("explore", derandomize=False, max_examples=1000)
+settings.load_profile("steady")
+"""The same examples in every run, so that a run means something. `--hypothesis-profile=explore` looks for new ones."""
 
 MAY_SKIP = ("needs a real PX4", "needs the shared data folder", "needs actionlint")
 """reasons that begin so are allowed to skip everywhere: these parts cannot be installed from a package registry"""

@@ -188,6 +188,7 @@ class Cockpit:
             wind=state.wind.value if state.wind is not None else Wind(0.0, 0.0),
             layer_agl_m=self.flight.layer_agl_m,
             depart_s=now_s,
+            on_board=self.flight.plan.on_board if self.flight.plan is not None else None,
         )
 
     async def abandon(self, why: str, *, unassign: bool) -> None:

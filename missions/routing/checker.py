@@ -7,8 +7,9 @@ where it can look itself. It asks for no clearance: a route at a zone's very edg
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import pairwise
 from math import hypot, isfinite
 
@@ -23,7 +24,16 @@ from geofences.heights import FlatTerrain, Terrain
 from geofences.volumes import Circle, Restriction, Role, Volume, Zone
 from missions.energy import STILL, leg_energy
 from missions.plan import Ending, Leg, Plan
-from missions.routing.judge import Outline, Outlines, Track, outlines, outside_keep_ins, polygon_of, track
+from missions.routing.judge import (
+    IdentityCache,
+    Outline,
+    Outlines,
+    Track,
+    outlines,
+    outside_keep_ins,
+    polygon_of,
+    track,
+)
 from missions.sites import Site
 from missions.snapshot import Wind
 from missions.vehicles import VehicleType
@@ -42,6 +52,8 @@ _GEOD = Geod(ellps="WGS84")
 _HEIGHT_TOLERANCE_M = 0.5
 _SEA = FlatTerrain(0.0)
 _FENCE = Zone("fence", "", Restriction.PROHIBITED, ())
+_keep_outs: IdentityCache[Outline] = IdentityCache(512)
+"""plans made in the air share the fence that is on board"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,14 +90,14 @@ def check_plan(plan: Plan, rules: Rules) -> tuple[Violation, ...]:
     broken = tuple(_structure(plan, rules))
     if any(v.code in ("no_legs", "not_finite", "far") for v in broken):
         return broken  # what is no line through an area of operation cannot be judged further
-    found = outlines(rules.airspace)
+    found, lines = outlines(rules.airspace), tuple(_tracks(plan, rules.terrain))
     return (
         *broken,
-        *_airspace(plan, rules, found),
-        *_heights(plan, rules),
+        *_airspace(plan, rules, found, lines),
+        *_heights(plan, rules, lines),
         *_energy(plan, rules),
         *_alternates(plan, rules, found),
-        *_fence(plan),
+        *_fence(plan, lines),
     )
 
 
@@ -129,6 +141,10 @@ def _structure(plan: Plan, rules: Rules) -> Iterator[Violation]:
         yield Violation(-1, "airspace_version", text)
 
 
+Lines = Sequence[tuple[int, Leg, Track]]
+"""(index of the leg, the leg, its pieces)"""
+
+
 def _tracks(plan: Plan, terrain: Terrain) -> Iterator[tuple[int, Leg, Track]]:
     """Every leg, after the climb from the ground that a take-off begins with."""
     if plan.take_off:
@@ -145,10 +161,10 @@ def _tracks(plan: Plan, terrain: Terrain) -> Iterator[tuple[int, Leg, Track]]:
         yield i, leg, line
 
 
-def _airspace(plan: Plan, rules: Rules, found: Outlines) -> Iterator[Violation]:
+def _airspace(plan: Plan, rules: Rules, found: Outlines, lines: Lines) -> Iterator[Violation]:
     """A plan that says it starts inside a zone may leave it, once: until it is first outside, and no more after."""
     leaving = set() if plan.take_off else set(plan.exits_zone)
-    for i, leg, line in _tracks(plan, rules.terrain):
+    for i, leg, line in lines:
         for zone_id, (zone, inside) in _forbidden(line, leg, rules, found).items():
             out = np.flatnonzero(~inside)
             if zone_id in leaving:
@@ -198,8 +214,8 @@ def _times(leg: Leg, rules: Rules) -> Iterator[float]:
     yield end
 
 
-def _heights(plan: Plan, rules: Rules) -> Iterator[Violation]:
-    for i, leg, line in _tracks(plan, rules.terrain):
+def _heights(plan: Plan, rules: Rules, lines: Lines) -> Iterator[Violation]:
+    for i, leg, line in lines:
         agl = line.alt_amsl_m - line.ground_amsl_m
         if np.isnan(agl).any():
             k = int(np.argmax(np.isnan(agl)))
@@ -296,7 +312,7 @@ def _closed_over(plan: Plan, site: Site, rules: Rules, found: Outlines) -> str |
     return None
 
 
-def _fence(plan: Plan) -> Iterator[Violation]:
+def _fence(plan: Plan, lines: Lines) -> Iterator[Violation]:
     """PX4's own rules: home and route inside the keep-in, outside of every keep-out, within what it can store."""
     fence = plan.fence
     route = shapely.LineString([(w.position.lon_deg, w.position.lat_deg) for w in plan.waypoints])
@@ -309,7 +325,9 @@ def _fence(plan: Plan) -> Iterator[Violation]:
             yield Violation(
                 -1, "fence", "the fence's keep-in does not hold home: PX4 would not enforce it", at=plan.home
             )
-        if not area.covers(route) and not plan.exits_zone:
+        begins = shapely.Point(route.coords[0])
+        strayed = not plan.take_off and not area.covers(begins)  # it is outside already: any way back is one
+        if not area.covers(route) and not plan.exits_zone and not strayed:
             yield Violation(-1, "fence", "the fence's keep-in does not hold the whole route")
         for point in plan.rally:
             if not area.covers(shapely.Point(point.position.lon_deg, point.position.lat_deg)):
@@ -320,11 +338,10 @@ def _fence(plan: Plan) -> Iterator[Violation]:
         yield Violation(-1, "fence", f"the fence has {vertices} vertices; PX4 stores {MAX_FENCE_VERTICES}")
     if len(plan.rally) > MAX_RALLY_POINTS:
         yield Violation(-1, "rally", f"there are {len(plan.rally)} rally points; PX4 stores {MAX_RALLY_POINTS}")
-    lines = [track(leg.start.position, 0.0, leg.end.position, 0.0, _SEA) for leg in plan.legs]
     at_home = track(plan.home, 0.0, plan.home, 0.0, _SEA)
     for keep_out in fence.keep_out:
-        outline = Outline(_FENCE, Volume(keep_out))
-        for i, line in enumerate(lines):
+        outline = _keep_outs.get(keep_out, make=partial(Outline, _FENCE, Volume(keep_out)))
+        for i, _, line in lines:
             if outline.touched(line).any():
                 yield Violation(i, "fence", f"leg {i} touches a keep-out of the fence", at=plan.legs[i].start.position)
         if outline.touched(at_home).any():

@@ -181,6 +181,8 @@ def _around(
 ) -> Iterator[Zone]:
     """Closed zones that hold the vehicle now."""
     found = outlines(airspace)
+    if not found.keep_ins and not found.any_near(at):
+        return
     here = track(at, alt_amsl_m, at, alt_amsl_m, terrain)
     for outline in found.closed_near(here, authorised):
         if outline.zone.applies_at(now_s) and outline.inside(here).any():

@@ -158,7 +158,14 @@ class Outlines:
     def __init__(self, airspace: Airspace) -> None:
         self.all = [Outline(z, v) for z in airspace.zones for v in z.volumes]
         self._tree = shapely.STRtree([o.bounds for o in self.all])
+        self._boxes = shapely.bounds([o.bounds for o in self.all]).reshape(-1, 4)
         self.keep_ins = [o for o in self.all if o.zone.role is Role.KEEP_IN]
+
+    def any_near(self, at: LatLon) -> bool:
+        """Whether the box of any outline holds the place: far from all of them there is nothing more to ask."""
+        box = self._boxes
+        near = (box[:, 0] <= at.lon_deg) & (box[:, 2] >= at.lon_deg)
+        return bool((near & (box[:, 1] <= at.lat_deg) & (box[:, 3] >= at.lat_deg)).any())
 
     def near(self, line: Track) -> Iterator[Outline]:
         box = shapely.box(line.lon.min(), line.lat.min(), line.lon.max(), line.lat.max())

@@ -254,12 +254,17 @@ def stuck_in_the_air(s: Snapshot) -> Snapshot:
 def silent_box(s: Snapshot) -> Snapshot:
     assert s.box is not None
     assert s.box.sample is not None
-    return replace(s, box=replace(s.box, sample=Timed(s.box.sample.value, NOW - 70.0), verdict=BoxVerdict.UNKNOWN))
+    return replace(s, box=replace(s.box, sample=Timed(s.box.sample.value, NOW - 70.0), verdict=_unknown(s.box.verdict)))
 
 
 def stuck_sensor(s: Snapshot) -> Snapshot:
     assert s.box is not None
-    return replace(s, box=replace(s.box, sensor_faults=("stuck",), verdict=BoxVerdict.UNKNOWN, why="stuck"))
+    return replace(s, box=replace(s.box, sensor_faults=("stuck",), verdict=_unknown(s.box.verdict), why="stuck"))
+
+
+def _unknown(before: BoxVerdict) -> BoxVerdict:
+    """What is not measured does not undo what was: see `missions.coldchain.assess`."""
+    return before if before in (BoxVerdict.QUARANTINE, BoxVerdict.SPOILED) else BoxVerdict.UNKNOWN
 
 
 def short_plan(s: Snapshot) -> Snapshot:
