@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from fleet.cli.output import ExitCode, Output, console
+from fleet.heap import steady_heap
 from fleet.service import RecordedEvent
 from fleet.simulate.live import live_stage
 from fleet.simulate.outcome import Outcome
@@ -71,8 +72,9 @@ async def show_virtual(scenario: Scenario, out: Output, how: Telling) -> int:
     """In virtual time, to be run on a `fleet.virtual.VirtualLoop`. Gives the exit code."""
     seed = scenario.file.seed if how.seed is None else how.seed
     out.say(f"{scenario.file.title}: in virtual time, seed {seed}")
-    async with virtual_stage(scenario, seed) as stage:
-        return await _tell(scenario, stage, seed, out, how, "")
+    with steady_heap():
+        async with virtual_stage(scenario, seed) as stage:
+            return await _tell(scenario, stage, seed, out, how, "")
 
 
 async def show_px4(scenario: Scenario, out: Output, how: Telling) -> int:
