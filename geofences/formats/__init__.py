@@ -1,11 +1,35 @@
-"""Airspace files: one codec each for ED-318, ED-269 and Coldwing's GeoJSON, and the detection of which one it is."""
+"""Airspace files: one codec per format, and the detection of which one a file is."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from geofences.formats import ed269, ed318, geojson
+from geofences.formats.codec import Codec, Dumped, Keeps
 from geofences.formats.common import AreaOfOperation, ParsedAirspace, Problem, load_json
+from geofences.volumes import Zone
+
+CODECS: Mapping[str, Codec] = MappingProxyType(
+    {
+        "ed318": Codec(ed318.NAME, (".ed318.json", ".json"), ed318.parse, ed318.write, ed318.KEEPS),
+        "ed269": Codec(ed269.NAME, (".ed269.json",), ed269.parse, ed269.write, ed269.KEEPS),
+        "geojson": Codec(geojson.NAME, (".geojson",), geojson.parse, geojson.write, geojson.KEEPS),
+    }
+)
+"""The formats by the name that a command takes."""
+
+
+def codec_for(file_name: str) -> Codec | None:
+    """The format that a file's name asks for, by its longest known ending; None if there is none."""
+    endings = [(e, c) for c in CODECS.values() for e in c.extensions if file_name.lower().endswith(e)]
+    return max(endings, key=lambda found: len(found[0]))[1] if endings else None
+
+
+def dump_airspace(zones: Sequence[Zone], format_name: str) -> Dumped:
+    """The zones in a format of `CODECS`, and what could not be said in it. Raises KeyError for an unknown name."""
+    return CODECS[format_name].dump_text(zones)
 
 
 def load_airspace_text(text: str, source: str, area: AreaOfOperation | None = None) -> ParsedAirspace:
@@ -30,4 +54,18 @@ def _is_ed318(feature: Any) -> bool:
     return isinstance(properties, dict) and ("identifier" in properties or "zoneAuthority" in properties)
 
 
-__all__ = ["AreaOfOperation", "ParsedAirspace", "Problem", "ed269", "ed318", "geojson", "load_airspace_text"]
+__all__ = [
+    "CODECS",
+    "AreaOfOperation",
+    "Codec",
+    "Dumped",
+    "Keeps",
+    "ParsedAirspace",
+    "Problem",
+    "codec_for",
+    "dump_airspace",
+    "ed269",
+    "ed318",
+    "geojson",
+    "load_airspace_text",
+]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from math import hypot, isfinite
 from typing import Any, NoReturn
@@ -19,6 +19,8 @@ MAX_VERTICES = 10_000
 MIN_AREA_M2 = 1.0
 REPAIR_M = 1.0
 """a self-crossing whose loops stay within this distance of the rest is repaired: the margin flown is far larger"""
+UNKNOWN_COUNTRY = "ZZZ"
+"""ISO 3166-1 leaves ZZZ to users: both formats demand a country, and a zone of ours has none"""
 
 Json = dict[str, Any]
 
@@ -120,6 +122,12 @@ def load_json(text: str, source: str) -> Json | Problem:
     if not isinstance(document, dict):
         return Problem(source, "", "", "the file is not a JSON object", "give an ED-318, ED-269 or GeoJSON collection")
     return document
+
+
+def collection_text(head: Json, list_name: str, features: Iterable[Json]) -> str:
+    """A JSON object whose long list stands one feature to a line, so that files can be compared by line."""
+    lines = ",\n".join(json.dumps(f, ensure_ascii=False, allow_nan=False) for f in features)
+    return f"{json.dumps(head | {list_name: None})[:-5]}[\n{lines}\n]}}\n"
 
 
 def number(value: Any, field: str, *, text_allowed: bool = False) -> float:

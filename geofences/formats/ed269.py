@@ -10,7 +10,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from geofences.formats import schedules
+from geofences.formats.codec import Keeps
 from geofences.formats.common import (
+    UNKNOWN_COUNTRY,
     AreaOfOperation,
     FeatureError,
     Json,
@@ -18,6 +20,7 @@ from geofences.formats.common import (
     Problem,
     Reader,
     circle,
+    collection_text,
     contact,
     height,
     load_json,
@@ -27,10 +30,16 @@ from geofences.formats.common import (
     text_of,
     volume,
 )
+from geofences.heights import Datum
 from geofences.volumes import Applicability, Authority, Circle, Restriction, Role, Volume, Zone
 
 NAME = "ED-269"
 _RESTRICTIONS = {r.value: r for r in Restriction if r is not Restriction.USPACE}
+KEEPS = Keeps(
+    roles=frozenset({Role.KEEP_OUT}),
+    restrictions=frozenset(_RESTRICTIONS.values()),
+    datums=frozenset({Datum.AGL, Datum.AMSL}),
+)
 
 
 def parse(text: str, source: str, area: AreaOfOperation | None = None) -> ParsedAirspace:
@@ -51,9 +60,9 @@ def parse(text: str, source: str, area: AreaOfOperation | None = None) -> Parsed
     return reader.result()
 
 
-def dump(zones: Sequence[Zone], *, country: str = "ZZZ") -> Json:
-    """An ED-269 file that `parse` reads back to equal zones. Raises ValueError for USPACE zones and keep-ins."""
-    return {"formatVersion": "1.0.0", "UASZoneList": [_feature(z, country) for z in zones]}
+def write(zones: Sequence[Zone]) -> str:
+    """An ED-269 file, one zone to a line, that `parse` reads back to equal zones; they must fit `KEEPS`."""
+    return collection_text({"formatVersion": "1.0.0"}, "UASZoneList", (_feature(z) for z in zones))
 
 
 def _zone(reader: Reader, feature: Any) -> Zone:
@@ -139,14 +148,10 @@ def _authorities(value: Any) -> Iterator[Authority]:
             yield found
 
 
-def _feature(zone: Zone, country: str) -> Json:
-    if zone.role is Role.KEEP_IN:
-        raise ValueError(f"ED-269 has no keep-in: {zone.zone_id!r}; write GeoJSON or ED-318")
-    if zone.restriction is Restriction.USPACE:
-        raise ValueError(f"ED-269 has no USPACE restriction: {zone.zone_id!r}; write GeoJSON or ED-318")
+def _feature(zone: Zone) -> Json:
     return {
         "identifier": zone.zone_id,
-        "country": country,
+        "country": UNKNOWN_COUNTRY,
         "name": zone.name,
         "type": "COMMON",
         "restriction": zone.restriction.value,

@@ -1,16 +1,21 @@
 """ED-318 (EUROCAE, GeoJSON with layers): UAS geographical zones.
 
-A keep-in is not part of ED-318. It is written as a NO_RESTRICTION zone whose `extendedProperties` hold
-`"coldwing:role": "keep_in"`: a reader that does not know this sees a zone that restricts nothing.
+A keep-in is not part of ED-318. Its `extendedProperties` hold `"coldwing:role": "keep_in"`, and its restriction should
+be NO_RESTRICTION: a reader that does not know this sees a zone that restricts nothing. An id of more than 7 characters
+is kept there too, as `coldwing:id`, and the identifier is made from its hash.
 """
 
 from __future__ import annotations
 
+from base64 import b32encode
 from collections.abc import Iterator, Sequence
+from hashlib import sha256
 from typing import Any
 
 from geofences.formats import schedules
+from geofences.formats.codec import Keeps
 from geofences.formats.common import (
+    UNKNOWN_COUNTRY,
     AreaOfOperation,
     FeatureError,
     Json,
@@ -18,6 +23,7 @@ from geofences.formats.common import (
     Problem,
     Reader,
     circle,
+    collection_text,
     contact,
     height,
     load_json,
@@ -32,8 +38,10 @@ from geofences.volumes import Applicability, Authority, Circle, Restriction, Rol
 
 NAME = "ED-318"
 ROLE_PROPERTY = "coldwing:role"
+ID_PROPERTY = "coldwing:id"
 MAX_IDENTIFIER = 7
 """Schema_GeoZoneProperties.json: identifier.maxLength"""
+KEEPS = Keeps(longest_id=MAX_IDENTIFIER)
 
 _TYPES = {
     "PROHIBITED": Restriction.PROHIBITED,
@@ -68,9 +76,9 @@ def parse(text: str, source: str, area: AreaOfOperation | None = None) -> Parsed
     return reader.result()
 
 
-def dump(zones: Sequence[Zone], *, country: str = "ZZZ") -> Json:
-    """An ED-318 collection that `parse` reads back to equal zones. Raises ValueError for an id over 7 characters."""
-    return {"type": "FeatureCollection", "features": [_feature(z, country) for z in zones]}
+def write(zones: Sequence[Zone]) -> str:
+    """An ED-318 collection, one feature to a line, that `parse` reads back to equal zones."""
+    return collection_text({"type": "FeatureCollection"}, "features", (_feature(z) for z in zones))
 
 
 def _metadata(reader: Reader, metadata: Any) -> None:
@@ -91,17 +99,23 @@ def _metadata(reader: Reader, metadata: Any) -> None:
 def _zone(reader: Reader, feature: Any) -> Zone:
     properties = member(feature, "properties", "", dict, "the zone's properties")
     zone_id = member(properties, "identifier", "properties", str, "the zone's identifier")
+    extended = properties.get("extendedProperties")
+    extended = extended if isinstance(extended, dict) else {}
+    zone_id = (
+        member(extended, ID_PROPERTY, "properties.extendedProperties", str, "the id")
+        if ID_PROPERTY in extended
+        else zone_id
+    )
     reader.feature_id = zone_id
     if not zone_id:
         raise FeatureError("properties.identifier", "is empty", "give the zone's identifier")
-    if len(zone_id) > MAX_IDENTIFIER:
+    if len(zone_id) > MAX_IDENTIFIER and ID_PROPERTY not in extended:
         reader.note("properties.identifier", f"longer than the {MAX_IDENTIFIER} characters of ED-318; read as it is")
     kind = member(properties, "type", "properties", str, "the zone's type")
     if kind not in _TYPES:
         hint = "REQ_AUTHORIZATION is written with a Z in ED-318; " if kind == "REQ_AUTHORISATION" else ""
         raise FeatureError("properties.type", f"unknown type {kind!r}", f"{hint}give one of {', '.join(_TYPES)}")
-    extended = properties.get("extendedProperties")
-    role = extended.get(ROLE_PROPERTY, Role.KEEP_OUT) if isinstance(extended, dict) else Role.KEEP_OUT
+    role = extended.get(ROLE_PROPERTY, Role.KEEP_OUT)
     if role not in list(Role):
         field = f"properties.extendedProperties.{ROLE_PROPERTY}"
         raise FeatureError(field, f"unknown role {role!r}", "give keep_in or keep_out")
@@ -209,13 +223,20 @@ def _english(value: Any) -> Any:
     return value
 
 
-def _feature(zone: Zone, country: str) -> Json:
-    if len(zone.zone_id) > MAX_IDENTIFIER:
-        raise ValueError(f"ED-318 identifiers have at most {MAX_IDENTIFIER} characters: {zone.zone_id!r}")
+def _short_id(zone_id: str) -> str:
+    """Seven characters for a longer id, the same each time: 35 bits of its hash."""
+    return b32encode(sha256(zone_id.encode()).digest()).decode()[:MAX_IDENTIFIER]
+
+
+def _feature(zone: Zone) -> Json:
+    is_long = len(zone.zone_id) > MAX_IDENTIFIER
+    extended = {ID_PROPERTY: zone.zone_id} if is_long else {}
+    if zone.role is Role.KEEP_IN:
+        extended[ROLE_PROPERTY] = zone.role.value
     geometries = [_geometry(v) for v in zone.volumes]
     properties: Json = {
-        "identifier": zone.zone_id,
-        "country": country,
+        "identifier": _short_id(zone.zone_id) if is_long else zone.zone_id,
+        "country": UNKNOWN_COUNTRY,
         "name": _texts(zone.name),
         "type": _TYPE_NAMES[zone.restriction],
         "variant": "COMMON",
@@ -225,8 +246,8 @@ def _feature(zone: Zone, country: str) -> Json:
         properties["message"] = _texts(zone.message)
     if zone.applicability:
         properties["limitedApplicability"] = [_period(a) for a in zone.applicability]
-    if zone.role is Role.KEEP_IN:
-        properties["extendedProperties"] = {ROLE_PROPERTY: zone.role.value}
+    if extended:
+        properties["extendedProperties"] = extended
     geometry = geometries[0] if len(geometries) == 1 else {"type": "GeometryCollection", "geometries": geometries}
     return {"type": "Feature", "geometry": geometry, "properties": properties}
 

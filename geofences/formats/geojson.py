@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from geofences.formats import schedules
+from geofences.formats.codec import Keeps
 from geofences.formats.common import (
     AreaOfOperation,
     FeatureError,
@@ -20,6 +21,7 @@ from geofences.formats.common import (
     Problem,
     Reader,
     circle,
+    collection_text,
     contact,
     height,
     load_json,
@@ -32,6 +34,7 @@ from geofences.heights import Height
 from geofences.volumes import Applicability, Authority, Circle, Restriction, Role, Volume, Zone
 
 NAME = "GeoJSON"
+KEEPS = Keeps()
 
 
 def parse(text: str, source: str, area: AreaOfOperation | None = None) -> ParsedAirspace:
@@ -70,6 +73,11 @@ def parse(text: str, source: str, area: AreaOfOperation | None = None) -> Parsed
 def dump(zones: Sequence[Zone]) -> Json:
     """A FeatureCollection that `parse` reads back to equal zones."""
     return {"type": "FeatureCollection", "features": [_feature(z, v) for z in zones for v in z.volumes]}
+
+
+def write(zones: Sequence[Zone]) -> str:
+    """`dump` as text, one feature to a line."""
+    return collection_text({"type": "FeatureCollection"}, "features", dump(zones)["features"])
 
 
 def _zone(reader: Reader, feature: Any) -> Zone:
