@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, time
+from datetime import UTC, datetime
 from enum import StrEnum
+from math import cos, radians
 
-from geofences.geodesy import LatLon
+from geofences.daylight import DAY_S, Moment, Sky, SunEvent
+from geofences.geodesy import LatLon, distance_m
 from geofences.heights import Height
+
+_SMALL_M = 50_000.0
+"""across so much the sun rises within 3 minutes at 45°: a smaller zone has the daylight of its middle"""
+_M_PER_DEG = 110_600.0
+_NO_SKY = Sky(())
 
 
 class Restriction(StrEnum):
@@ -52,14 +59,23 @@ class Volume:
 
 @dataclass(frozen=True, slots=True)
 class DailyPeriod:
-    """Times of day in UTC on ISO weekdays (1 Monday … 7 Sunday); empty `weekdays` means every day.
+    """From a time of day in UTC or a daylight event to another, on ISO weekdays (1 Monday … 7 Sunday; none: every day).
 
-    An end before the start runs past midnight. start == end means the whole day.
+    The weekday is that of the start: an end before it runs past midnight. Two equal times of day mean the whole day.
     """
 
     weekdays: frozenset[int]
-    start: time
-    end: time
+    start: Moment
+    end: Moment
+
+    @property
+    def by_sun(self) -> bool:
+        """Whether the place must be known to tell when it is."""
+        return isinstance(self.start, SunEvent) or isinstance(self.end, SunEvent)
+
+    def on(self, day: int) -> bool:
+        """Whether it begins on a day, counted from 1 January 1970, a Thursday."""
+        return not self.weekdays or (day + 3) % 7 + 1 in self.weekdays
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +86,12 @@ class Applicability:
     end: datetime | None = None
     daily: tuple[DailyPeriod, ...] = ()
 
-    def applies_at(self, t_s: float) -> bool:
-        """True if the period holds at t_s, seconds since the Unix epoch."""
+    def applies_at(self, t_s: float, sky: Sky = _NO_SKY) -> bool:
+        """True if the period holds at t_s, seconds since the Unix epoch, under a zone's sky."""
         t = datetime.fromtimestamp(t_s, UTC)
         if (self.start is not None and t < self.start) or (self.end is not None and t >= self.end):
             return False
-        return not self.daily or any(_in_daily(period, t) for period in self.daily)
+        return not self.daily or any(_in_daily(p, t, t_s, sky) for p in self.daily)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,12 +116,22 @@ class Zone:
     authority: tuple[Authority, ...] = ()
     source: str = field(default="", compare=False)
     """where the zone came from: file and feature, for messages"""
+    sky: Sky = field(default=_NO_SKY, init=False, repr=False, compare=False)
+    """where its daylight events are; empty without any"""
+
+    def __post_init__(self) -> None:
+        if any(period.by_sun for a in self.applicability for period in a.daily):
+            object.__setattr__(self, "sky", _sky(self.volumes, self.role))
 
     def applies_at(self, t_s: float) -> bool:
-        return not self.applicability or any(a.applies_at(t_s) for a in self.applicability)
+        return not self.applicability or any(a.applies_at(t_s, self.sky) for a in self.applicability)
 
 
-def _in_daily(period: DailyPeriod, t: datetime) -> bool:
+def _in_daily(period: DailyPeriod, t: datetime, t_s: float, sky: Sky) -> bool:
+    if isinstance(period.start, SunEvent) or isinstance(period.end, SunEvent):
+        today_utc = int(t_s // DAY_S)
+        spans = (sky.period(d, period.start, period.end) for d in range(today_utc - 2, today_utc + 2) if period.on(d))
+        return any(s is not None and s[0] <= t_s < s[1] for s in spans)
     now, today = t.time(), t.isoweekday()
     yesterday = 7 if today == 1 else today - 1
 
@@ -117,3 +143,20 @@ def _in_daily(period: DailyPeriod, t: datetime) -> bool:
     if period.start < period.end:
         return on(today) and period.start <= now < period.end
     return (on(today) and now >= period.start) or (on(yesterday) and now < period.end)
+
+
+def _sky(volumes: tuple[Volume, ...], role: Role) -> Sky:
+    """The middle of a zone, and for a large one the corners of its box as well."""
+    south, west, north, east = 90.0, 180.0, -90.0, -180.0
+    for outline in (v.outline for v in volumes):
+        reach, ring = (outline.radius_m, (outline.centre,)) if isinstance(outline, Circle) else (0.0, outline.outer)
+        up = reach / _M_PER_DEG
+        for p in ring:
+            across = up / max(0.01, cos(radians(min(90.0, abs(p.lat_deg) + up))))
+            south, north = min(south, p.lat_deg - up), max(north, p.lat_deg + up)
+            west, east = min(west, p.lon_deg - across), max(east, p.lon_deg + across)
+    south, west, north, east = max(-90.0, south), max(-180.0, west), min(90.0, north), min(180.0, east)
+    corners = tuple(LatLon(lat, lon) for lat in (south, north) for lon in (west, east))
+    middle = LatLon((south + north) / 2, (west + east) / 2)
+    small = max(distance_m(corners[0], corners[3]), distance_m(corners[1], corners[2])) <= _SMALL_M
+    return Sky((middle,) if small else (middle, *corners), generous=role is Role.KEEP_OUT)

@@ -1,7 +1,8 @@
 """The one JSON codec of the contracts' frozen dataclasses: what is stored, hashed and read back goes through here.
 
 A dataclass becomes an object by field name; a tuple or frozenset a list (a frozenset sorted); a StrEnum its value and
-an IntEnum its name; datetime and time ISO 8601 strings; a union of dataclasses carries the class name under `type`.
+an IntEnum its name; datetime and time ISO 8601 strings; a union of dataclasses carries the class name under `type`, one
+of times and StrEnums is told by its text.
 Encoders are compiled once per type, because a full Snapshot is encoded on every decision.
 """
 
@@ -13,7 +14,7 @@ import types
 import typing
 from collections.abc import Callable, Mapping
 from datetime import datetime, time
-from enum import Enum, IntEnum
+from enum import Enum, IntEnum, StrEnum
 from functools import cache
 from operator import attrgetter
 from typing import Any, TypeVar, Union, get_args, get_origin, overload
@@ -116,6 +117,11 @@ def _union_members(hint: Any) -> tuple[Any, ...] | None:
     return get_args(hint) if get_origin(hint) in (Union, types.UnionType) else None
 
 
+def _is_text(hint: Any) -> bool:
+    """What becomes a string that tells by itself which of several types it was."""
+    return hint in (datetime, time) or (isinstance(hint, type) and issubclass(hint, StrEnum))
+
+
 def _without_none(members: tuple[Any, ...]) -> tuple[Any, ...]:
     return tuple(m for m in members if m is not types.NoneType)
 
@@ -201,6 +207,8 @@ def _union_encoder(members: tuple[Any, ...]) -> Encoder | None:
         return encode
     if all(m in _PLAIN for m in members):
         return None
+    if all(_is_text(m) for m in members):
+        return to_json
     raise _unsupported(Union[members])  # noqa: UP007  (built from a tuple)
 
 
@@ -308,6 +316,21 @@ def _sequence_decoder(origin: type, args: tuple[Any, ...]) -> Decoder:
     return lambda data: origin(_at(f"[{i}]", item, x) for i, x in enumerate(_require(list, data)))
 
 
+def _text_decoder(members: tuple[Any, ...]) -> Decoder:
+    decoders = [_decoder(m) for m in members]
+
+    def decode(data: Any) -> Any:
+        reasons = []
+        for each in decoders:
+            try:
+                return each(data)
+            except CodecError as error:
+                reasons.append(error.message)
+        raise CodecError("; ".join(reasons))
+
+    return decode
+
+
 def _union_decoder(members: tuple[Any, ...]) -> Decoder:
     some, optional = _without_none(members), types.NoneType in members
     if all(m in _PLAIN for m in some):
@@ -315,6 +338,8 @@ def _union_decoder(members: tuple[Any, ...]) -> Decoder:
     if len(some) == 1:
         only = _decoder(some[0])
         return lambda data: None if data is None and optional else only(data)
+    if all(_is_text(m) for m in some) and not optional:
+        return _text_decoder(some)
     if not all(_is_dataclass(m) for m in some):
         raise _unsupported(Union[members])  # noqa: UP007
     tagged = {_class_name(m): _decoder(m) for m in some}

@@ -48,9 +48,9 @@ def test_a_period_past_midnight_reaches_into_the_next_day():
 
 
 def test_the_next_free_time_is_after_closing_and_long_enough():
-    assert next_free(OFFICE, at(0, 10), 1800.0) == at(0, 17) + 1.0
+    assert next_free(OFFICE, at(0, 10), 1800.0) == at(0, 17)
     assert next_free(OFFICE, at(0, 7), 1800.0) == at(0, 7)
-    assert next_free(OFFICE, at(0, 7.9), 1800.0) == at(0, 17) + 1.0, "too short before opening"
+    assert next_free(OFFICE, at(0, 7.9), 1800.0) == at(0, 17), "too short before opening"
 
 
 def test_dates_bound_the_daily_periods():

@@ -45,7 +45,8 @@ def values(hint: Any, bound: dict[Any, Any] | None = None) -> st.SearchStrategy[
     if dataclasses.is_dataclass(origin):
         mine = dict(zip(getattr(origin, "__parameters__", ()), args, strict=True))
         hints = typing.get_type_hints(origin)
-        return st.builds(origin, **{f.name: values(hints[f.name], mine) for f in dataclasses.fields(origin)})
+        given = [f.name for f in dataclasses.fields(origin) if f.init]
+        return st.builds(origin, **{name: values(hints[name], mine) for name in given})
     if isinstance(origin, type) and issubclass(origin, Enum):
         return st.sampled_from(list(origin))
     raise TypeError(f"no strategy for {hint!r}")

@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fleet.records.codec import CodecError, canonical_json, from_json, to_json
+from geofences.daylight import SunEvent
 from geofences.geodesy import LatLon
 from geofences.volumes import Applicability, Circle, DailyPeriod, Polygon, Volume, Zone
 from missions.boxes import Box, BoxSample
@@ -67,6 +68,14 @@ def test_times_and_sets_are_written_in_one_way():
         "end": None,
         "daily": [{"weekdays": [1, 3, 5], "start": "06:30:00", "end": "18:00:00"}],
     }
+
+
+def test_a_time_of_day_or_a_sunset_is_told_by_its_text():
+    period = DailyPeriod(frozenset(), time(8), SunEvent.SS)
+    assert to_json(period) == {"weekdays": [], "start": "08:00:00", "end": "SS"}
+    assert from_json(DailyPeriod, to_json(period)) == period
+    with pytest.raises(CodecError, match="end: 'dusk' is not an ISO 8601 time; 'dusk' is not one of BMCT"):
+        from_json(DailyPeriod, {"weekdays": [], "start": "08:00:00", "end": "dusk"})
 
 
 def test_a_field_that_a_newer_version_added_takes_its_default_when_an_old_row_is_read():

@@ -1,0 +1,133 @@
+"""Sunrise, sunset and civil twilight where a zone lies, and the periods that begin or end with them.
+
+Computed by astral (NOAA's equations), good to a minute or two below 65° latitude. Like a published table they hold for
+a level horizon at sea level: the margins in time of planner and checker cover the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, time, timedelta
+from enum import StrEnum
+from functools import lru_cache
+
+from astral import Observer, SunDirection
+from astral.sun import time_of_transit
+
+from geofences.geodesy import LatLon
+
+DAY_S = 86_400
+_EPOCH = date(1970, 1, 1)
+_AGAIN_S = 25 * 3600
+"""an event comes again within this, or not for days: the polar day or night has begun"""
+
+
+class SunEvent(StrEnum):
+    """ED-318's daylight events."""
+
+    BMCT = "BMCT"
+    """begin of morning civil twilight"""
+    SR = "SR"
+    """sunrise"""
+    SS = "SS"
+    """sunset"""
+    EECT = "EECT"
+    """end of evening civil twilight"""
+
+
+Moment = time | SunEvent
+"""a time of day in UTC, or a daylight event of the place"""
+
+# Zenith angle of the sun's centre: at sunrise 50' below the horizon (34' refraction, 16' radius), in twilight 6°.
+_SIGNS = {
+    SunEvent.BMCT: (96.0, SunDirection.RISING),
+    SunEvent.SR: (90.0 + 50 / 60, SunDirection.RISING),
+    SunEvent.SS: (90.0 + 50 / 60, SunDirection.SETTING),
+    SunEvent.EECT: (96.0, SunDirection.SETTING),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Sky:
+    """Where a zone's daylight events are looked up: at one place, or for a large zone at several.
+
+    `generous` tells which way to err between the places, and where the sun neither rises nor sets: a zone to keep out
+    of then applies rather too long, one to stay inside rather too short.
+    """
+
+    places: tuple[LatLon, ...]
+    generous: bool = True
+
+    def period(self, day: int, start: Moment, end: Moment) -> tuple[float, float] | None:
+        """From `start` on a day to the first `end` after it: [begin, end) in seconds since the epoch; None: nothing.
+
+        `day` counts from 1 January 1970: in UTC for a time of day, as the place itself counts for an event.
+        """
+        found = [_period(day, start, end, at) for at in self.places]
+        known = [f for f in found if f is not None]
+        if self.generous:
+            # Without the event the whole day counts, as UTC and as the place has it, and a day from a known begin.
+            spans = [f or _whole(day, start, at) for f, at in zip(found, self.places, strict=True)]
+            return min(a for a, _ in spans), max(b for _, b in spans)
+        if len(known) < len(found):
+            return None
+        begin, finish = max(a for a, _ in known), min(b for _, b in known)
+        return (begin, finish) if begin < finish else None
+
+
+@lru_cache(maxsize=16_384)
+def event_s(event: SunEvent, day: int, at: LatLon) -> float | None:
+    """When the event is at a place, seconds since the epoch; None where the sun does not come to it that day.
+
+    `day` counts from 1 January 1970 as the place counts: twelve hours around its own mean noon, whatever the UTC date.
+    """
+    _, direction = _SIGNS[event]
+    expected = _solar_midnight(day, at) + (0.25 if direction is SunDirection.RISING else 0.75) * DAY_S
+    found = _transit(event, day, at)
+    if found is None:
+        return None
+    # astral answers for a date in UTC, and near its ends for the one before or after.
+    off = round((found - expected) / DAY_S)
+    return found if off == 0 else _transit(event, day - off, at)
+
+
+def seconds(t: time) -> float:
+    """Since midnight."""
+    return t.hour * 3600 + t.minute * 60 + t.second + t.microsecond * 1e-6
+
+
+def _transit(event: SunEvent, day: int, at: LatLon) -> float | None:
+    zenith, direction = _SIGNS[event]
+    try:
+        when = time_of_transit(
+            Observer(at.lat_deg, at.lon_deg), _EPOCH + timedelta(days=day), zenith, direction, with_refraction=False
+        )
+    except ValueError:  # the sun stays above or below that angle all day
+        return None
+    return when.timestamp()
+
+
+def _solar_midnight(day: int, at: LatLon) -> float:
+    return day * DAY_S - at.lon_deg * (DAY_S / 360.0)
+
+
+def _period(day: int, start: Moment, end: Moment, at: LatLon) -> tuple[float, float] | None:
+    begin = event_s(start, day, at) if isinstance(start, SunEvent) else day * DAY_S + seconds(start)
+    if begin is None:
+        return None
+    finish = next((t for t in _coming(end, day, at) if begin < t <= begin + _AGAIN_S), None)
+    return None if finish is None else (begin, finish)
+
+
+def _coming(end: Moment, day: int, at: LatLon) -> Iterator[float]:
+    for k in range(day - 1, day + 3):
+        t = event_s(end, k, at) if isinstance(end, SunEvent) else k * DAY_S + seconds(end)
+        if t is not None:
+            yield t
+
+
+def _whole(day: int, start: Moment, at: LatLon) -> tuple[float, float]:
+    begin = event_s(start, day, at) if isinstance(start, SunEvent) else day * DAY_S + seconds(start)
+    utc, local = float(day * DAY_S), _solar_midnight(day, at)
+    return min(utc, local), max(utc, local, utc if begin is None else begin) + DAY_S
