@@ -1,4 +1,4 @@
-"""Zones as polygons in a local metric frame, with an R-tree and inflated copies.
+"""Zones as polygons in a local metric frame, with an R-tree and what is made of inflated copies.
 
 Polygon edges are straight in longitude and latitude, as GeoJSON (RFC 7946, 3.1.1) defines them. A chord in the frame
 leaves such an edge by at most `EDGE_ERROR_M`: longer edges are densified. Circles become circumscribed polygons.
@@ -6,14 +6,17 @@ leaves such an edge by at most `EDGE_ERROR_M`: longer edges are densified. Circl
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from math import cos, pi, radians, sqrt, tan
+from typing import Protocol, Self, TypeVar, cast
 
 import numpy as np
 import shapely
 from numpy.typing import NDArray
 
 from geofences.geodesy import LatLon, LocalFrame
+from geofences.rtree import PolygonTree
 from geofences.volumes import Circle, Volume, Zone
 
 EDGE_ERROR_M = 0.5
@@ -25,51 +28,59 @@ _EARTH_RADIUS_M = 6_371_000.0
 _MITRE_LIMIT = 1.5
 
 
+@dataclass(frozen=True, slots=True, eq=False)
 class Shape:
-    """One volume of one zone in the frame. The inflated copies are made once per margin."""
+    """One volume of one zone in the frame."""
 
-    __slots__ = ("inflated", "polygon", "volume", "zone")
+    zone: Zone
+    volume: Volume
+    polygon: shapely.Polygon
 
-    def __init__(self, zone: Zone, volume: Volume, polygon: shapely.Polygon) -> None:
-        self.zone = zone
-        self.volume = volume
-        self.polygon = polygon
-        self.inflated: dict[float, shapely.Polygon] = {}
+
+class FollowsChanges(Protocol):
+    """Made of polygons by number; `changed` makes the next one of what changed, in far less time."""
+
+    def changed(self, gone: range, added: Sequence[shapely.Polygon] | NDArray[np.object_], /) -> Self: ...
+
+
+G = TypeVar("G", bound=FollowsChanges)
 
 
 class ShapeIndex:
-    """All volumes of a set of zones in one frame. Immutable once built; `derive` reuses what did not change."""
+    """All volumes of a set of zones in one frame, numbered in the order of the zones. Never changed once built."""
 
-    def __init__(self, frame: LocalFrame, shapes: Sequence[Shape]) -> None:
+    def __init__(self, frame: LocalFrame, shapes: tuple[Shape, ...], tree: PolygonTree) -> None:
         self.frame = frame
-        self.shapes = tuple(shapes)
-        self.polygons = np.array([s.polygon for s in self.shapes], dtype=object)
-        self.tree = shapely.STRtree(self.polygons)
+        self.shapes = shapes
+        self.tree = tree
+        self._grown: dict[float, FollowsChanges] = {}
 
     @classmethod
     def build(cls, frame: LocalFrame, zones: Sequence[Zone]) -> ShapeIndex:
-        return cls(frame, _project(frame, [(z, v) for z in zones for v in z.volumes]))
+        shapes = _project(frame, zones)
+        return cls(frame, shapes, PolygonTree([s.polygon for s in shapes]))
 
-    def derive(self, zones: Sequence[Zone]) -> ShapeIndex:
-        """The index of another set of zones; zones that are the same objects keep their shapes."""
-        known: dict[int, list[Shape]] = {}
-        for shape in self.shapes:
-            known.setdefault(id(shape.zone), []).append(shape)
-        fresh = [z for z in zones if id(z) not in known]
-        for shape in _project(self.frame, [(z, v) for z in fresh for v in z.volumes]):
-            known.setdefault(id(shape.zone), []).append(shape)
-        return ShapeIndex(self.frame, [s for z in zones for s in known.get(id(z), [])])
+    def changed(self, gone: range, added: Zone | None) -> ShapeIndex:
+        """The index without the volumes numbered `gone` and with those of `added` at the end: under a millisecond."""
+        fresh = _project(self.frame, [added]) if added is not None else ()
+        polygons = [s.polygon for s in fresh]
+        shapes = (*self.shapes[: gone.start], *self.shapes[gone.stop :], *fresh)
+        after = ShapeIndex(self.frame, shapes, self.tree.changed(gone, polygons))
+        after._grown = {m: g.changed(gone, inflate(polygons, m)) for m, g in self._grown.items()}
+        return after
 
-    def inflated(self, margin_m: float) -> NDArray[np.object_]:
-        """Each polygon grown by `margin_m` with mitred corners; a corner reaches out at most 1.5 times the margin."""
-        missing = [s for s in self.shapes if margin_m not in s.inflated]
-        if missing:
-            for shape, grown in zip(missing, inflate([s.polygon for s in missing], margin_m), strict=True):
-                shape.inflated[margin_m] = grown
-        return np.array([s.inflated[margin_m] for s in self.shapes], dtype=object)
+    def grown(self, margin_m: float, make: Callable[[NDArray[np.object_]], G]) -> G:
+        """What `make` makes of the polygons grown by a margin: made once, and then from what changes.
+
+        Corners are mitred: one reaches out at most 1.5 times the margin.
+        """
+        found = self._grown.get(margin_m)
+        if found is None:
+            found = self._grown[margin_m] = make(inflate(self.tree.polygons, margin_m))
+        return cast("G", found)
 
 
-def inflate(polygons: Sequence[shapely.Polygon], margin_m: float) -> NDArray[np.object_]:
+def inflate(polygons: Sequence[shapely.Polygon] | NDArray[np.object_], margin_m: float) -> NDArray[np.object_]:
     """Grown by `margin_m`; mitred, because that keeps the vertex count and contains the round buffer."""
     if margin_m == 0.0:
         return np.array(polygons, dtype=object)
@@ -79,8 +90,9 @@ def inflate(polygons: Sequence[shapely.Polygon], margin_m: float) -> NDArray[np.
     return grown
 
 
-def _project(frame: LocalFrame, volumes: Sequence[tuple[Zone, Volume]]) -> list[Shape]:
+def _project(frame: LocalFrame, zones: Sequence[Zone]) -> tuple[Shape, ...]:
     """All in one call of PROJ: thousands of small calls would cost a second."""
+    volumes = [(z, v) for z in zones for v in z.volumes]
     rings: list[list[LatLon]] = []
     for _, volume in volumes:
         if isinstance(volume.outline, Circle):
@@ -88,7 +100,7 @@ def _project(frame: LocalFrame, volumes: Sequence[tuple[Zone, Volume]]) -> list[
         else:
             rings.extend(densified(r) for r in (volume.outline.outer, *volume.outline.holes))
     if not rings:
-        return []
+        return ()
     xy = frame.to_xy([p for ring in rings for p in ring])
     parts = iter(np.split(xy, np.cumsum([len(r) for r in rings])[:-1]))
     shapes = []
@@ -99,7 +111,7 @@ def _project(frame: LocalFrame, volumes: Sequence[tuple[Zone, Volume]]) -> list[
             outer = next(parts)
             polygon = shapely.Polygon(outer, [next(parts) for _ in volume.outline.holes])
         shapes.append(Shape(zone, volume, polygon))
-    return shapes
+    return tuple(shapes)
 
 
 def circumscribed(centre: NDArray[np.float64], radius_m: float, sides: int = CIRCLE_SIDES) -> shapely.Polygon:
@@ -130,4 +142,4 @@ def densified(ring: tuple[LatLon, ...]) -> list[LatLon]:
     return dense
 
 
-__all__ = ["Shape", "ShapeIndex", "circumscribed", "densified", "inflate"]
+__all__ = ["FollowsChanges", "Shape", "ShapeIndex", "circumscribed", "densified", "inflate"]

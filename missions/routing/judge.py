@@ -9,7 +9,7 @@ judged by geodesic distances to both ends of a piece and the plane triangle on t
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from math import ceil
@@ -153,24 +153,42 @@ class Outline:
 
 
 class Outlines:
-    """All volumes of an airspace, with an R-tree of their boxes."""
+    """All volumes of an airspace with their boxes, in the order of its zones.
 
-    def __init__(self, airspace: Airspace) -> None:
-        self.all = [Outline(z, v) for z in airspace.zones for v in z.volumes]
-        self._tree = shapely.STRtree([o.bounds for o in self.all])
-        self._boxes = shapely.bounds([o.bounds for o in self.all]).reshape(-1, 4)
-        self.keep_ins = [o for o in self.all if o.zone.role is Role.KEEP_IN]
+    No tree: to look at thousands of boxes at once takes 10 µs, and nothing is to be built when a zone comes or goes.
+    """
+
+    def __init__(self, all_: Sequence[Outline], boxes: Array) -> None:
+        self.all = tuple(all_)
+        self._boxes = boxes
+        """(4, n): west, south, east, north in degrees"""
+        self.keep_ins = tuple(o for o in self.all if o.zone.role is Role.KEEP_IN)
+
+    @classmethod
+    def of(cls, zones: Sequence[Zone]) -> Outlines:
+        every = [Outline(z, v) for z in zones for v in z.volumes]
+        return cls(every, _boxes_of(every))
+
+    def changed(self, gone: range, added: Zone | None) -> Outlines:
+        """Without the volumes numbered `gone`, and with those of `added` at the end."""
+        fresh = [Outline(added, v) for v in added.volumes] if added is not None else []
+        kept = (*self.all[: gone.start], *self.all[gone.stop :])
+        boxes = [self._boxes[:, : gone.start], self._boxes[:, gone.stop :], _boxes_of(fresh)]
+        return Outlines((*kept, *fresh), np.concatenate(boxes, axis=1))
 
     def any_near(self, at: LatLon) -> bool:
         """Whether the box of any outline holds the place: far from all of them there is nothing more to ask."""
-        box = self._boxes
-        near = (box[:, 0] <= at.lon_deg) & (box[:, 2] >= at.lon_deg)
-        return bool((near & (box[:, 1] <= at.lat_deg) & (box[:, 3] >= at.lat_deg)).any())
+        return bool(self._touching(at.lon_deg, at.lat_deg, at.lon_deg, at.lat_deg).any())
 
     def near(self, line: Track) -> Iterator[Outline]:
-        box = shapely.box(line.lon.min(), line.lat.min(), line.lon.max(), line.lat.max())
-        for i in sorted(self._tree.query(box).tolist()):
+        touching = self._touching(line.lon.min(), line.lat.min(), line.lon.max(), line.lat.max())
+        for i in np.flatnonzero(touching).tolist():
             yield self.all[i]
+
+    def _touching(self, west: float, south: float, east: float, north: float) -> Mask:
+        box = self._boxes
+        hit: Mask = (box[0] <= east) & (box[2] >= west) & (box[1] <= north) & (box[3] >= south)
+        return hit
 
     def closed_near(self, line: Track, authorised: frozenset[str]) -> Iterator[Outline]:
         """The closed ones: written out here, so that planner and checker do not share a mistake."""
@@ -182,12 +200,13 @@ class Outlines:
                 yield outline
 
 
-_outlines: IdentityCache[Outlines] = IdentityCache(8)
-
-
 def outlines(airspace: Airspace) -> Outlines:
-    """The airspace's outlines, made once per version."""
-    return _outlines.get(airspace, make=lambda: Outlines(airspace))
+    """The airspace's outlines: made once, then from what changes between its versions."""
+    return airspace.derived("outlines", Outlines.of)
+
+
+def _boxes_of(found: Sequence[Outline]) -> Array:
+    return np.asarray(shapely.bounds([o.bounds for o in found]), dtype=np.float64).reshape(-1, 4).T
 
 
 def outside_keep_ins(found: Outlines, line: Track, applies: Callable[[Zone], bool]) -> Mask:

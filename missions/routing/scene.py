@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from weakref import WeakKeyDictionary
 
 import numpy as np
 import shapely
@@ -13,7 +12,7 @@ from geofences.airspace import Airspace, is_closed
 from geofences.bands import AglBand, inner_band, outer_band
 from geofences.geodesy import LocalFrame
 from geofences.heights import Terrain
-from geofences.shapes import ShapeIndex, inflate
+from geofences.shapes import inflate
 from geofences.times import applies_throughout, applies_within
 from geofences.volumes import Role
 from missions.routing.tangent import Field, Obstacles
@@ -24,8 +23,6 @@ MIN_MARGIN_M = 5.0
 """a pad closer than this to a closed zone is not flown from or to: PX4 holds a position to some metres"""
 _TIGHT = 0.9
 _OUTSIDE_M = 1e6
-
-_obstacles: WeakKeyDictionary[ShapeIndex, dict[float, Obstacles]] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +54,7 @@ class Scene:
         self.tightened: dict[str, float] = {}
         self.keep_in_ids = tuple(z.zone_id for z in airspace.keep_ins())
         self.keep_in = self._keep_in() if self.keep_in_ids else None
-        self._shared = _obstacles_of(self.index, view.margin_m)
+        self._shared = self.index.grown(view.margin_m, Obstacles)
         self._closed: dict[int, bool] = {}
         self._replaced: set[int] = set()
         self._own: list[tuple[shapely.Polygon, tuple[str, ...]]] = []
@@ -161,11 +158,3 @@ class Scene:
         x, y = self.index.frame.to_xy([self.index.frame.origin])[0]
         world = shapely.box(x - _OUTSIDE_M, y - _OUTSIDE_M, x + _OUTSIDE_M, y + _OUTSIDE_M)
         return list(shapely.get_parts(shapely.difference(world, inside)))
-
-
-def _obstacles_of(index: ShapeIndex, margin_m: float) -> Obstacles:
-    margins = _obstacles.setdefault(index, {})
-    found = margins.get(margin_m)
-    if found is None:
-        found = margins[margin_m] = Obstacles(index.inflated(margin_m))
-    return found

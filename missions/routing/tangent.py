@@ -21,6 +21,8 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
+from geofences.rtree import PolygonTree
+
 Array = NDArray[np.float64]
 
 PUSH_M = 1e-4
@@ -35,17 +37,24 @@ _SLACK = 1e-6
 class Obstacles:
     """Polygons (holes allowed) in an R-tree; their corners are worked out on first use. Never changed once built."""
 
-    def __init__(self, polygons: Sequence[shapely.Polygon] | NDArray[np.object_]) -> None:
-        self.polygons = np.array(polygons, dtype=object)
-        self.tree = shapely.STRtree(self.polygons)
-        self._corners: dict[int, tuple[Array, Array, Array]] = {}
+    def __init__(self, polygons: Sequence[shapely.Polygon] | NDArray[np.object_] | PolygonTree) -> None:
+        self.tree = polygons if isinstance(polygons, PolygonTree) else PolygonTree(polygons)
+        self.polygons = self.tree.polygons
+        self._corners: list[tuple[Array, Array, Array] | None] = [None] * len(self.polygons)
 
     def __len__(self) -> int:
         return len(self.polygons)
 
+    def changed(self, gone: range, added: Sequence[shapely.Polygon] | NDArray[np.object_]) -> Obstacles:
+        """Without the polygons numbered `gone` and with `added` at the end; the corners of the others stay known."""
+        after = Obstacles(self.tree.changed(gone, added))
+        kept = self._corners[: gone.start] + self._corners[gone.stop :]
+        after._corners[: len(kept)] = kept
+        return after
+
     def corners(self, i: int) -> tuple[Array, Array, Array]:
         """Convex corners of polygon i pushed out, and the unit vectors from each corner to its two neighbours."""
-        found = self._corners.get(i)
+        found = self._corners[i]
         if found is None:
             found = self._corners[i] = _corners(self.polygons[i])
         return found
