@@ -43,21 +43,12 @@ PX4 = 12
 """MAV_AUTOPILOT, as `firmwareType`"""
 T = TypeVar("T")
 
-_FILE = {"fileType", "groundStation", "version", "mission", "geoFence", "rallyPoints"}
+_FILE = {"fileType", "version", "mission", "geoFence", "rallyPoints"}
 _MISSION = {"version", "items", "plannedHomePosition", "cruiseSpeed", "hoverSpeed", "firmwareType", "vehicleType"}
 _ITEM = {"type", "command", "frame", "params", "autoContinue", "doJumpId"}
-_QUIET = {
-    "groundStation",
-    "globalPlanAltitudeMode",
-    "Altitude",
-    "AltitudeMode",
-    "AMSLAltAboveTerrain",
-    "breachReturn",
-} | {
-    "id",
-    "name",
-    "restriction",
-}
+_HEIGHTS = {"Altitude", "AltitudeMode", "AMSLAltAboveTerrain", "globalPlanAltitudeMode"}
+_OURS = {"groundStation": "QGroundControl"}
+_QUIET = _HEIGHTS | {"groundStation", "breachReturn", "id", "name", "restriction"}
 """members that say nothing about where is flown: they are kept without a word"""
 
 
@@ -173,8 +164,7 @@ def dump_plan(plan: PlanFile) -> Json:
     return {
         "fileType": "Plan",
         "version": 1,
-        "groundStation": "QGroundControl",
-        **extra.get("", {}),
+        **extra.get("", _OURS),
         "mission": mission,
         "geoFence": {"version": 2, **_fence_json(plan.fence), **extra.get("geoFence", {})},
         "rallyPoints": {"version": 2, "points": points, **extra.get("rallyPoints", {})},
@@ -232,8 +222,8 @@ def _plan(reader: Reader, document: Json) -> PlanFile:
         at += len(item.items) if isinstance(item, ComplexItem) else 1
     fence = attempt(reader, "", lambda: read_fence(reader, document)) or ()
     rally = attempt(reader, "", lambda: _rally(reader, document)) or ()
-    extra = {
-        "": _rest(reader, document, _FILE - {"groundStation"}, ""),
+    extra: dict[str, Json] = {
+        "": _rest(reader, document, _FILE, ""),
         "mission": _rest(reader, mission, _MISSION, "mission"),
         "geoFence": _rest(reader, document["geoFence"], {"version", "polygons", "circles"}, "geoFence"),
         "rallyPoints": _rest(reader, document["rallyPoints"], {"version", "points"}, "rallyPoints"),
@@ -248,7 +238,7 @@ def _plan(reader: Reader, document: Json) -> PlanFile:
         _optional(mission, "hoverSpeed"),
         None if mission.get("vehicleType") is None else _whole(mission, "vehicleType", "mission"),
         _whole(mission, "firmwareType", "mission"),
-        {name: members for name, members in extra.items() if members},
+        {name: members for name, members in extra.items() if members and members != _OURS},
     )
 
 
