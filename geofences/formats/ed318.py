@@ -22,17 +22,15 @@ from geofences.formats.common import (
     ParsedAirspace,
     Problem,
     Reader,
-    circle,
     collection_text,
     contact,
     height,
     load_json,
     member,
-    polygon,
-    polygon_json,
     text_of,
     volume,
 )
+from geofences.formats.outlines import circle, polygon, polygon_json
 from geofences.heights import Height
 from geofences.volumes import Applicability, Authority, Circle, Restriction, Role, Volume, Zone
 

@@ -23,12 +23,11 @@ from geofences.formats.common import (
     Json,
     Problem,
     Reader,
-    circle,
     load_json,
     member,
     number,
-    polygon,
 )
+from geofences.formats.outlines import circle, polygon
 from geofences.geodesy import LatLon
 from geofences.volumes import Circle, Polygon
 
@@ -300,7 +299,7 @@ def read_fence(reader: Reader, document: Json) -> tuple[FenceArea, ...]:
 def _fence_polygon(reader: Reader, entry: Any) -> FenceArea:
     corners = member(entry, "polygon", "", list, "a list of [latitude, longitude]")
     ring = [_place(reader, c, "polygon", 2)[1::-1] for c in corners]
-    outline = polygon(reader, [[list(p) for p in ring]], "polygon")
+    outline = polygon(reader, [[list(p) for p in ring]], "polygon", closed=False)
     return _area(reader, entry, outline, "polygon")
 
 
