@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from math import inf
 
-from geofences.geodesy import LatLon
-from geofences.heights import Datum, FlatTerrain, Height, Terrain
-from geofences.volumes import Circle, Volume
+from geofences.geoid import undulation_range_m
+from geofences.heights import Datum, Height, Terrain
+from geofences.volumes import Circle, Polygon, Volume, box_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +29,9 @@ ALL_HEIGHTS = AglBand(-inf, inf)
 
 def outer_band(volume: Volume, terrain: Terrain) -> AglBand:
     """Every height above ground that the volume may hold anywhere in its outline: for zones to keep out of."""
-    low, high = _ground_range(volume, terrain)
     return AglBand(
-        _agl(volume.lower, high, unresolved=-inf, absent=-inf),
-        _agl(volume.upper, low, unresolved=inf, absent=inf),
+        _agl(volume, volume.lower, terrain, lowest=True, unresolved=-inf, absent=-inf),
+        _agl(volume, volume.upper, terrain, lowest=False, unresolved=inf, absent=inf),
     )
 
 
@@ -42,48 +40,49 @@ def inner_band(volume: Volume, terrain: Terrain) -> AglBand:
 
     A limit that cannot be resolved leaves nothing, since no height is then known to be inside.
     """
-    low, high = _ground_range(volume, terrain)
     return AglBand(
-        _agl(volume.lower, low, unresolved=inf, absent=-inf),
-        _agl(volume.upper, high, unresolved=-inf, absent=inf),
+        _agl(volume, volume.lower, terrain, lowest=False, unresolved=inf, absent=-inf),
+        _agl(volume, volume.upper, terrain, lowest=True, unresolved=-inf, absent=inf),
     )
 
 
-def _agl(limit: Height | None, ground_m: float | None, *, unresolved: float, absent: float) -> float:
+def _agl(
+    volume: Volume, limit: Height | None, terrain: Terrain, *, lowest: bool, unresolved: float, absent: float
+) -> float:
+    """The limit above ground where in the outline it is lowest, or highest."""
     if limit is None:
         return absent
     if limit.datum is Datum.AGL:
         return limit.value_m
-    if limit.datum is Datum.AMSL and ground_m is not None:
-        return limit.value_m - ground_m
-    return unresolved  # WGS84 needs a geoid model; AMSL needs the ground
+    ground = _within(volume.outline, terrain).ground
+    below = (0.0, 0.0) if limit.datum is Datum.AMSL else _within(volume.outline, terrain).geoid
+    if ground is None or below is None:
+        return unresolved
+    # The ellipsoid lies `below` under mean sea level, and that `ground` under the ground.
+    return limit.value_m - (ground[1] + below[1] if lowest else ground[0] + below[0])
 
 
-def _ground_range(volume: Volume, terrain: Terrain) -> tuple[float | None, float | None]:
-    """Lowest and highest ground in the outline, sampled; None where any sample is not known."""
-    if isinstance(terrain, FlatTerrain):
-        return terrain.elevation_amsl_m, terrain.elevation_amsl_m
-    heights = [terrain.ground_amsl_m(p) for p in _samples(volume)]
-    known = [h for h in heights if h is not None]
-    if len(known) < len(heights):
-        return None, None
-    return min(known), max(known)
+@dataclass(frozen=True, slots=True)
+class _Relief:
+    """Bounds within an outline's box: of the ground above mean sea level, and of that above the ellipsoid."""
+
+    ground: tuple[float, float] | None
+    geoid: tuple[float, float] | None
 
 
-def _samples(volume: Volume, per_side: int = 12) -> Iterable[LatLon]:
-    """A grid over the outline's box. The relief between samples is covered by the planner's vertical margin."""
-    outline = volume.outline
-    if isinstance(outline, Circle):
-        # 1 degree of latitude is 110.6 km at least; of longitude it is cos(lat) of that, so 3 times bounds it to 70°.
-        d = outline.radius_m / 110_600.0
-        c = outline.centre
-        south, north, west, east = c.lat_deg - d, c.lat_deg + d, c.lon_deg - 3 * d, c.lon_deg + 3 * d
-    else:
-        lats, lons = [p.lat_deg for p in outline.outer], [p.lon_deg for p in outline.outer]
-        south, north, west, east = min(lats), max(lats), min(lons), max(lons)
-        yield from outline.outer
-    steps = [i / (per_side - 1) for i in range(per_side)]
-    for u in steps:
-        for v in steps:
-            lat, lon = south + u * (north - south), west + v * (east - west)
-            yield LatLon(max(-90.0, min(90.0, lat)), max(-180.0, min(180.0, lon)))
+_MOST_HELD = 50_000
+_held: dict[tuple[int, int], tuple[Polygon | Circle, Terrain, _Relief]] = {}
+"""by the identity of the objects they were made from, which it holds so that no id is used again"""
+
+
+def _within(outline: Polygon | Circle, terrain: Terrain) -> _Relief:
+    """Looked up by the hundred thousand while planning, so found once per outline."""
+    key = id(outline), id(terrain)
+    held = _held.get(key)
+    if held is None:
+        box = box_of(outline)
+        relief = _Relief(terrain.ground_range_amsl_m(box), undulation_range_m(terrain.geoid, box))
+        if len(_held) >= _MOST_HELD:
+            _held.clear()
+        held = _held[key] = outline, terrain, relief
+    return held[2]

@@ -30,6 +30,33 @@ class LatLon:
             raise ValueError(f"longitude {self.lon_deg} is not within -180..180 degrees")
 
 
+@dataclass(frozen=True, slots=True)
+class Box:
+    """What lies between two parallels and two meridians; across the antimeridian it cannot be told."""
+
+    south_deg: float
+    west_deg: float
+    north_deg: float
+    east_deg: float
+
+    @property
+    def corners(self) -> tuple[LatLon, LatLon, LatLon, LatLon]:
+        """South-west, south-east, north-west, north-east."""
+        a, b, c, d = self.south_deg, self.west_deg, self.north_deg, self.east_deg
+        return LatLon(a, b), LatLon(a, d), LatLon(c, b), LatLon(c, d)
+
+    @property
+    def middle(self) -> LatLon:
+        return LatLon((self.south_deg + self.north_deg) / 2, (self.west_deg + self.east_deg) / 2)
+
+    def lattice(self, n: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Latitudes and longitudes of n × n places, the edges among them."""
+        lat, lon = np.meshgrid(
+            np.linspace(self.south_deg, self.north_deg, n), np.linspace(self.west_deg, self.east_deg, n)
+        )
+        return lat.ravel(), lon.ravel()
+
+
 def distance_m(a: LatLon, b: LatLon) -> float:
     """Geodesic distance on WGS84 in metres (Karney 2013, through PROJ)."""
     return float(_GEOD.inv(a.lon_deg, a.lat_deg, b.lon_deg, b.lat_deg)[2])

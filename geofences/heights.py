@@ -1,15 +1,20 @@
-"""Heights with unit and datum, and the ground below them."""
+"""Heights with unit and datum, and what they are measured from: the ground, mean sea level, the ellipsoid."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from math import isfinite
+from math import isfinite, nan
 from typing import Protocol
 
-from geofences.geodesy import LatLon
+import numpy as np
+from numpy.typing import NDArray
+
+from geofences.geodesy import Box, LatLon
 
 M_PER_FT = 0.3048
+
+Array = NDArray[np.float64]
 
 
 class Datum(StrEnum):
@@ -35,17 +40,63 @@ class Height:
             raise ValueError(f"height {self.value_m} is not finite")
 
 
+class Geoid(Protocol):
+    """How far mean sea level lies above the ellipsoid."""
+
+    def undulation_m_many(self, lat_deg: Array, lon_deg: Array) -> Array:
+        """At each place; NaN where it is not known."""
+        ...
+
+
 class Terrain(Protocol):
-    """The ground: where it is not known, it says None and the caller must refuse or assume all heights."""
+    """The ground: where it is not known, it says None or NaN and the caller must refuse or assume all heights."""
 
     def ground_amsl_m(self, at: LatLon) -> float | None: ...
 
+    def ground_amsl_m_many(self, lat_deg: Array, lon_deg: Array) -> Array:
+        """The ground at each of n places, metres; NaN where it is not known."""
+        at = zip(lat_deg.tolist(), lon_deg.tolist(), strict=True)
+        ground = [self.ground_amsl_m(LatLon(lat, lon)) for lat, lon in at]
+        return np.array([nan if g is None else g for g in ground], dtype=np.float64)
+
+    def ground_range_amsl_m(self, box: Box) -> tuple[float, float] | None:
+        """Lowest and highest ground in a box; None where any of it is not known.
+
+        This default looks at 24 × 24 places: relief between them is left to the margin in height.
+        """
+        lat, lon = box.lattice(24)
+        ground = self.ground_amsl_m_many(lat, lon)
+        return None if np.isnan(ground).any() else (float(ground.min()), float(ground.max()))
+
+    @property
+    def geoid(self) -> Geoid | None:
+        """Where mean sea level is; None: heights over the ellipsoid cannot be resolved."""
+        return None
+
 
 @dataclass(frozen=True, slots=True)
-class FlatTerrain:
+class FlatTerrain(Terrain):
     """Level ground at one elevation: the default where no terrain file is configured."""
 
     elevation_amsl_m: float = 0.0
+    geoid: Geoid | None = None
 
     def ground_amsl_m(self, at: LatLon) -> float | None:
         return self.elevation_amsl_m
+
+    def ground_amsl_m_many(self, lat_deg: Array, lon_deg: Array) -> Array:
+        return np.full(len(lat_deg), self.elevation_amsl_m)
+
+    def ground_range_amsl_m(self, box: Box) -> tuple[float, float] | None:
+        return self.elevation_amsl_m, self.elevation_amsl_m
+
+
+def amsl_m_many(limit: Height, lat_deg: Array, lon_deg: Array, terrain: Terrain) -> Array:
+    """A height limit in metres above mean sea level at each of n places; NaN where it cannot be resolved."""
+    if limit.datum is Datum.AGL:
+        return limit.value_m + terrain.ground_amsl_m_many(lat_deg, lon_deg)
+    if limit.datum is Datum.AMSL:
+        return np.full(len(lat_deg), limit.value_m)
+    if terrain.geoid is None:
+        return np.full(len(lat_deg), nan)
+    return limit.value_m - terrain.geoid.undulation_m_many(lat_deg, lon_deg)

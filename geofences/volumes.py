@@ -8,12 +8,13 @@ from enum import StrEnum
 from math import cos, radians
 
 from geofences.daylight import DAY_S, Moment, Sky, SunEvent
-from geofences.geodesy import LatLon, distance_m
+from geofences.geodesy import Box, LatLon, distance_m
 from geofences.heights import Height
 
 _SMALL_M = 50_000.0
 """across so much the sun rises within 3 minutes at 45°: a smaller zone has the daylight of its middle"""
-_M_PER_DEG = 110_600.0
+_M_PER_DEG = 110_500.0
+"""of latitude, at least: 110.57 km at the equator"""
 _NO_SKY = Sky(())
 
 
@@ -145,18 +146,22 @@ def _in_daily(period: DailyPeriod, t: datetime, t_s: float, sky: Sky) -> bool:
     return (on(today) and now >= period.start) or (on(yesterday) and now < period.end)
 
 
-def _sky(volumes: tuple[Volume, ...], role: Role) -> Sky:
-    """The middle of a zone, and for a large one the corners of its box as well."""
+def box_of(*outlines: Polygon | Circle) -> Box:
+    """The box around outlines, at most the whole world; a little larger than a circle."""
     south, west, north, east = 90.0, 180.0, -90.0, -180.0
-    for outline in (v.outline for v in volumes):
+    for outline in outlines:
         reach, ring = (outline.radius_m, (outline.centre,)) if isinstance(outline, Circle) else (0.0, outline.outer)
         up = reach / _M_PER_DEG
         for p in ring:
             across = up / max(0.01, cos(radians(min(90.0, abs(p.lat_deg) + up))))
             south, north = min(south, p.lat_deg - up), max(north, p.lat_deg + up)
             west, east = min(west, p.lon_deg - across), max(east, p.lon_deg + across)
-    south, west, north, east = max(-90.0, south), max(-180.0, west), min(90.0, north), min(180.0, east)
-    corners = tuple(LatLon(lat, lon) for lat in (south, north) for lon in (west, east))
-    middle = LatLon((south + north) / 2, (west + east) / 2)
-    small = max(distance_m(corners[0], corners[3]), distance_m(corners[1], corners[2])) <= _SMALL_M
-    return Sky((middle,) if small else (middle, *corners), generous=role is Role.KEEP_OUT)
+    return Box(max(-90.0, south), max(-180.0, west), min(90.0, north), min(180.0, east))
+
+
+def _sky(volumes: tuple[Volume, ...], role: Role) -> Sky:
+    """The middle of a zone, and for a large one the corners of its box as well."""
+    box = box_of(*(v.outline for v in volumes))
+    a, b, c, d = box.corners
+    small = max(distance_m(a, d), distance_m(b, c)) <= _SMALL_M
+    return Sky((box.middle,) if small else (box.middle, *box.corners), generous=role is Role.KEEP_OUT)

@@ -19,6 +19,7 @@ from fleet.simulate.people import Delivery, People
 from fleet.simulate.processes import SimulatorError
 from fleet.simulate.scenario import Scenario
 from fleet.simulate.stage import Stage
+from geofences import heights
 from geofences.geodesy import LatLon
 from missions.coldchain.product import Product
 from sitl.spec import SimSpec
@@ -186,7 +187,7 @@ def _outcome(run: Play, wall_s: float, timed_out: bool) -> Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class _Ground:
+class _Ground(heights.Terrain):
     """The simulated world's terrain, as the judge asks for it."""
 
     terrain: Terrain

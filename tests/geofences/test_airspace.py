@@ -7,7 +7,7 @@ import pytest
 from geofences.airspace import Airspace, frame_for
 from geofences.bands import AglBand, inner_band, outer_band
 from geofences.geodesy import LatLon, destination
-from geofences.heights import Datum, FlatTerrain, Height
+from geofences.heights import Datum, FlatTerrain, Height, Terrain
 from geofences.volumes import Applicability, Circle, DailyPeriod, Polygon, Restriction, Role, Volume, Zone
 
 HERE = LatLon(47.0, 8.0)
@@ -72,7 +72,7 @@ def test_a_query_finds_zones_by_place_height_and_time():
 
 
 def test_a_limit_that_cannot_be_resolved_closes_all_heights_and_opens_none():
-    class Unknown:
+    class Unknown(Terrain):
         def ground_amsl_m(self, at):
             return None
 
@@ -86,7 +86,7 @@ def test_a_limit_that_cannot_be_resolved_closes_all_heights_and_opens_none():
 
 
 def test_over_hills_the_band_to_keep_out_of_is_the_widest_and_to_stay_in_the_narrowest():
-    class Slope:
+    class Slope(Terrain):
         def ground_amsl_m(self, at):
             return 500.0 + (at.lon_deg - HERE.lon_deg) * 10_000.0
 

@@ -9,7 +9,7 @@ import shapely
 
 from geofences.airspace import Airspace
 from geofences.geodesy import LatLon, distance_m
-from geofences.heights import FlatTerrain
+from geofences.heights import FlatTerrain, Terrain
 from geofences.volumes import Applicability, Circle, DailyPeriod, Role
 from missions.plan import Ending, Infeasible, Plan
 from missions.planning import DROP_HOVER_S, make_plan
@@ -291,7 +291,7 @@ def test_a_head_wind_costs_time_and_energy():
 
 
 def test_unknown_ground_is_refused():
-    class Unknown:
+    class Unknown(Terrain):
         def ground_amsl_m(self, at):
             return None
 
