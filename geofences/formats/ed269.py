@@ -80,7 +80,7 @@ def _zone(reader: Reader, feature: Any) -> Zone:
         name=next(iter(text_of(feature.get("name"))), "") or zone_id,
         restriction=_RESTRICTIONS[restriction],
         volumes=tuple(_volume(reader, g, f"geometry[{i}]") for i, g in enumerate(geometries)),
-        applicability=_applicability(reader, feature.get("applicability")),
+        applicability=_applicability(feature.get("applicability")),
         message=next(iter(text_of(feature.get("message"))), ""),
         authority=tuple(_authorities(feature.get("zoneAuthority"))),
         source=f"{reader.source}: {zone_id}",
@@ -111,7 +111,7 @@ def _volume(reader: Reader, geometry: Any, field: str) -> Volume:
     return volume(outline, limits[0], limits[1], field)
 
 
-def _applicability(reader: Reader, value: Any) -> tuple[Applicability, ...]:
+def _applicability(value: Any) -> tuple[Applicability, ...]:
     if value is None:
         return ()
     if not isinstance(value, list):
@@ -126,7 +126,7 @@ def _applicability(reader: Reader, value: Any) -> tuple[Applicability, ...]:
         listed = entry.get("dailyPeriod") or []
         if not isinstance(listed, list):
             raise FeatureError(f"{field}.dailyPeriod", "is not a list", "give a list of daily periods")
-        daily = [schedules.daily_period(reader, e, f"{field}.dailyPeriod[{k}]") for k, e in enumerate(listed)]
+        daily = [schedules.daily_period(e, f"{field}.dailyPeriod[{k}]") for k, e in enumerate(listed)]
         names = ("startDateTime", "endDateTime")
         periods.append(schedules.applicability(entry.get(names[0]), entry.get(names[1]), daily, field, names))
     return () if schedules.permanent(tuple(periods)) else tuple(periods)

@@ -123,7 +123,7 @@ def _zone(reader: Reader, feature: Any) -> Zone:
         restriction=_TYPES[kind],
         volumes=tuple(_volumes(reader, feature.get("geometry"), "geometry")),
         role=Role(role),
-        applicability=_applicability(reader, properties.get("limitedApplicability")),
+        applicability=_applicability(properties.get("limitedApplicability")),
         message=_text(properties.get("message"), "properties.message"),
         authority=tuple(_authorities(properties.get("zoneAuthority"))),
         source=f"{reader.source}: {zone_id}",
@@ -167,7 +167,7 @@ def _layer(layer: Any, field: str) -> tuple[Height | None, Height | None]:
     return lower, upper
 
 
-def _applicability(reader: Reader, value: Any) -> tuple[Applicability, ...]:
+def _applicability(value: Any) -> tuple[Applicability, ...]:
     if value is None:
         return ()
     field = "properties.limitedApplicability"
@@ -181,7 +181,7 @@ def _applicability(reader: Reader, value: Any) -> tuple[Applicability, ...]:
         schedule = entry.get("schedule") or []
         if not isinstance(schedule, list):
             raise FeatureError(f"{here}.schedule", "is not a list", "give a list of daily periods")
-        daily = [schedules.daily_period(reader, e, f"{here}.schedule[{k}]") for k, e in enumerate(schedule)]
+        daily = [schedules.daily_period(e, f"{here}.schedule[{k}]") for k, e in enumerate(schedule)]
         names = ("startDateTime", "endDateTime")
         periods.append(schedules.applicability(entry.get(names[0]), entry.get(names[1]), daily, here, names))
     return () if schedules.permanent(tuple(periods)) else tuple(periods)

@@ -7,12 +7,14 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, time
 from typing import Any
 
-from geofences.formats.common import FeatureError, Json, Reader
+from geofences.daylight import Moment, SunEvent
+from geofences.formats.common import FeatureError, Json
 from geofences.volumes import Applicability, DailyPeriod
 
 DAYS = ("MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN")
-DAYLIGHT_EVENTS = ("BMCT", "SR", "SS", "EECT")
-_TIME = re.compile(r"^T?(\d{2}):(\d{2})(?::(\d{2})(?:\.\d+)?)?(Z|[+-]\d{2}:?\d{2})?$")
+# Morning civil twilight ends with the sunrise, and evening civil twilight begins with the sunset.
+_EVENTS = {e.value: e for e in SunEvent} | {"EMCT": SunEvent.SR, "BECT": SunEvent.SS}
+_TIME = re.compile(r"^T?(\d{2}):(\d{2})(?::(\d{2})(?:\.(\d{1,6})\d*)?)?(Z|[+-]\d{2}:?\d{2})?$")
 _MIDNIGHT = time(0, 0)
 
 
@@ -36,7 +38,7 @@ def time_of_day(value: Any, field: str) -> tuple[time, int]:
     match = _TIME.match(value) if isinstance(value, str) else None
     if match is None:
         raise FeatureError(field, f"{value!r} is not a time of day", 'give one such as "08:00:00Z"')
-    hours, minutes, seconds, zone = int(match[1]), int(match[2]), int(match[3] or 0), match[4]
+    hours, minutes, seconds, zone = int(match[1]), int(match[2]), int(match[3] or 0), match[5]
     if zone is None:
         raise FeatureError(field, f"{value!r} has no time zone", "end it in Z or an offset such as +03:00")
     if (hours, minutes, seconds) == (24, 0, 0):
@@ -48,7 +50,7 @@ def time_of_day(value: Any, field: str) -> tuple[time, int]:
         digits = zone[1:].replace(":", "")
         offset = (int(digits[:2]) * 60 + int(digits[2:])) * (-1 if zone[0] == "-" else 1)
     total = hours * 60 + minutes - offset
-    return time(total % 1440 // 60, total % 60, seconds), total // 1440
+    return time(total % 1440 // 60, total % 60, seconds, int((match[4] or "").ljust(6, "0"))), total // 1440
 
 
 def weekdays(value: Any, field: str) -> frozenset[int]:
@@ -66,35 +68,44 @@ def weekdays(value: Any, field: str) -> frozenset[int]:
     return frozenset() if len(found) == 7 else found
 
 
-def daily_period(reader: Reader, entry: Any, field: str) -> DailyPeriod | None:
-    """One entry of a schedule; None where it says nothing (ED-269 files hold `day: []` with null times).
+def moment(time_value: Any, event: Any, default: str, field: str, name: str) -> tuple[Moment, int]:
+    """A time of day in UTC or a daylight event, and the days it moved by the change to UTC."""
+    if event is None:
+        return time_of_day(default if time_value is None else time_value, f"{field}.{name}Time")
+    if time_value is not None:
+        text = f"there is {name}Time as well, and only one of them can hold"
+        raise FeatureError(f"{field}.{name}Event", text, f"keep {name}Time or {name}Event")
+    found = _EVENTS.get(event) if isinstance(event, str) else None
+    if found is None:
+        fix = f"give one of {', '.join(SunEvent)}"
+        raise FeatureError(f"{field}.{name}Event", f"unknown daylight event {event!r}", fix)
+    return found, 0
 
-    A daylight event counts as the whole day: that is more than is asked for, never less.
-    """
+
+def daily_period(entry: Any, field: str) -> DailyPeriod | None:
+    """One entry of a schedule; None where it says nothing (ED-269 files hold `day: []` with null times)."""
     if not isinstance(entry, dict):
         raise FeatureError(field, f"{entry!r} is not an object", "give day, startTime and endTime")
     days = weekdays(entry.get("day"), f"{field}.day")
-    events = [entry[k] for k in ("startEvent", "endEvent") if entry.get(k) is not None]
-    for event in events:
-        if event not in DAYLIGHT_EVENTS:
-            raise FeatureError(field, f"unknown daylight event {event!r}", f"give one of {', '.join(DAYLIGHT_EVENTS)}")
-    if events:
-        reader.note(field, f"daylight event {', '.join(events)} is taken as the whole day, which is the safe side")
-        return DailyPeriod(days, _MIDNIGHT, _MIDNIGHT)
-    start, end = entry.get("startTime"), entry.get("endTime")
-    if start is None and end is None:
+    if all(entry.get(k) is None for k in ("startTime", "startEvent", "endTime", "endEvent")):
         return DailyPeriod(days, _MIDNIGHT, _MIDNIGHT) if days else None
-    begin, moved = time_of_day("00:00Z" if start is None else start, f"{field}.startTime")
-    finish, _ = time_of_day("24:00Z" if end is None else end, f"{field}.endTime")
+    start, moved = moment(entry.get("startTime"), entry.get("startEvent"), "00:00Z", field, "start")
+    end, _ = moment(entry.get("endTime"), entry.get("endEvent"), "24:00Z", field, "end")
     if moved and days:
         days = frozenset((d - 1 + moved) % 7 + 1 for d in days)
-    return DailyPeriod(days, begin, finish)
+    return DailyPeriod(days, start, end)
 
 
-def daily_json(period: DailyPeriod, any_day: Iterable[str] = ("ANY",)) -> Json:
+def daily_json(period: DailyPeriod) -> Json:
     """The inverse of `daily_period`."""
-    days = [DAYS[d - 1] for d in sorted(period.weekdays)] if period.weekdays else list(any_day)
-    return {"day": days, "startTime": f"{period.start:%H:%M:%S}Z", "endTime": f"{period.end:%H:%M:%S}Z"}
+    days = [DAYS[d - 1] for d in sorted(period.weekdays)] if period.weekdays else ["ANY"]
+    found: Json = {"day": days}
+    for name, at in (("start", period.start), ("end", period.end)):
+        if isinstance(at, SunEvent):
+            found[f"{name}Event"] = at.value
+        else:
+            found[f"{name}Time"] = f"{at.isoformat()}Z"
+    return found
 
 
 def instant_json(at: datetime) -> str:
@@ -117,13 +128,13 @@ def applicability(
 
 
 __all__ = [
-    "DAYLIGHT_EVENTS",
     "DAYS",
     "applicability",
     "daily_json",
     "daily_period",
     "instant",
     "instant_json",
+    "moment",
     "permanent",
     "time_of_day",
     "weekdays",

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from geofences.daylight import SunEvent
 from geofences.formats import CODECS, AreaOfOperation, ed269, ed318, geojson, load_airspace_text
 from geofences.geodesy import LatLon
 from geofences.heights import Datum, Height
@@ -148,7 +149,8 @@ def volumes(draw, data=tuple(Datum)):
     return Volume(draw(polygons | circles), lower, upper)
 
 
-times = st.builds(time, st.integers(0, 23), st.integers(0, 59), st.integers(0, 59))
+clock = st.builds(time, st.integers(0, 23), st.integers(0, 59), st.integers(0, 59), st.sampled_from((0, 250_000)))
+times = clock | st.sampled_from(SunEvent)
 daily = st.builds(DailyPeriod, st.frozensets(st.integers(1, 7), max_size=6), times, times)
 instants = st.datetimes(datetime(2000, 1, 1), datetime(2100, 1, 1)).map(lambda t: t.replace(tzinfo=UTC))  # noqa: DTZ001
 
@@ -246,6 +248,18 @@ def test_what_a_format_cannot_say_is_told_when_written():
             "no time zone",
         ),
         ({"times": [{"daily": [{"day": ["FUN"]}]}]}, "properties.times[0].daily[0].day", "unknown day"),
+        (
+            {"times": [{"daily": [{"startEvent": "NOON"}]}]},
+            "properties.times[0].daily[0].startEvent",
+            "unknown daylight event",
+        ),
+        (
+            {"times": [{"daily": [{"endEvent": "SS", "endTime": "18:00Z"}]}]},
+            "properties.times[0].daily[0].endEvent",
+            "only one of them",
+        ),
+        ({"lower_m": 10**400, "lower_datum": "AGL"}, "properties.lower_m", "not a finite number"),
+        ({"upper_m": 1e300, "upper_datum": "AGL"}, "properties.upper_m", "no height"),
     ],
 )
 def test_a_feature_that_cannot_be_used_names_the_field_and_a_fix(properties, field, says):
@@ -309,13 +323,24 @@ def test_an_id_that_occurs_twice_is_said():
     assert "twice" in ed318.parse(text, "x").problems[0].text
 
 
-def test_a_daylight_event_closes_the_whole_day_and_says_so():
-    document = json.loads(ed318.write([Zone("A", "A", Restriction.PROHIBITED, (Volume(Circle(LatLon(1, 1), 9.0)),))]))
-    schedule = [{"day": ["ANY"], "startEvent": "SS", "endEvent": "SR"}]
-    document["features"][0]["properties"]["limitedApplicability"] = [{"schedule": schedule}]
-    parsed = ed318.parse(json.dumps(document), "x")
-    assert parsed.zones[0].applies_at(1772452800.0)
-    assert "whole day" in parsed.notes[0].text
+@pytest.mark.parametrize(
+    ("entry", "period"),
+    [
+        ({"startEvent": "SS", "endEvent": "SR"}, (SunEvent.SS, SunEvent.SR)),
+        ({"startEvent": "BMCT", "endTime": "12:00Z"}, (SunEvent.BMCT, time(12))),
+        ({"startTime": "T16:00:00Z", "endEvent": "EECT"}, (time(16), SunEvent.EECT)),
+        ({"startEvent": "EMCT", "endEvent": "BECT"}, (SunEvent.SR, SunEvent.SS)),
+    ],
+)
+def test_daylight_events_are_kept_as_such(entry, period):
+    (zone,) = parse(feature(times=[{"daily": [entry | {"day": ["ANY"]}]}])).zones
+    assert zone.applicability[0].daily == (DailyPeriod(frozenset(), *period),)
+
+
+def test_a_night_closure_holds_at_night_where_the_zone_lies():
+    (zone,) = parse(feature(times=[{"daily": [{"day": ["ANY"], "startEvent": "SS", "endEvent": "SR"}]}])).zones
+    assert zone.applies_at(datetime(2026, 3, 2, 23, tzinfo=UTC).timestamp())
+    assert not zone.applies_at(datetime(2026, 3, 2, 12, tzinfo=UTC).timestamp())
 
 
 def test_local_times_become_utc_on_the_right_day():
