@@ -4,6 +4,7 @@ Nothing is projected. A leg is cut along its geodesic into pieces of at most `ST
 longitude and latitude, where their edges are straight by definition (RFC 7946). Error bound: a geodesic leaves the
 chord of a piece by at most s² tan(lat) / 8R = 1.3 mm at 70° latitude, and rounding adds less than 0.1 mm. A circle is
 judged by geodesic distances to both ends of a piece and the plane triangle on them, good to 1 mm for radii to 500 km.
+What comes nearer than `CONTACT_M`, above that bound, counts as contact: so no error can turn inside into outside.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from math import ceil
+from math import ceil, cos, radians
 from typing import Any, Generic, TypeVar
 
 import numpy as np
@@ -26,6 +27,10 @@ from geofences.heights import Datum, Height, Terrain
 from geofences.volumes import Circle, Polygon, Restriction, Role, Volume, Zone
 
 STEP_M = 100.0
+CONTACT_M = 0.002
+"""what is this near to an edge counts as on the closed side of it"""
+_DEG_M = 110_500.0
+"""less than a degree of latitude anywhere"""
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -65,6 +70,12 @@ class Track:
     along_m: Array
     pieces: NDArray[np.object_]
     """the pieces as lines in lon, lat; a vertical leg as points"""
+    terrain: Terrain
+
+    @property
+    def contact_deg(self) -> float:
+        """`CONTACT_M` or more, in degrees of latitude and of longitude alike."""
+        return CONTACT_M / (_DEG_M * max(0.05, cos(radians(float(np.abs(self.lat).max())))))
 
     def agl(self) -> tuple[Array, Array]:
         """Lowest and highest height above ground of each piece; NaN where the ground is not known."""
@@ -94,11 +105,10 @@ def track(a: LatLon, a_amsl_m: float, b: LatLon, b_amsl_m: float, terrain: Terra
         )
         lon, lat = np.array(cut.lons), np.array(cut.lats)
     share = np.arange(n + 1) / n
-    ground = [terrain.ground_amsl_m(LatLon(y, x)) for x, y in zip(lon.tolist(), lat.tolist(), strict=True)]
-    known = np.array([np.nan if g is None else g for g in ground], dtype=np.float64)
+    known = terrain.ground_amsl_m_many(lat, lon)
     along_m = share * (0.0 if length < 1e-3 else length)
     height_m = a_amsl_m + share * (b_amsl_m - a_amsl_m)
-    return Track(lon, lat, height_m, known, along_m, _pieces(lon, lat, vertical=length < 1e-3))
+    return Track(lon, lat, height_m, known, along_m, _pieces(lon, lat, vertical=length < 1e-3), terrain)
 
 
 def _pieces(lon: Array, lat: Array, *, vertical: bool) -> NDArray[np.object_]:
@@ -132,9 +142,12 @@ class Outline:
             self.bounds = shapely.box(*self.polygon.bounds)
 
     def touched(self, line: Track) -> Mask:
-        """The pieces that lie at least in part inside the outline or on its edge, whatever their height."""
+        """The pieces that lie at least in part inside the outline or `CONTACT_M` from it, whatever their height."""
         if self.polygon is not None:
             hit: Mask = shapely.intersects(self.polygon, line.pieces)
+            missed = np.flatnonzero(~hit & self._beside(line))
+            if len(missed):
+                hit[missed] = shapely.dwithin(self.polygon, line.pieces[missed], line.contact_deg)
             return hit
         assert self.circle is not None
         c, n = self.circle.centre, len(line.lon)
@@ -144,7 +157,16 @@ class Outline:
             foot = np.where(s > 0, (d0**2 - d1**2 + s**2) / (2 * s), 0.0)
         height = np.sqrt(np.maximum(0.0, d0**2 - foot**2))
         nearest = np.where((foot > 0) & (foot < s), height, np.minimum(d0, d1))
-        return np.asarray(nearest <= self.circle.radius_m)
+        return np.asarray(nearest <= self.circle.radius_m + CONTACT_M)
+
+    def _beside(self, line: Track) -> Mask:
+        """The pieces whose box meets the outline's: only they can be near its edge."""
+        west, south, east, north = shapely.bounds(self.bounds)
+        room = line.contact_deg
+        mask = np.minimum(line.lon[:-1], line.lon[1:]) <= east + room
+        mask &= np.maximum(line.lon[:-1], line.lon[1:]) >= west - room
+        mask &= np.minimum(line.lat[:-1], line.lat[1:]) <= north + room
+        return np.asarray(mask & (np.maximum(line.lat[:-1], line.lat[1:]) >= south - room))
 
     def inside(self, line: Track) -> Mask:
         """The pieces that the volume may hold, with heights; what cannot be resolved counts as inside."""
@@ -181,7 +203,10 @@ class Outlines:
         return bool(self._touching(at.lon_deg, at.lat_deg, at.lon_deg, at.lat_deg).any())
 
     def near(self, line: Track) -> Iterator[Outline]:
-        touching = self._touching(line.lon.min(), line.lat.min(), line.lon.max(), line.lat.max())
+        room = line.contact_deg
+        touching = self._touching(
+            line.lon.min() - room, line.lat.min() - room, line.lon.max() + room, line.lat.max() + room
+        )
         for i in np.flatnonzero(touching).tolist():
             yield self.all[i]
 
@@ -218,8 +243,16 @@ def outside_keep_ins(found: Outlines, line: Track, applies: Callable[[Zone], boo
     parts = [o.polygon if o.polygon is not None else _inscribed(o.circle) for o in usable]
     region = parts[0] if len(parts) == 1 else shapely.union_all(parts)
     shapely.prepare(region)
-    covered: Mask = shapely.covers(region, line.pieces)
-    return ~covered
+    return ~covered(region, line)
+
+
+def covered(region: shapely.Geometry, line: Track) -> Mask:
+    """The pieces inside the region and farther than `CONTACT_M` from its edge."""
+    inside: Mask = shapely.covers(region, line.pieces)
+    some = np.flatnonzero(inside)
+    if len(some):
+        inside[some] = ~shapely.dwithin(region.boundary, line.pieces[some], line.contact_deg)
+    return inside
 
 
 def polygon_of(outline: Polygon) -> shapely.Polygon:
@@ -236,7 +269,7 @@ def _inscribed(circle: Circle | None) -> shapely.Polygon:
 
 
 def _in_band(volume: Volume, line: Track) -> Mask:
-    """Pieces whose heights reach into the volume's band."""
+    """Pieces whose heights may reach into the volume's band."""
     above_floor = _reaches(volume.lower, line, up=True)
     below_top = _reaches(volume.upper, line, up=False)
     return above_floor & below_top
@@ -244,29 +277,27 @@ def _in_band(volume: Volume, line: Track) -> Mask:
 
 def _reaches(limit: Height | None, line: Track, *, up: bool) -> Mask:
     everything = np.ones(len(line.lon) - 1, dtype=bool)
-    if limit is None or limit.datum is Datum.WGS84:
+    if limit is None:
         return everything
-    if limit.datum is Datum.AGL:
-        low, high = line.agl()
-        known = ~np.isnan(low)
-    else:
-        alt = line.alt_amsl_m
-        low, high, known = np.minimum(alt[:-1], alt[1:]), np.maximum(alt[:-1], alt[1:]), everything
-    return np.asarray(((high >= limit.value_m) if up else (low <= limit.value_m)) | ~known)
+    over = _over(limit, line)
+    low, high = np.minimum(over[:-1], over[1:]), np.maximum(over[:-1], over[1:])
+    return np.asarray(((high >= 0.0) if up else (low <= 0.0)) | np.isnan(low))
 
 
 def _holds(volume: Volume, line: Track) -> bool:
     """True if all heights of the line are surely within a keep-in's limits."""
-    low, high = line.agl()
-    for limit, up in ((volume.lower, True), (volume.upper, False)):
-        if limit is None:
-            continue
-        if limit.datum is Datum.WGS84:
-            return False
-        if limit.datum is Datum.AGL:
-            ok = (low >= limit.value_m) if up else (high <= limit.value_m)
-        else:
-            ok = (line.alt_amsl_m >= limit.value_m) if up else (line.alt_amsl_m <= limit.value_m)
-        if not bool(np.all(ok)):  # NaN compares false: unknown ground is not inside
-            return False
-    return True
+    above = volume.lower is None or bool(np.all(_over(volume.lower, line) >= 0.0))
+    below = volume.upper is None or bool(np.all(_over(volume.upper, line) <= 0.0))
+    return above and below  # NaN compares false: what cannot be resolved is not inside
+
+
+def _over(limit: Height, line: Track) -> Array:
+    """How far each of the line's places is above the limit, metres; NaN where the limit cannot be resolved."""
+    if limit.datum is Datum.AGL:
+        return np.asarray(line.alt_amsl_m - line.ground_amsl_m - limit.value_m)
+    if limit.datum is Datum.AMSL:
+        return np.asarray(line.alt_amsl_m - limit.value_m)
+    geoid = line.terrain.geoid
+    if geoid is None:
+        return np.full(len(line.lon), np.nan)
+    return np.asarray(line.alt_amsl_m + geoid.undulation_m_many(line.lat, line.lon) - limit.value_m)
