@@ -20,7 +20,7 @@ from geofences.heights import Terrain
 from geofences.volumes import Role, Zone
 from missions.decision.types import Conflict
 from missions.plan import Plan
-from missions.routing.judge import IdentityCache, outlines, outside_keep_ins, track
+from missions.routing.judge import IdentityCache, Track, outlines, outside_keep_ins, track
 
 TIME_SLACK_S = 60.0
 """a zone that opens or closes this near to the planned passage counts as closed"""
@@ -76,6 +76,8 @@ class _Line:
 
 
 _lines: IdentityCache[_Line] = IdentityCache(512)
+_tracks: IdentityCache[tuple[Track, ...]] = IdentityCache(512)
+"""apart from the spans: a new zone asks anew of all plans in the air at once, and a track is most of the work"""
 _spans: IdentityCache[tuple[_Span, ...]] = IdentityCache(512)
 
 
@@ -146,8 +148,7 @@ def _find_spans(plan: Plan, airspace: Airspace, authorised: frozenset[str], terr
     found = outlines(airspace)
     spans: list[_Span] = []
     begin_m = 0.0
-    for leg in plan.legs:
-        line = track(leg.start.position, leg.start.alt_amsl_m, leg.end.position, leg.end.alt_amsl_m, terrain)
+    for leg, line in zip(plan.legs, _tracks.get(plan, terrain, make=lambda: _along(plan, terrain)), strict=True):
         masks = [(o.zone, o.inside(line)) for o in found.closed_near(line, authorised)]
         if found.keep_ins:
             times = leg.start.eta_s, leg.end.eta_s
@@ -160,6 +161,11 @@ def _find_spans(plan: Plan, airspace: Airspace, authorised: frozenset[str], terr
                 spans.append(_Span(zone, enter_m, leave_m, float(times_s[a]), float(times_s[b])))
         begin_m += leg.length_m
     return tuple(spans)
+
+
+def _along(plan: Plan, terrain: Terrain) -> tuple[Track, ...]:
+    ends = ((leg.start, leg.end) for leg in plan.legs)
+    return tuple(track(a.position, a.alt_amsl_m, b.position, b.alt_amsl_m, terrain) for a, b in ends)
 
 
 def _runs(mask: NDArray[np.bool_]) -> Iterator[tuple[int, int]]:
