@@ -15,13 +15,13 @@ import heapq
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from math import hypot
 
 import numpy as np
 import shapely
 from numpy.typing import NDArray
 
 from geofences.rtree import PolygonTree
+from missions.routing.pace import Pace
 
 Array = NDArray[np.float64]
 
@@ -62,10 +62,14 @@ class Obstacles:
 
 @dataclass(frozen=True, slots=True)
 class Path:
-    """Bends from start to goal (n, 2), its length, and the obstacles that were looked at (indices)."""
+    """Bends from start to goal (n, 2), its length in metres, its cost, and the obstacles looked at (indices).
+
+    The cost is the length, or where a pace was given the time in seconds.
+    """
 
     xy: Array
     length: float
+    cost: float
     met: tuple[int, ...]
 
 
@@ -121,9 +125,11 @@ class Field:
         """Obstacles that hold the point."""
         return sorted(set(self.hits(np.array([shapely.Point(point)], dtype=object))[1].tolist()))
 
-    def shortest(self, start: Array, goal: Array) -> Path | NoPath:
-        """The shortest path; start and goal must be outside of every obstacle, else there is none."""
-        search = _Search(self, start, goal)
+    def shortest(self, start: Array, goal: Array, pace: Pace | None = None) -> Path | NoPath:
+        """The shortest path, or with a pace that of least time; none if an end is inside of an obstacle."""
+        search = _Search(self, start, goal, pace)
+        if search.to_goal[0] == np.inf:  # nor is there another way: displacements that can be flown add up to such
+            return NoPath(())
         path = [0, 1]
         proven: set[tuple[int, int]] = set()
         while True:
@@ -135,7 +141,7 @@ class Field:
                 if len(what):  # only a start or goal inside an obstacle leaves a piece that still meets a known one
                     return NoPath(tuple(sorted(search.obstacles)))
                 points = xy[path]
-                return Path(points, _length(points), tuple(sorted(search.obstacles)))
+                return Path(points, _sum(points, None), _sum(points, pace), tuple(sorted(search.obstacles)))
             blocked = set(which.tolist())
             proven.update(p for k, p in enumerate(pieces) if k not in blocked)
             search.add(sorted(met))
@@ -154,13 +160,14 @@ class Field:
 class _Search:
     """A* over the corners of the obstacles added so far; node 0 is the start, node 1 the goal."""
 
-    def __init__(self, field: Field, start: Array, goal: Array) -> None:
+    def __init__(self, field: Field, start: Array, goal: Array, pace: Pace | None) -> None:
         self.field = field
+        self.pace = pace
         self.obstacles: set[int] = set()
         self.xy = np.array([start, goal], dtype=np.float64)
         self.prev = np.zeros((2, 2))
         self.next = np.zeros((2, 2))
-        self.to_goal: list[float] = [_distance(start, goal), 0.0]
+        self.to_goal: list[float] = [_sum(self.xy, pace), 0.0]
         self._trees: list[shapely.STRtree] = []  # one per call of add: corners know which of them they have seen
         self._nodes: list[int] = []  # number of nodes after each call of add
         self._seen: dict[int, int] = {}
@@ -172,8 +179,8 @@ class _Search:
         self.xy = np.concatenate([self.xy, *(c[0] for c in corners)])
         self.prev = np.concatenate([self.prev, *(c[1] for c in corners)])
         self.next = np.concatenate([self.next, *(c[2] for c in corners)])
-        added = self.xy[len(self.to_goal) :] - self.xy[1]
-        self.to_goal.extend(np.hypot(added[:, 0], added[:, 1]).tolist())
+        left = self.xy[1] - self.xy[len(self.to_goal) :]
+        self.to_goal.extend(_costs(left[:, 0], left[:, 1], self.pace).tolist())
         polygons = np.array([self.field.polygon(i) for i in obstacles], dtype=object)
         self._trees.append(shapely.STRtree(polygons))
         self._nodes.append(len(self.xy))
@@ -240,7 +247,7 @@ class _Search:
         ok &= (np.minimum(c, e) >= -slack) | (np.maximum(c, e) <= slack)
         ok &= length > 0.0
         ids = np.flatnonzero(ok)
-        return ids + first, length[ids]
+        return ids + first, length[ids] if self.pace is None else self.pace.seconds(dx[ids], dy[ids])
 
 
 def segments(starts: Array, ends: Array) -> NDArray[np.object_]:
@@ -280,10 +287,10 @@ def _ring_corners(v: Array) -> tuple[Array, Array, Array]:
     return (v + push)[convex], -into[convex], out[convex]
 
 
-def _distance(a: Array, b: Array) -> float:
-    return hypot(float(a[0] - b[0]), float(a[1] - b[1]))
+def _costs(dx: Array, dy: Array, pace: Pace | None) -> Array:
+    return np.hypot(dx, dy) if pace is None else pace.seconds(dx, dy)
 
 
-def _length(points: Array) -> float:
+def _sum(points: Array, pace: Pace | None) -> float:
     steps = np.diff(points, axis=0)
-    return float(np.hypot(steps[:, 0], steps[:, 1]).sum())
+    return float(_costs(steps[:, 0], steps[:, 1], pace).sum())
