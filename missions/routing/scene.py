@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,16 +14,23 @@ from geofences.bands import AglBand, inner_band, outer_band
 from geofences.geodesy import LocalFrame
 from geofences.heights import Terrain
 from geofences.shapes import inflate
-from geofences.times import applies_throughout, applies_within
-from geofences.volumes import Role
+from geofences.times import applies_throughout, applies_within, intervals
+from geofences.volumes import Role, Zone
 from missions.routing.tangent import Field, Obstacles
 
 Array = NDArray[np.float64]
 
 MIN_MARGIN_M = 5.0
 """a pad closer than this to a closed zone is not flown from or to: PX4 holds a position to some metres"""
+VERTICAL_MARGIN_M = 5.0
+"""between a zone's limit and the height flown: barometric drift and PX4's height control"""
 _TIGHT = 0.9
 _OUTSIDE_M = 1e6
+
+
+def band_at(layer_agl_m: float) -> AglBand:
+    """The heights that a flight in a layer may have."""
+    return AglBand(layer_agl_m - VERTICAL_MARGIN_M, layer_agl_m + VERTICAL_MARGIN_M)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +66,8 @@ class Scene:
         self._closed: dict[int, bool] = {}
         self._replaced: set[int] = set()
         self._own: list[tuple[shapely.Polygon, tuple[str, ...]]] = []
+        self._own_zones: dict[int, Zone] = {}
+        """of those of the own ones that stand for a zone; the others stand for the outside of the keep-ins"""
         for point in near:
             self._tighten(point)
         if self.keep_in is not None:
@@ -75,6 +85,30 @@ class Scene:
                 and applies_within(shape.zone, view.start_s, view.end_s)
             )
         return known
+
+    def zone(self, zone_id: str) -> Zone | None:
+        return next((s.zone for s in self.index.shapes if s.zone.zone_id == zone_id), None)
+
+    @property
+    def shared_count(self) -> int:
+        """The obstacles of `field` numbered below this are the airspace's shapes; the others are this scene's own."""
+        return len(self._shared)
+
+    @property
+    def count(self) -> int:
+        """Of obstacles of `field`, in the way or not."""
+        return len(self._shared) + len(self._own)
+
+    def closures(self, i: int) -> Sequence[tuple[float, float]] | None:
+        """When obstacle i of `field` is closed within the view's time, seconds since the epoch; None: all of it."""
+        view, n = self.view, len(self._shared)
+        if i < n and not self._in_the_way(i):
+            return ()
+        zone = self.index.shapes[i].zone if i < n else self._own_zones.get(i - n)
+        if zone is None or not zone.applicability:
+            return None
+        spans = intervals(zone, view.start_s, view.end_s)
+        return None if spans == [(view.start_s, view.end_s)] else spans
 
     def zone_ids(self, obstacles: tuple[int, ...]) -> tuple[str, ...]:
         """The zones behind obstacle numbers of `field`, in order and once each."""
@@ -130,6 +164,7 @@ class Scene:
             if gap > 0.0 and self._in_the_way(i):
                 margin = _TIGHT * gap
                 self._replaced.add(i)
+                self._own_zones[len(self._own)] = shape.zone
                 self._own.append((inflate([shape.polygon], margin)[0], (shape.zone.zone_id,)))
                 self.tightened[shape.zone.zone_id] = margin
 
