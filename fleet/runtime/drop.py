@@ -8,6 +8,7 @@ from typing import Any
 from fleet.mavlink.port import Outcome, Verdict
 from fleet.records.codec import to_json
 from fleet.runtime.cockpit import Cockpit, brief
+from fleet.runtime.ledger import Note
 from missions.decision.types import FlightPhase
 from missions.delivery import FlightEvent, Intent, ReleaseState, next_phase, over_pad
 from missions.drop import release_sign
@@ -76,12 +77,7 @@ class Drop:
         flight = self._cockpit.flight
         if flight.release in (ReleaseState.NONE, ReleaseState.COMMANDED) and self._cockpit.watch.step is not None:
             return
-        throttle = state.throttle_pct.value if state.throttle_pct is not None else None
-        view = self._cockpit.around.boxes.view(flight.box.box_id, now_s)
-        docked = None
-        if view is not None and view.sample is not None and view.sample.at_s > (flight.release_at_s or 0.0):
-            docked = view.sample.value.docked
-        sign = release_sign(flight, throttle, self._cockpit.vehicle.type.empty_mass_kg, docked, now_s)
+        sign = self._sign(state.throttle_pct.value if state.throttle_pct is not None else None, now_s)
         answered = flight.release is ReleaseState.ACKNOWLEDGED
         match sign:
             case None:
@@ -104,7 +100,43 @@ class Drop:
                     text = "no sign whether the box was released: an operator must look; it is not repeated blindly"
                     await self._cockpit.set(replace(flight, release=sign), self._cockpit.note("alarm", text=text))
 
+    async def settle(self, state: VehicleState, now_s: float) -> None:
+        """It was turned away while its release was under way: the signs still tell whether the box is gone."""
+        flight = self._cockpit.flight
+        unsettled = flight.release in (ReleaseState.COMMANDED, ReleaseState.ACKNOWLEDGED)
+        if flight.phase is FlightPhase.RELEASING or not flight.payload_on_board or not unsettled:
+            return
+        sign = self._sign(None, now_s)  # it climbs or descends: its throttle tells nothing
+        if sign in (ReleaseState.CONFIRMED, ReleaseState.UNCONFIRMED):
+            notes, verdict = self._let_go(sign, state)
+            at_drop = self._cockpit.ledger.orders[flight.order_id].state is OrderState.AT_DROP
+            event = OrderEvent.RELEASE if at_drop else None
+            gone = replace(flight, release=sign, payload_on_board=False)
+            await self._cockpit.set(gone, *notes, order_event=event, box_away=True, **verdict)
+        elif sign is not None:
+            text = (
+                "the box is still docked after the release" if sign is ReleaseState.FAILED else "no sign of a release"
+            )
+            await self._cockpit.set(replace(flight, release=sign), self._cockpit.note("alarm", text=text))
+
+    def _sign(self, throttle_pct: float | None, now_s: float) -> ReleaseState | None:
+        flight = self._cockpit.flight
+        view = self._cockpit.around.boxes.view(flight.box.box_id, now_s)
+        docked = None
+        if view is not None and view.sample is not None and view.sample.at_s > (flight.release_at_s or 0.0):
+            docked = view.sample.value.docked
+        return release_sign(flight, throttle_pct, self._cockpit.vehicle.type.empty_mass_kg, docked, now_s)
+
     async def _released(self, sign: ReleaseState, state: VehicleState) -> None:
+        flight = self._cockpit.flight
+        notes, verdict = self._let_go(sign, state)
+        self._cockpit.flight = replace(
+            flight, phase=next_phase(flight.phase, FlightEvent.RELEASED), release=sign, payload_on_board=False
+        )
+        await self._cockpit.turn_home(*notes, order_event=OrderEvent.RELEASE, box_away=True, **verdict)
+
+    def _let_go(self, sign: ReleaseState, state: VehicleState) -> tuple[list[Note], dict[str, Any]]:
+        """What is recorded of a release, and the dose's verdict at it."""
         flight = self._cockpit.flight
         view = self._cockpit.around.boxes.view(flight.box.box_id, self._cockpit.clock.now_s())
         verdict: dict[str, Any] = {}
@@ -115,7 +147,4 @@ class Drop:
         if sign is ReleaseState.UNCONFIRMED:
             text = "released by the vehicle's own answer alone, nothing else shows it: the recipient's receipt decides"
             notes.append(self._cockpit.note("alarm", text=text))
-        self._cockpit.flight = replace(
-            flight, phase=next_phase(flight.phase, FlightEvent.RELEASED), release=sign, payload_on_board=False
-        )
-        await self._cockpit.turn_home(*notes, order_event=OrderEvent.RELEASE, box_away=True, **verdict)
+        return notes, verdict

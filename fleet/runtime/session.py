@@ -222,6 +222,8 @@ class Session:
             return
         if flight.phase is FlightPhase.RELEASING:
             await self._drop.watch(state, now_s)
+        else:
+            await self._drop.settle(state, now_s)
         event = observe(self._cockpit.flight, state, now_s)
         if event is None:
             if self._cockpit.flight.phase is FlightPhase.LANDED:

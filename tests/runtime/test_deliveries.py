@@ -348,6 +348,21 @@ def test_releases_that_a_bad_radio_swallowed_are_repeated_while_the_box_is_seen_
     tell(story)
 
 
+@pytest.mark.parametrize("command", [VehicleCommand.LAND, VehicleCommand.RETURN])
+def test_a_box_that_was_let_go_as_its_vehicle_was_called_away_is_known_to_be_gone(command: VehicleCommand):
+    async def story(r: Rig) -> None:
+        order_id = (await r.place()).order.order_id
+        await r.until(lambda: sum(v.releases for v in r.vehicles.values()) == 1)
+        vehicle = r.vehicle_of(order_id)
+        assert not isinstance(await r.service.command(vehicle.vehicle_id, command, actor="op"), Refused)
+        await r.until_state(order_id, "released")
+        assert vehicle.releases == 1
+        confirmed = [e["confirmed"] for e in r.events(order_id, "custody") if e["step"] == "release"]
+        assert confirmed == ["confirmed"]
+
+    tell(story)
+
+
 def test_a_release_without_an_answer_is_confirmed_by_the_mount_and_not_repeated():
     async def story(r: Rig) -> None:
         for vehicle in r.vehicles.values():
