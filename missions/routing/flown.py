@@ -170,20 +170,20 @@ def height_violations(lines: Sequence[Flown], rules: Rules) -> Iterator[Violatio
     """Too high or too low above the ground."""
     for flown in lines:
         line = flown.line
-        agl = line.alt_amsl_m - line.ground_amsl_m
-        if np.isnan(agl).any():
-            at = line.place(int(np.argmax(np.isnan(agl))))
+        low, high = line.agl_m
+        if np.isnan(low).any():
+            at = line.place(int(np.argmax(np.isnan(low))))
             yield Violation(flown.index, "terrain", f"the ground below {flown.name} is not known", at=at)
             continue
-        excused = flown.may_descend and agl[-1] <= rules.ceiling_agl_m
-        if agl.max() > rules.ceiling_agl_m + _HEIGHT_TOLERANCE_M and not excused:
-            k = int(np.argmax(agl))
-            text = f"{flown.name} is {agl[k]:.0f} m above ground; the ceiling is {rules.ceiling_agl_m:.0f} m"
+        excused = flown.may_descend and high[-1] <= rules.ceiling_agl_m
+        if high.max() > rules.ceiling_agl_m + _HEIGHT_TOLERANCE_M and not excused:
+            k = int(np.argmax(high))
+            text = f"{flown.name} is {high[k]:.0f} m above ground; the ceiling is {rules.ceiling_agl_m:.0f} m"
             yield Violation(flown.index, "ceiling", text, at=line.place(k))
         lowest = -2.0 if flown.vertical or flown.may_descend else MIN_AGL_M
-        if agl.min() < lowest:
-            k = int(np.argmin(agl))
-            yield Violation(flown.index, "terrain", f"{flown.name} is {agl[k]:.1f} m above ground", at=line.place(k))
+        if low.min() < lowest:
+            k = int(np.argmin(low))
+            yield Violation(flown.index, "terrain", f"{flown.name} is {low[k]:.1f} m above ground", at=line.place(k))
 
 
 def fence_violations(
