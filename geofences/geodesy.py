@@ -76,7 +76,7 @@ def destination(a: LatLon, bearing: float, distance: float) -> LatLon:
 class LocalFrame:
     """East-north metres about an origin: ellipsoidal azimuthal equidistant projection (Snyder 1987, PROJ `aeqd`).
 
-    Distances between two points are true to 0.4 m within 50 km of the origin and to 11 m within 150 km.
+    `frame_error_m` bounds what is wrong with it: 0.4 m within 50 km of the origin, 11 m within 150 km.
     """
 
     def __init__(self, origin: LatLon) -> None:
@@ -96,6 +96,15 @@ class LocalFrame:
         grid = np.asarray(xy, dtype=np.float64).reshape(-1, 2)
         lon, lat = self._forward.transform(grid[:, 0], grid[:, 1], direction="INVERSE")
         return [LatLon(float(la), float(lo)) for la, lo in zip(lat, lon, strict=True)]
+
+
+def frame_error_m(radius_m: float) -> float:
+    """Bound on a frame's error between two places within a radius of its origin, up to 85° latitude, in metres.
+
+    On their distance, and on how far the straight line between them leaves the geodesic. A sphere's curvature makes it
+    grow as the cube of the radius; the factor is measured and holds to 200 km.
+    """
+    return 0.4 * (radius_m / 50_000.0) ** 3
 
 
 @lru_cache(maxsize=64)

@@ -93,10 +93,22 @@ class FlatTerrain(Terrain):
 
 def amsl_m_many(limit: Height, lat_deg: Array, lon_deg: Array, terrain: Terrain) -> Array:
     """A height limit in metres above mean sea level at each of n places; NaN where it cannot be resolved."""
-    if limit.datum is Datum.AGL:
-        return limit.value_m + terrain.ground_amsl_m_many(lat_deg, lon_deg)
-    if limit.datum is Datum.AMSL:
-        return np.full(len(lat_deg), limit.value_m)
+    return limit.value_m + _zero_amsl_m(limit.datum, lat_deg, lon_deg, terrain)
+
+
+def in_datum(height: Height, datum: Datum, at: LatLon, terrain: Terrain) -> Height | None:
+    """The same height over another datum; None where it cannot be resolved."""
+    lat, lon = np.array([at.lat_deg]), np.array([at.lon_deg])
+    value_m = amsl_m_many(height, lat, lon, terrain) - _zero_amsl_m(datum, lat, lon, terrain)
+    return Height(float(value_m[0]), datum) if np.isfinite(value_m[0]) else None
+
+
+def _zero_amsl_m(datum: Datum, lat_deg: Array, lon_deg: Array, terrain: Terrain) -> Array:
+    """Where a datum has its zero, metres above mean sea level; NaN where it is not known."""
+    if datum is Datum.AGL:
+        return terrain.ground_amsl_m_many(lat_deg, lon_deg)
+    if datum is Datum.AMSL:
+        return np.zeros(len(lat_deg))
     if terrain.geoid is None:
         return np.full(len(lat_deg), nan)
-    return limit.value_m - terrain.geoid.undulation_m_many(lat_deg, lon_deg)
+    return -terrain.geoid.undulation_m_many(lat_deg, lon_deg)
