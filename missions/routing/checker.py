@@ -190,12 +190,13 @@ def _closed_over(plan: Plan, site: Site, rules: Rules, found: Outlines) -> str |
 
 
 def _fence(plan: Plan, lines: Sequence[Flown]) -> Iterator[Violation]:
-    """The fence on the vehicle; what begins outside of it already (in the air) may come back by any way."""
+    """The fence on the vehicle; what begins in the air beyond it may come back by any way: PX4 lets it go on flying."""
     keep_ins = () if plan.fence.keep_in is None else (plan.fence.keep_in,)
     rally = [(point.site_id, point.position) for point in plan.rally]
     begins = plan.legs[0].start.position
     strayed = bool(plan.exits_zone) or (not plan.take_off and any(not holds(k, begins) for k in keep_ins))
-    yield from fence_violations(keep_ins, plan.fence.keep_out, plan.home, lines, rally, strayed=strayed)
+    keep_outs = [k for k in plan.fence.keep_out if plan.take_off or not holds(k, begins)]
+    yield from fence_violations(keep_ins, keep_outs, plan.home, lines, rally, strayed=strayed)
 
 
 __all__ = ["TIME_SLACK_S", "Rules", "Violation", "check_plan"]
