@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import re
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
-from geofences.formats import ed269, ed318, geojson
+from geofences.formats import ed269, ed318, geojson, kml, openair
 from geofences.formats.codec import Codec, Dumped, Keeps
 from geofences.formats.common import AreaOfOperation, ParsedAirspace, Problem, load_json
 from geofences.volumes import Zone
+
+_ZIP = b"PK\x03\x04"
+_OPENAIR = re.compile(r"^\s*AC[ \t]", re.MULTILINE)
 
 CODECS: Mapping[str, Codec] = MappingProxyType(
     {
         "ed318": Codec(ed318.NAME, (".ed318.json", ".json"), ed318.parse, ed318.write, ed318.KEEPS),
         "ed269": Codec(ed269.NAME, (".ed269.json",), ed269.parse, ed269.write, ed269.KEEPS),
         "geojson": Codec(geojson.NAME, (".geojson",), geojson.parse, geojson.write, geojson.KEEPS),
+        "kml": Codec(kml.NAME, (".kml",), kml.parse, kml.write, kml.KEEPS),
+        "openair": Codec(openair.NAME, (".openair", ".air", ".txt"), openair.parse, openair.write, openair.KEEPS),
     }
 )
 """The formats by the name that a command takes."""
@@ -32,8 +40,29 @@ def dump_airspace(zones: Sequence[Zone], format_name: str) -> Dumped:
     return CODECS[format_name].dump_text(zones)
 
 
+def load_airspace_bytes(data: bytes, source: str, area: AreaOfOperation | None = None) -> ParsedAirspace:
+    """`load_airspace_text` for a file as it lies on the disk: UTF-8, UTF-16 with its mark, or Windows-1252."""
+    if data.startswith(_ZIP):
+        text = "this is a compressed file, as KMZ is"
+        return ParsedAirspace((), (Problem(source, "", "", text, "unpack it and give the doc.kml inside"),))
+    for encoding in ("utf-16", "utf-8") if data.startswith((BOM_UTF16_LE, BOM_UTF16_BE)) else ("utf-8",):
+        try:
+            return load_airspace_text(data.decode(encoding), source, area)
+        except UnicodeDecodeError:
+            continue
+    parsed = load_airspace_text(data.decode("cp1252", "replace"), source, area)
+    note = Problem(source, "", "", "this is not UTF-8; it was read as Windows-1252", "look at the names, save as UTF-8")
+    return replace(parsed, notes=(note, *parsed.notes))
+
+
 def load_airspace_text(text: str, source: str, area: AreaOfOperation | None = None) -> ParsedAirspace:
     """The zones in a file of any known format; `source` names it in messages."""
+    text = text.removeprefix("\ufeff")
+    start = text.lstrip()[:1]
+    if start == "<":
+        return kml.parse(text, source, area)
+    if start not in ("{", "[") and _OPENAIR.search(text):
+        return openair.parse(text, source, area)
     document = load_json(text, source)
     if isinstance(document, Problem):
         return ParsedAirspace((), (document,))
@@ -45,8 +74,8 @@ def load_airspace_text(text: str, source: str, area: AreaOfOperation | None = No
         return ed318.parse(text, source, area)
     if document.get("type") in ("FeatureCollection", "Feature"):
         return geojson.parse(text, source, area)
-    text = "no known airspace format: neither UASZoneList (ED-269) nor a FeatureCollection (ED-318, GeoJSON)"
-    return ParsedAirspace((), (Problem(source, "", "type", text, "give one of these formats"),))
+    what = "neither UASZoneList (ED-269) nor a FeatureCollection (ED-318, GeoJSON), nor KML, nor OpenAir"
+    return ParsedAirspace((), (Problem(source, "", "type", f"no known airspace format: {what}", "give one of these"),))
 
 
 def _is_ed318(feature: Any) -> bool:
@@ -67,5 +96,8 @@ __all__ = [
     "ed269",
     "ed318",
     "geojson",
+    "kml",
+    "load_airspace_bytes",
     "load_airspace_text",
+    "openair",
 ]

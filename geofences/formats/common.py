@@ -117,6 +117,16 @@ class Reader:
         return self.result()
 
 
+def unique_id(wanted: str, taken: dict[str, int]) -> str:
+    """`wanted`, with a number behind it where a zone before has that id; for formats without ids."""
+    found = wanted
+    while found in taken:
+        taken[wanted] += 1
+        found = f"{wanted} #{taken[wanted]}"
+    taken[found] = 1
+    return found
+
+
 def load_json(text: str, source: str) -> Json | Problem:
     """The JSON object in `text`, or what is wrong with it, with line and column."""
     try:
