@@ -43,10 +43,12 @@ class Ends:
     climb: tuple[Climb, ...]
     descent: tuple[Descent, ...]
 
-    def step(self, layer: int, other: int) -> tuple[float, float]:
-        """(seconds, cost)"""
-        rise = self.layers[other] - self.layers[layer]
-        return self.climbing.time_s(rise), self.climbing.cost_s(rise)
+    def step(self, layer: int, other: int, *, on_the_way: bool) -> tuple[float, float]:
+        """(seconds, cost); over the pads the vehicle stands anyway."""
+        rise, climbing = self.layers[other] - self.layers[layer], self.climbing
+        if not on_the_way:
+            return climbing.time_s(rise), climbing.cost_s(rise)
+        return climbing.stop_s + climbing.time_s(rise), climbing.stop_cost_s + climbing.cost_s(rise)
 
 
 def ends_of(space: Space) -> Ends:

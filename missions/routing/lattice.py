@@ -2,7 +2,7 @@
 
 Nodes are start and goal, the convex corners of obstacles, the points of corridors, and where a tried piece of way
 enters or leaves an obstacle (there a change of layer may be best). Pieces in a layer are tangents as in
-`missions.routing.tangent`; a step between neighbouring layers is straight up or down over a node.
+`missions.routing.tangent`; a step between layers is straight up or down over a node.
 
 A label at a node says: leaving the pad at any time of [first, last], one is there `tau_s` later, at a cost. What
 closes a piece for a time cuts departures out of that interval, and may leave two. A label is dropped where another
@@ -317,10 +317,10 @@ class Lattice:
                     yield v, layer, cost, seconds, part
             else:
                 yield v, layer, cost, seconds, departs
-        for other in (layer - 1, layer + 1):
-            if 0 <= other < len(self._space.layers):
-                seconds, cost = self._ends.step(layer, other)
-                shut = self._shut_to_step(u, min(layer, other), tau, seconds)
+        for other in range(len(self._space.layers)):
+            if other != layer:
+                seconds, cost = self._ends.step(layer, other, on_the_way=u > _GOAL)
+                shut = self._shut_to_step(u, layer, other, tau, seconds)
                 for part in outside(departs, shut):
                     yield u, other, cost, seconds, part
         if u == _GOAL:
@@ -329,11 +329,11 @@ class Lattice:
             for part in outside(departs, shut):
                 yield _LANDED, layer, down.cost_s, down.time_s, part
 
-    def _shut_to_step(self, u: int, low: int, tau: float, seconds: float) -> list[Interval]:
+    def _shut_to_step(self, u: int, layer: int, other: int, tau: float, seconds: float) -> list[Interval]:
         here = np.array([shapely.Point(self._xy[u])], dtype=object)
         keys = list(self._known)
         over = [keys[k] for k in self._query(here, range(len(self._trees))).what.tolist()]
-        return [(a - tau - seconds, b - tau) for k in over for a, b in self._space.closed_to_step(k, low)]
+        return [(a - tau - seconds, b - tau) for k in over for a, b in self._space.closed_to_step(k, layer, other)]
 
     # what the found way meets of what was not looked at yet
 
@@ -347,9 +347,8 @@ class Lattice:
                 continue
             start, end = depart + a.tau_s, depart + b.tau_s
             if a.node == b.node:
-                low = min(a.layer, b.layer)
-                for k in self._space.above(self._xy[a.node], low):
-                    if k not in self._known and during(self._space.closed_to_step(k, low), start, end):
+                for k in self._space.over(self._xy[a.node], a.layer, b.layer):
+                    if k not in self._known and during(self._space.closed_to_step(k, a.layer, b.layer), start, end):
                         fresh[k] = None
                         places += self._beside(k, chain, i)
                 continue

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from geofences.airspace import Airspace
 from geofences.geodesy import LatLon
@@ -12,6 +12,9 @@ from missions.energy import climb_cost, cruise_power_w
 from missions.plan import Reason
 from missions.routing.pace import Pace
 from missions.vehicles import VehicleType
+
+STOP_S = 5.0
+"""braking from cruise and speeding up again; a VTOL's transitions come on top"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,19 +29,21 @@ class Climbing:
     down_s_per_m: float = 1.0 / 2.0
     up_cost_per_m: float = 1.0 / 3.0
     down_cost_per_m: float = 1.0 / 2.0
+    stop_s: float = STOP_S
+    """of a stop on the way to climb or descend; over the pads there is one anyway"""
+    stop_cost_s: float = STOP_S
 
     @classmethod
     def least_time(cls, vehicle: VehicleType) -> Climbing:
         up, down = 1.0 / vehicle.climb_m_s, 1.0 / vehicle.descent_m_s
-        return cls(up, down, up, down)
+        stop = STOP_S + climb_cost(vehicle, 0.0, 0.0).time_s
+        return cls(up, down, up, down, stop, stop)
 
     @classmethod
     def least_energy(cls, vehicle: VehicleType, payload_kg: float) -> Climbing:
-        """The transitions of a VTOL belong to its take-off and landing, which every route has; not to a metre."""
-        power_w = cruise_power_w(vehicle, payload_kg)
-        level = climb_cost(vehicle, payload_kg, 0.0).energy_wh
-        up, down = (3600.0 * (climb_cost(vehicle, payload_kg, d).energy_wh - level) / power_w for d in (1.0, -1.0))
-        return cls(1.0 / vehicle.climb_m_s, 1.0 / vehicle.descent_m_s, up, down)
+        quick, power_w = cls.least_time(vehicle), cruise_power_w(vehicle, payload_kg)
+        level, up, down = (3600.0 * climb_cost(vehicle, payload_kg, d).energy_wh / power_w for d in (0.0, 1.0, -1.0))
+        return replace(quick, up_cost_per_m=up - level, down_cost_per_m=down - level, stop_cost_s=STOP_S + level)
 
     def time_s(self, rise_m: float) -> float:
         """Of going up (positive) or down by `rise_m`."""

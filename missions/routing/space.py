@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import combinations
 
 import numpy as np
 import shapely
@@ -36,7 +36,9 @@ class Hits:
 class Space:
     """Layers from low to high. Obstacles shared by all layers come first, then those of single layers.
 
-    A step from a layer to the next may meet what neither of the two does: it has a scene of its own.
+    Times are seconds since the request's departure, zones widened by its slack.
+
+    A step from one layer to another may meet what neither of the two does: it has a scene of its own.
     """
 
     def __init__(self, request: RouteRequest, frame: LocalFrame, near: Sequence[Array], lasts_s: float) -> None:
@@ -53,10 +55,10 @@ class Space:
             request.ceiling_agl_m,
         )
         self.scenes = [self._scene(frame, band_at(layer), near) for layer in self.layers]
-        self.steps = [
-            self._scene(frame, AglBand(band_at(low).lower_m, band_at(high).upper_m), near)
-            for low, high in pairwise(self.layers)
-        ]
+        self._steps = {
+            (i, j): self._scene(frame, AglBand(band_at(low).lower_m, band_at(high).upper_m), ())
+            for (i, low), (j, high) in combinations(enumerate(self.layers), 2)
+        }
         counts = [scene.count for scene in self.scenes]
         self._shared = self.scenes[0].shared_count
         self._first = self._shared + np.concatenate([[0], np.cumsum([c - self._shared for c in counts])])
@@ -87,19 +89,21 @@ class Space:
             found = self._spans[k, layer] = self._closed(k, layer)
         return found
 
-    def closed_to_step(self, k: int, low: int) -> Spans:
-        """When obstacle k closes the climb from layer `low` to the next, and the way down."""
+    def closed_to_step(self, k: int, layer: int, other: int) -> Spans:
+        """When obstacle k closes the climb or descent between two layers."""
+        low, high = min(layer, other), max(layer, other)
         if k < self._shared:
-            return self._widened(self.steps[low].closures(k))
-        return self._closed(k, low) or self._closed(k, low + 1)
+            return self._widened(self._steps[low, high].closures(k))
+        return next((spans for i in range(low, high + 1) if (spans := self._closed(k, i))), ())
 
-    def above(self, at: Array, low: int) -> list[int]:
-        """Obstacles that hold the place where a step from layer `low` to the next is closed at some time."""
+    def over(self, at: Array, layer: int, other: int) -> list[int]:
+        """Obstacles that hold the place where a step between two layers is closed at some time."""
+        low, high = min(layer, other), max(layer, other)
         here = np.array([shapely.Point(at)], dtype=object)
-        step = self.steps[low].field.hits(here)[1]
+        step = self._steps[low, high].field.hits(here)[1]
         found = set(step[step < self._shared].tolist())
         # A pad near a zone has a smaller margin to it: that is an obstacle of the layers' own.
-        found |= {k for layer in (low, low + 1) for k in self.hits(here, layer).what.tolist()}
+        found |= {k for i in range(low, high + 1) for k in self.hits(here, i).what.tolist()}
         return sorted(found)
 
     def zone_ids(self, obstacles: Sequence[int]) -> tuple[str, ...]:
