@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from geofences.formats.common import AreaOfOperation, ParsedAirspace, Problem
+from geofences.formats.common import AreaOfOperation, ParsedAirspace, Problem, unique_id
 from geofences.formats.schedules import permanent
 from geofences.heights import Datum, Height
 from geofences.volumes import Applicability, Authority, Polygon, Restriction, Role, Volume, Zone
@@ -65,8 +65,9 @@ class Codec:
         """The zones as far as this format can say them, and a problem for each thing that it cannot."""
         fitting: list[Zone] = []
         problems: list[Problem] = []
+        taken: dict[str, int] = {}
         for zone in zones:
-            cut = _Cut(zone, self.name)
+            cut = _Cut(zone, self.name, taken)
             left = cut.fit(self.keeps)
             problems += cut.problems
             if left is not None:
@@ -77,9 +78,10 @@ class Codec:
 class _Cut:
     """One zone on its way into a format."""
 
-    def __init__(self, zone: Zone, format_name: str) -> None:
+    def __init__(self, zone: Zone, format_name: str, taken: dict[str, int]) -> None:
         self.zone = zone
         self.format = format_name
+        self.taken = taken
         self.problems: list[Problem] = []
         self.grown = False
 
@@ -91,16 +93,22 @@ class _Cut:
         if zone.role not in keeps.roles:
             self._leave_out("role", f"{self.format} has no {zone.role.value} zones", _OTHER_FORMAT)
             return None
+        zone_id = self._text(zone.zone_id, "id", keeps)
+        if not zone_id:
+            self._leave_out("id", "the id is empty", "give it one")
+            return None
         result = replace(
             zone,
+            zone_id=unique_id(zone_id, self.taken),
+            name=self._text(zone.name, "name", keeps) or zone_id,
             restriction=self._restriction(keeps),
             volumes=tuple(self._volume(v, keeps) for v in zone.volumes),
             applicability=self._applicability(keeps),
             message=self._text(zone.message if keeps.message else "", "message", keeps),
             authority=self._authority(keeps),
-            zone_id=self._text(zone.zone_id, "id", keeps),
-            name=self._text(zone.name or zone.zone_id, "name", keeps),
         )
+        if result.zone_id != zone_id:
+            self._tell("id", f"another zone has this id: written as {result.zone_id!r}", "give each its own id")
         if zone.message and not keeps.message:
             self._tell("message", f"{self.format} has no messages", _OTHER_FORMAT)
         if keeps.longest_id is not None and len(zone.zone_id) > keeps.longest_id:
@@ -159,7 +167,7 @@ class _Cut:
             return text
         plain = _CONTROL.sub(" ", text).strip()
         if plain != text:
-            self._tell(field, f"{self.format} has no line breaks or control characters in a text: left out", "")
+            self._tell(field, f"{self.format} has no control characters, nor blanks around a text: left out", "")
         return plain
 
     def _grow(self, field: str, text: str) -> None:

@@ -344,7 +344,8 @@ def _feet(limit: Height, outwards: Callable[[float], int]) -> str:
 
 def _degrees_text(at: LatLon) -> str:
     def part(value: float, width: int, signs: str) -> str:
-        units = round(abs(value) * 60e5)
-        return f"{units // 6_000_000:0{width}d}:{units % 6_000_000 / 1e5:08.5f} {signs[value < 0.0]}"
+        signed = round(value * 60e5)
+        units = abs(signed)
+        return f"{units // 6_000_000:0{width}d}:{units % 6_000_000 / 1e5:08.5f} {signs[signed < 0]}"
 
     return f"{part(at.lat_deg, 2, 'NS')} {part(at.lon_deg, 3, 'EW')}"
