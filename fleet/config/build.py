@@ -22,7 +22,7 @@ from fleet.config.values import (
 )
 from fleet.mavlink.contract import Contract, Denial, Versions, parse_version
 from geofences.geodesy import LatLon
-from geofences.heights import FlatTerrain
+from geofences.heights import Terrain
 from missions.boxes import Box
 from missions.coldchain.product import Product
 from missions.decision.types import Policy
@@ -37,6 +37,7 @@ def build(
     path: Path,
     products: Mapping[str, Product],
     airspace_files: tuple[Path, ...],
+    terrain: Terrain,
     secrets: Secrets,
     mavlink_keys: Mapping[str, bytes],
     config_hash: str,
@@ -50,7 +51,7 @@ def build(
     return FleetConfig(
         path=path,
         name=model.name,
-        sites=_by_id({s.id: _site(s, model.terrain.flat_amsl_m) for s in model.sites}),
+        sites=_by_id({s.id: _site(s, terrain) for s in model.sites}),
         vehicle_types=_by_id(types),
         vehicles=_by_id({v.id: Vehicle(v.id, types[v.type], v.home, v.system_id) for v in model.vehicles}),
         links=_by_id({v.id: v.link for v in model.vehicles}),
@@ -59,7 +60,7 @@ def build(
         box_keys=_by_id(dict(secrets.box_keys)),
         products=_by_id(dict(products)),
         airspace_files=airspace_files,
-        terrain=FlatTerrain(model.terrain.flat_amsl_m),
+        terrain=terrain,
         weather=Weather(
             air_c=model.weather.air_c,
             at_amsl_m=model.weather.at_amsl_m,
@@ -97,9 +98,11 @@ def _by_id(values: dict[str, Any]) -> Mapping[str, Any]:
     return MappingProxyType(values)
 
 
-def _site(site: Any, ground_amsl_m: float) -> Site:
-    elevation = ground_amsl_m if site.elevation_amsl_m is None else site.elevation_amsl_m
-    return Site(site.id, site.name, site.kind, LatLon(site.lat, site.lon), elevation, site.pads, site.reice_s)
+def _site(site: Any, terrain: Terrain) -> Site:
+    at = LatLon(site.lat, site.lon)
+    elevation = terrain.ground_amsl_m(at) if site.elevation_amsl_m is None else site.elevation_amsl_m
+    assert elevation is not None, "checked: the ground is known at each site"
+    return Site(site.id, site.name, site.kind, at, elevation, site.pads, site.reice_s)
 
 
 def _contract(contract: ContractModel) -> Contract:
