@@ -23,6 +23,7 @@ ENERGY_SD_SHARE = 0.08
 """standard deviation of the energy still to be used, as a share of it: wind forecast and model error"""
 TURNAROUND_S = 60.0
 """time on the pad of a re-icing station besides the swap itself: spool-down, checks, upload"""
+_FOR_WANT_OF_RESERVE = frozenset({"reserve", "no_alternate", "alternate_reserve"})
 
 Outlook = Callable[[float, float | None], tuple[Forecast | None, float | None]]
 """(arrive_s, time of the pack swap or None) → product temperature and probability of being in range there"""
@@ -117,9 +118,10 @@ def plan_to(
         on_board=on_board,
     )
     made = make_plan(request)
-    if isinstance(made, Infeasible) and ending is Ending.LAND and not take_off:
-        return make_plan(replace(request, reserve_pct=0.0))
-    return made
+    if isinstance(made, Plan) or ending is not Ending.LAND or take_off:
+        return made
+    spent = all(reason.code in _FOR_WANT_OF_RESERVE for reason in made.reasons)
+    return make_plan(replace(request, reserve_pct=0.0)) if spent else made
 
 
 def gross_payload_kg(flight: Flight) -> float:
