@@ -42,10 +42,15 @@ KEEPS = Keeps(
 
 def parse(text: str, source: str, area: AreaOfOperation | None = None) -> ParsedAirspace:
     """The zones of an ED-269 file."""
-    reader = Reader(source, NAME, area)
     document = load_json(text, source)
     if isinstance(document, Problem):
         return ParsedAirspace((), (document,), (), NAME)
+    return read(document, source, area)
+
+
+def read(document: Json, source: str, area: AreaOfOperation | None = None) -> ParsedAirspace:
+    """`parse` for JSON that has been read."""
+    reader = Reader(source, NAME, area)
     features = document.get("UASZoneList", document.get("features"))
     if not isinstance(features, list):
         return reader.nothing("UASZoneList", "there is no list of zones", "give UASZoneList")

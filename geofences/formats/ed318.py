@@ -54,10 +54,15 @@ _LANG = "en-GB"
 
 def parse(text: str, source: str, area: AreaOfOperation | None = None) -> ParsedAirspace:
     """The zones of an ED-318 collection. A file with broken metadata is refused as a whole: its validity matters."""
-    reader = Reader(source, NAME, area)
     document = load_json(text, source)
     if isinstance(document, Problem):
         return ParsedAirspace((), (document,), (), NAME)
+    return read(document, source, area)
+
+
+def read(document: Json, source: str, area: AreaOfOperation | None = None) -> ParsedAirspace:
+    """`parse` for JSON that has been read."""
+    reader = Reader(source, NAME, area)
     features = document.get("features")
     if document.get("type") != "FeatureCollection" or not isinstance(features, list):
         return reader.nothing("features", "this is not a FeatureCollection", "give type and features")
