@@ -101,7 +101,7 @@ def test_a_flight_level_is_outwards_of_where_any_air_puts_it(level, sea_hpa, war
 def test_flight_levels_are_told_once_with_a_count():
     parsed = openair.parse(record(low="FL95") + record(low="FL95"), "t.txt")
     (note,) = parsed.notes
-    assert "at the lowest" in note.text
+    assert "at its lowest" in note.text
     assert "2: Area, Area #2" in note.text
 
 
@@ -149,7 +149,8 @@ def test_a_bite_out_of_an_area_is_never_larger_than_its_arc():
 
 
 def test_a_zone_with_an_arc_between_two_points_is_read():
-    outline = "V X=46:00:00 N 007:00:00 E\nV D=-\nDP 46:00:00 N 007:00:00 E\nDB 46:00:00 N 007:10:00 E,46:06:57 N 007:00:00 E\n"
+    centre = "46:00:00 N 007:00:00 E"
+    outline = f"V X={centre}\nV D=-\nDP {centre}\nDB 46:00:00 N 007:10:00 E,46:06:57 N 007:00:00 E\n"
     zone = one(record(outline=outline))
     reach = [distance_m(CENTRE, p) for p in zone.volumes[0].outline.outer]
     assert min(reach) == 0.0
