@@ -22,6 +22,8 @@ from geofences.geodesy import LatLon
 DAY_S = 86_400
 _JULIAN_EPOCH = 2_440_587.5
 """Julian date of 1 January 1970"""
+_MOST_HELD = 50_000
+"""a week of a thousand places: planning asks for the same days again and again"""
 _AGAIN_S = 25 * 3600
 """an event comes again within this, or not for days: the polar day or night has begun"""
 
@@ -79,7 +81,7 @@ class Sky:
         return (begin, finish) if begin < finish else None
 
 
-@lru_cache(maxsize=16_384)
+@lru_cache(maxsize=_MOST_HELD)
 def event_s(event: SunEvent, day: int, at: LatLon) -> float | None:
     """When the event is at a place, seconds since the epoch; None where the sun does not come to it that day.
 
@@ -108,6 +110,7 @@ def _solar_midnight(day: int, at: LatLon) -> float:
     return day * DAY_S - at.lon_deg * (DAY_S / 360.0)
 
 
+@lru_cache(maxsize=_MOST_HELD)
 def _period(day: int, start: Moment, end: Moment, at: LatLon) -> tuple[float, float] | None:
     begin = event_s(start, day, at) if isinstance(start, SunEvent) else day * DAY_S + seconds(start)
     if begin is None:
