@@ -115,6 +115,8 @@ class Zone:
     applicability: tuple[Applicability, ...] = ()
     message: str = ""
     authority: tuple[Authority, ...] = ()
+    conditions: str = ""
+    """under which one may fly there, in words"""
     source: str = field(default="", compare=False)
     """where the zone came from: file and feature, for messages"""
     sky: Sky = field(default=_NO_SKY, init=False, repr=False, compare=False)

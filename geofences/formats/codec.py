@@ -30,6 +30,7 @@ class Keeps:
     schedules: bool = True
     """periods of the day on weekdays; without them a zone keeps its start and end only"""
     message: bool = True
+    """message and conditions"""
     contacts: bool = True
     """several authorities with phone, email and site; without, the first one's name"""
     any_text: bool = True
@@ -105,12 +106,13 @@ class _Cut:
             volumes=tuple(self._volume(v, keeps) for v in zone.volumes),
             applicability=self._applicability(keeps),
             message=self._text(zone.message if keeps.message else "", "message", keeps),
+            conditions=self._text(zone.conditions if keeps.message else "", "conditions", keeps),
             authority=self._authority(keeps),
         )
         if result.zone_id != zone_id:
             self._tell("id", f"another zone has this id: written as {result.zone_id!r}", "give each its own id")
-        if zone.message and not keeps.message:
-            self._tell("message", f"{self.format} has no messages", _OTHER_FORMAT)
+        if (zone.message or zone.conditions) and not keeps.message:
+            self._tell("message", f"{self.format} has no messages or conditions", _OTHER_FORMAT)
         if keeps.longest_id is not None and len(zone.zone_id) > keeps.longest_id:
             text = f"an id has at most {keeps.longest_id} characters: a short one is written, with this one beside it"
             self._tell("id", text, "other programs will show the short one")

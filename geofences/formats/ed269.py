@@ -88,6 +88,7 @@ def _zone(reader: Reader, feature: Any) -> Zone:
         applicability=_applicability(feature.get("applicability")),
         message=next(iter(text_of(feature.get("message"))), ""),
         authority=tuple(_authorities(feature.get("zoneAuthority"))),
+        conditions="; ".join(text_of(feature.get("restrictionConditions"))),
         source=f"{reader.source}: {zone_id}",
     )
 
@@ -158,6 +159,7 @@ def _feature(zone: Zone) -> Json:
         "name": zone.name,
         "type": "COMMON",
         "restriction": zone.restriction.value,
+        "restrictionConditions": zone.conditions or None,
         "message": zone.message or None,
         "applicability": [_period(a) for a in zone.applicability] or [{"permanent": "YES"}],
         "zoneAuthority": [

@@ -131,6 +131,7 @@ def _zone(reader: Reader, feature: Any) -> Zone:
         applicability=_applicability(properties.get("limitedApplicability")),
         message=_text(properties.get("message"), "properties.message"),
         authority=tuple(_authorities(properties.get("zoneAuthority"))),
+        conditions="; ".join(text_of(properties.get("restrictionConditions"))),
         source=f"{reader.source}: {zone_id}",
     )
 
@@ -245,6 +246,8 @@ def _feature(zone: Zone) -> Json:
         "variant": "COMMON",
         "zoneAuthority": [_authority(zone, a) for a in zone.authority or (Authority(""),)],
     }
+    if zone.conditions:
+        properties["restrictionConditions"] = zone.conditions
     if zone.message:
         properties["message"] = _texts(zone.message)
     if zone.applicability:

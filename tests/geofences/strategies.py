@@ -73,6 +73,7 @@ def zones(draw):
         role=draw(st.sampled_from(Role)),
         applicability=tuple(draw(st.lists(applicabilities(), max_size=2))),
         message=draw(st.just("") | words | texts),
+        conditions=draw(st.just("") | words | texts),
         authority=tuple(draw(st.lists(authorities, max_size=2))),
     )
 

@@ -68,6 +68,7 @@ def test_the_swiss_sample_in_ed318_is_read_whole():
     assert bern.volumes[0].lower == Height(60.0, Datum.AGL)
     assert bern.authority[0].name == "Skyguide"
     assert len(bern.volumes[0].outline.outer) == 27
+    assert "exemption permit" in bern.conditions
 
 
 @needs_samples

@@ -101,7 +101,7 @@ def test_a_flight_level_is_outwards_of_where_any_air_puts_it(level, sea_hpa, war
 def test_flight_levels_are_told_once_with_a_count():
     parsed = openair.parse(record(low="FL95") + record(low="FL95"), "t.txt")
     (note,) = parsed.notes
-    assert "at its lowest" in note.text
+    assert "at the lowest" in note.text
     assert "2: Area, Area #2" in note.text
 
 
