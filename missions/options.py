@@ -150,19 +150,19 @@ def _to_go_wh(plan: Plan, leg_index: int, flown: float, vehicle: VehicleType, pa
     """Of the rest of the plan in this wind; where it cannot be held, all that a battery has."""
     way = [(leg.start, leg.end) for leg in plan.legs]
     shares = [1.0 - flown, *[1.0] * len(way)]
-    rest = list(zip(way[leg_index:], shares, strict=False))
+    rest = [(leg, share, payload_kg) for leg, share in zip(way[leg_index:], shares, strict=False)]
     after = FREE
     if plan.ending is Ending.HOLD_AT_DROP:
         over_home = Waypoint(plan.home, plan.home_amsl_m + plan.cruise_agl_m, 0.0)
         # A plan made in the air does not lead from home: straight there is the least that its way home can be.
         back = [(end, start) for start, end in reversed(way)] if plan.take_off else [(way[-1][1], over_home)]
-        rest += [(leg, 1.0) for leg in back]
-        after = hover_cost(vehicle, payload_kg, DROP_HOVER_S) + climb_cost(vehicle, payload_kg, -plan.cruise_agl_m)
+        rest += [(leg, 1.0, 0.0) for leg in back]
+        after = hover_cost(vehicle, payload_kg, DROP_HOVER_S) + climb_cost(vehicle, 0.0, -plan.cruise_agl_m)
     total_wh = after.energy_wh
-    for (start, end), share in rest:
+    for (start, end), share, carried_kg in rest:
         cost = leg_energy(
             vehicle,
-            payload_kg,
+            carried_kg,
             length_m=distance_m(start.position, end.position),
             track_deg=bearing_deg(start.position, end.position),
             climb_m=end.alt_amsl_m - start.alt_amsl_m,

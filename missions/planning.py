@@ -14,12 +14,13 @@ What the waypoints of a plan mean:
 - `Leg.length_m` is horizontal, so that of a vertical leg is 0.
 
 The energy budget covers all legs; after a drop also `DROP_HOVER_S` of hovering and, with `then_home`, the way home
-through the same airspace with the payload still counted.
+through the same airspace, without what was dropped. Should the drop fail: each leg's alternates, the hover's too, are
+reckoned with the payload and keep the reserve.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -28,15 +29,16 @@ from numpy.typing import NDArray
 from geofences.airspace import Airspace, frame_for
 from geofences.geodesy import LatLon, bearing_deg, distance_m
 from geofences.heights import Terrain
-from missions import contingency
+from missions import contingency, fence
 from missions.contingency import Carrier
 from missions.energy import FREE, LegCost, climb_cost, hover_cost, leg_energy, slowest_ground_speed_m_s
-from missions.plan import Ending, EnergyBudget, Infeasible, Leg, OnBoard, Plan, Reason, Waypoint
+from missions.plan import Ending, EnergyBudget, FenceSet, Infeasible, Leg, OnBoard, Plan, RallyPoint, Reason, Waypoint
+from missions.returns import CLEAR_M, Envelope, Returns, return_band
 from missions.routing.checker import Rules, check_plan
 from missions.routing.planner import Route, RouteRequest, band_at, column_block, route_in
 from missions.routing.scene import Scene, View
 from missions.routing.tangent import NoPath
-from missions.sites import Site
+from missions.sites import Site, SiteKind
 from missions.snapshot import Wind
 from missions.vehicles import Airframe, VehicleType
 
@@ -77,6 +79,8 @@ class PlanRequest:
     then_home: bool = False
     on_board: OnBoard | None = None
     """of a vehicle in the air: its fence and rally points stay as they are. None: the plan brings its own"""
+    require_contingency: bool = False
+    """no take-off where PX4's own return would not be legal from every place of the route"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,11 +237,11 @@ def _afterwards(request: PlanRequest, scene: Scene, xy: Array, speed_m_s: float)
         text = f"there is no legal way home from {request.goal.site_id}: closed by {', '.join(ids)}"
         return Infeasible((Reason("no_way_home", text, "authorise a zone, or choose another height or time"),), ids)
     up = request.cruise_agl_m - request.drop_height_agl_m
-    cost = cost + climb_cost(vehicle, payload, up) + climb_cost(vehicle, payload, -request.cruise_agl_m)
+    cost = cost + climb_cost(vehicle, 0.0, up) + climb_cost(vehicle, 0.0, -request.cruise_agl_m)
     points = scene.frame.to_latlon(path.xy)
     for a, b in pairwise(points):
         leg = leg_energy(
-            vehicle, payload, length_m=distance_m(a, b), track_deg=bearing_deg(a, b), climb_m=0.0, wind=request.wind
+            vehicle, 0.0, length_m=distance_m(a, b), track_deg=bearing_deg(a, b), climb_m=0.0, wind=request.wind
         )
         if leg is None:
             return Infeasible((Reason("wind", "the way home cannot be held in this wind", "wait for less wind"),))
@@ -245,31 +249,21 @@ def _afterwards(request: PlanRequest, scene: Scene, xy: Array, speed_m_s: float)
     return cost
 
 
-def _plan(request: PlanRequest, scene: Scene, route: Route, legs: list[Leg], after: LegCost) -> Plan:
-    nodes = scene.frame.to_xy([legs[0].start.position, *(leg.end.position for leg in legs)])
+def _plan(request: PlanRequest, scene: Scene, route: Route, legs: list[Leg], after: LegCost) -> Plan | Infeasible:
     used = np.cumsum([leg.energy_wh for leg in legs]).tolist()
+    nodes = scene.frame.to_xy([legs[0].start.position, *(leg.end.position for leg in legs)])
     carrier = Carrier(request.vehicle, request.payload_kg, request.wind, request.battery_pct)
     landing = [request.goal] if request.ending is Ending.LAND else []
     cruise = request.cruise_agl_m
     sites = contingency.usable(scene, [request.home, *request.alternates, *landing], cruise)
     alternates = contingency.leg_alternates(scene, nodes, used, sites, carrier, cruise, request.reserve_pct)
-    if request.on_board is not None:
-        rally = request.on_board.rally
-        returns = contingency.returns(scene, nodes, request.home.position, [r.position for r in rally])
-        fence = contingency.kept(scene, nodes, request.on_board.fence, request.ceiling_agl_m)
-    else:
-        others = [s for s in sites if s.site_id != request.home.site_id and s not in landing]
-        if request.vehicle.airframe is Airframe.VTOL and request.ending is Ending.HOLD_AT_DROP:
-            # PX4 returns a VTOL that hovers on its rotors, which do not carry it far: the pad below must be an answer.
-            others += contingency.usable(scene, [request.goal], cruise)
-        chosen, returns = contingency.choose_rally(scene, nodes, request.home, others)
-        rally = contingency.rally_points(chosen, request.home)
-        home = scene.frame.to_xy([request.home.position])[0]
-        fence = contingency.fence_set(scene, nodes, home, returns.lines, request.ceiling_agl_m)
+    envelope, rally, held = _last_line(request, scene, legs, nodes, sites, carrier, used)
     notes = route.reasons
-    if returns.illegal_share > 0.0:
-        text = f"on {100 * returns.illegal_share:.0f} % of the route PX4's own straight return would meet a closed zone"
-        notes = (*notes, Reason("rtl", text, "the controller flies such returns itself; keep the link up there"))
+    if not envelope.full:
+        why = Reason("rtl", _without_return(envelope, legs), "add a landing site near there, or keep the link up there")
+        if request.require_contingency and request.take_off:
+            return Infeasible((why,))
+        notes = (*notes, why)
     use_wh = used[-1] + after.energy_wh
     return Plan(
         plan_id=request.plan_id,
@@ -277,10 +271,10 @@ def _plan(request: PlanRequest, scene: Scene, route: Route, legs: list[Leg], aft
         ending=request.ending,
         take_off=request.take_off,
         legs=tuple(
-            Leg(leg.start, leg.end, leg.length_m, leg.energy_wh, ways)
-            for leg, ways in zip(legs, alternates, strict=True)
+            replace(leg, alternates=ways, returns=returns)
+            for leg, ways, returns in zip(legs, alternates, envelope.per_leg, strict=True)
         ),
-        fence=fence,
+        fence=held,
         rally=rally,
         energy=EnergyBudget(request.battery_pct, use_wh, carrier.left_pct(use_wh), request.reserve_pct),
         home=request.home.position,
@@ -292,6 +286,57 @@ def _plan(request: PlanRequest, scene: Scene, route: Route, legs: list[Leg], aft
         exits_zone=route.exits_zone,
         notes=notes,
     )
+
+
+def _last_line(
+    request: PlanRequest,
+    scene: Scene,
+    legs: list[Leg],
+    nodes: Array,
+    sites: list[Site],
+    carrier: Carrier,
+    used_wh: list[float],
+) -> tuple[Envelope, tuple[RallyPoint, ...], FenceSet]:
+    """What PX4 does without us: its returns, the rally points they lead to, and the fence that it holds."""
+    rule, home = request.vehicle.returns, request.home
+    if request.on_board is not None:
+        others = [_at(rally, home) for rally in request.on_board.rally]
+    else:
+        landing = request.goal.site_id if request.ending is Ending.LAND else None
+        others = [s for s in sites if s.site_id not in (home.site_id, landing)]
+        if request.vehicle.airframe is Airframe.VTOL and request.ending is Ending.HOLD_AT_DROP:
+            # PX4 returns a VTOL that hovers on its rotors, which do not carry it far: the pad below must be an answer.
+            others += contingency.usable(scene, [request.goal], request.cruise_agl_m)
+    there = scene.frame.to_xy([home.position, *(s.position for s in others)])
+    longest_s = float(carrier.seconds(there[None, :, :] - nodes[:, None, :]).max())
+    view = replace(
+        scene.view,
+        band=return_band(rule, request.cruise_agl_m),
+        end_s=max(scene.view.end_s, legs[-1].end.eta_s + longest_s),
+        margin_m=min(CLEAR_M, request.margin_m) + request.vehicle.min_turn_radius_m,
+    )
+    sky = Scene(request.airspace, request.terrain, scene.frame, view, near=(nodes[0], nodes[-1], *there))
+    found = Returns(sky, legs, [home, *others], rule, on_rotors=request.vehicle.airframe is Airframe.VTOL)
+    everything = range(1, 1 + len(others))
+    chosen = everything if request.on_board is not None else found.best_rally()
+    envelope = found.envelope(chosen, carrier, used_wh, request.reserve_pct)
+    top = max(view.band.upper_m, request.ceiling_agl_m)
+    if request.on_board is not None:
+        return envelope, request.on_board.rally, fence.kept(sky, nodes, request.on_board.fence, top)
+    rally = fence.rally_points([others[k - 1] for k in chosen], home)
+    return envelope, rally, fence.fence_set(sky, nodes, there, envelope.swept, top)
+
+
+def _at(rally: RallyPoint, home: Site) -> Site:
+    amsl_m = home.elevation_amsl_m + rally.alt_rel_home_m
+    return Site(rally.site_id, rally.site_id, SiteKind.ALTERNATE, rally.position, amsl_m)
+
+
+def _without_return(envelope: Envelope, legs: list[Leg]) -> str:
+    bad = (r for returns in envelope.per_leg for r in returns if not r.legal)
+    whys = dict.fromkeys(why for r in bad for why in r.reason.split("; "))
+    share = 100.0 * envelope.illegal_share(legs)
+    return f"on {share:.0f} % of the route PX4's own straight return would not be legal: {'; '.join(whys)}"
 
 
 def _checked(request: PlanRequest, plan: Plan) -> Plan | Infeasible:
