@@ -36,7 +36,7 @@ COMMANDS: dict[str, Lazy] = {
     "scenario": Lazy("fleet.cli.run", "register", "Run a scenario and check how it ends."),
     "plan": Lazy("fleet.cli.plan_group", "app", "Plan a route with its reasons; check plan files."),
     "airspace": Lazy(
-        "fleet.cli.airspace", "app", "Check airspace files; list, add and withdraw the controller's zones."
+        "fleet.cli.airspace", "app", "Look at, check, convert and compare airspace files; the controller's zones."
     ),
     "order": Lazy("fleet.cli.orders", "app", "Place, follow, cancel and receive orders; record custody steps."),
     "vehicle": Lazy("fleet.cli.vehicles", "app", "List, show and command vehicles."),

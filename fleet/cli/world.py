@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fleet.cli.airspace import read_airspace, reasons
+from fleet.cli.airspace_reading import read_airspace, reasons
 from fleet.cli.output import ExitCode, Output
 
 if TYPE_CHECKING:
