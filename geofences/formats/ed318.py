@@ -39,6 +39,7 @@ ROLE_PROPERTY = "coldwing:role"
 ID_PROPERTY = "coldwing:id"
 MAX_IDENTIFIER = 7
 """Schema_GeoZoneProperties.json: identifier.maxLength"""
+MAX_DEPTH = 8
 KEEPS = Keeps(longest_id=MAX_IDENTIFIER)
 
 _TYPES = {
@@ -136,14 +137,16 @@ def _zone(reader: Reader, feature: Any) -> Zone:
     )
 
 
-def _volumes(reader: Reader, geometry: Any, field: str) -> Iterator[Volume]:
+def _volumes(reader: Reader, geometry: Any, field: str, depth: int = 0) -> Iterator[Volume]:
     kind = member(geometry, "type", field, str, "a geometry type")
+    if depth > MAX_DEPTH:
+        raise FeatureError("geometry", f"collections are nested more than {MAX_DEPTH} deep", "flatten them")
     if kind == "GeometryCollection":
         parts = member(geometry, "geometries", field, list, "a list of geometries")
         if not parts:
             raise FeatureError(field, "the collection is empty", "give at least one geometry")
         for i, part in enumerate(parts):
-            yield from _volumes(reader, part, f"{field}.geometries[{i}]")
+            yield from _volumes(reader, part, f"{field}.geometries[{i}]", depth + 1)
         return
     lower, upper = _layer(geometry.get("layer"), f"{field}.layer")
     coordinates = geometry.get("coordinates")

@@ -5,6 +5,7 @@ import random
 from dataclasses import replace
 from datetime import UTC, datetime, time
 from pathlib import Path
+from time import process_time
 
 import pytest
 from hypothesis import given, settings
@@ -275,6 +276,75 @@ def test_a_crossing_of_centimetres_is_repaired_and_said():
     assert parsed.ok
     assert "repaired" in parsed.notes[0].text
     assert len(parsed.zones) == 1
+
+
+def test_what_a_repair_drops_is_counted_and_an_unclosed_ring_is_closed():
+    ring = [[8.0, 47.0], [8.01, 47.0], [8.01, 47.0], [8.01, 47.0], [8.01, 47.01], [8.0, 47.01]]
+    parsed = parse(feature(ring))
+    assert len(parsed.zones[0].volumes[0].outline.outer) == 4
+    assert [n.text.split(";")[0] for n in parsed.notes] == [
+        "a ring does not end where it began",
+        "2 corners that repeat the one before were left out",
+    ]
+
+
+def test_a_spike_of_a_decimetre_is_cut_off_and_one_of_a_kilometre_refused_with_its_place():
+    square = [[8.0, 47.0], [8.01, 47.0], [8.01, 47.01], [8.0, 47.01]]
+    for tip, ok in ((8.010001, True), (8.02, False)):
+        spiked = [*square[:2], [8.01, 47.005], [tip, 47.005], [8.01, 47.005], *square[2:], square[0]]
+        parsed = parse(feature(spiked))
+        assert parsed.ok is ok
+        told = (parsed.notes or parsed.problems)[0].text
+        assert ("repaired" in told) is ok
+        assert ok or "near 47.005000, 8.0" in told
+
+
+def test_which_way_round_a_ring_is_drawn_does_not_matter():
+    ring = feature()["geometry"]["coordinates"][0]
+    back = parse(feature(ring[::-1]))
+    assert back.ok
+    assert not back.notes
+    assert set(back.zones[0].volumes[0].outline.outer) == set(parse(feature()).zones[0].volumes[0].outline.outer)
+
+
+def test_a_property_that_is_not_known_is_told_once_for_all_features():
+    parsed = parse(feature(lower=30), feature(id="Z2", lower=40), feature(id="Z3"))
+    (note,) = parsed.notes
+    assert note.field == "properties.lower"
+    assert note.text.endswith("(2: Z1, Z2)")
+
+
+@pytest.mark.parametrize(
+    "ring",
+    [
+        [[8.0 + k * 1e-6, 47.0 + (k % 2) * 1e-3] for k in range(300_000)],
+        [[random.Random(k).uniform(7, 8), random.Random(-k).uniform(46, 47)] for k in range(10_000)],
+        [[8.0 + (k * 7919 % 9973) * 1e-5, 47.0 + (k * 104729 % 9967) * 1e-5] for k in range(9_900)],
+    ],
+    ids=["300,000 corners", "10,000 corners at random", "9,900 crossing edges"],
+)
+def test_no_outline_however_wild_takes_long(ring):
+    text = json.dumps({"type": "FeatureCollection", "features": [feature(ring)]})
+    before = process_time()
+    (problem,) = load_airspace_text(text, "t.geojson").problems
+    assert process_time() - before < 2.0
+    assert problem.feature_id == "Z1"
+    assert "vertices" in problem.text or "near 4" in problem.text
+
+
+def test_nested_collections_and_huge_numbers_are_refused_in_one_line():
+    (zone,) = parse(feature()).zones
+    document = json.loads(ed318.write([zone]))
+    geometry = document["features"][0]["geometry"]
+    for _ in range(60):
+        geometry = {"type": "GeometryCollection", "geometries": [geometry]}
+    document["features"][0]["geometry"] = geometry
+    (problem,) = ed318.parse(json.dumps(document), "x").problems
+    assert "nested" in problem.text
+    for bad in ("1e999", "-1e999", "1" * 400, "9" * 5000, "NaN"):
+        parsed = load_airspace_text(geojson.write([zone]).replace("8.01", bad), "x")
+        assert len(parsed.problems) == 1
+        assert len(str(parsed.problems[0])) < 300
 
 
 def test_swapped_coordinates_are_found_against_the_area_of_operation():
