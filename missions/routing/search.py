@@ -194,7 +194,8 @@ class Search:
         # Tangent at its end: both neighbours of the corner on one side of the leg, or on it. The goal has none.
         flat = legs.conj()
         both = (flat * self._back[first:]).imag * (flat * self._ahead[first:]).imag
-        ok = (both >= -_SLACK * length * length) & (length > _SAME_M) & ~self._settled[first:]
+        ok = (both >= -_SLACK * length * length) & ((length > _SAME_M) | (self._column[first:] == 0))
+        ok &= ~self._settled[first:]
         ok &= (angle >= self._least[rows, None]) & (angle <= self._most[rows, None])
         which, what = ok.nonzero()
         row = which + rows.start
