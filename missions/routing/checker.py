@@ -12,7 +12,7 @@ from itertools import pairwise
 from math import hypot, inf, isfinite
 
 from geofences.heights import Terrain
-from missions.energy import FREE, leg_energy
+from missions.energy import FREE, climb_cost, leg_energy
 from missions.plan import Ending, Plan, Waypoint
 from missions.routing.flown import (
     TIME_SLACK_S,
@@ -148,6 +148,9 @@ def _energy(plan: Plan, rules: Rules) -> Iterator[Violation]:
             climb_m=leg.end.alt_amsl_m - leg.start.alt_amsl_m,
             wind=rules.wind,
         )
+        ground = rules.terrain.ground_amsl_m(leg.start.position)
+        if needed is not None and i == 0 and plan.take_off and ground is not None:
+            needed += climb_cost(vehicle, rules.payload_kg, max(0.0, leg.start.alt_amsl_m - ground))
         if needed is None:
             yield Violation(i, "wind", f"leg {i} cannot be held in this wind", at=leg.start.position)
         elif leg.energy_wh < needed.energy_wh * 0.99 - 0.05:
