@@ -412,6 +412,22 @@ def places(node, path=()):
             yield from places(node[key], (*path, key))
 
 
+@pytest.mark.parametrize("name", ["kml", "openair"])
+def test_no_damage_to_a_text_escapes_as_an_exception(name):
+    rng = random.Random(5)
+    zones = load(ROOT / "configs" / "airspace" / "valley.ed318.json").zones
+    good = CODECS[name].dump_text(zones).text
+    junk = ["", "<", "-", "nan", "1e999", "\n", "99:99", "AC", "\x00", "&a;", "\ud800", "DC 1\n", "<Point/>", "9" * 400]
+    noticed = 0
+    for _ in range(200):
+        at = rng.randrange(len(good))
+        damaged = good[:at] + rng.choice(junk) + good[at + rng.choice((0, 1, 3, 40, 2_000)) :]
+        parsed = load_airspace_text(damaged, "mutant")
+        noticed += not parsed.ok or bool(parsed.notes)
+        assert all(p.fix for p in parsed.problems)
+    assert noticed > 60
+
+
 def test_no_mutation_of_a_good_file_escapes_as_an_exception():
     rng = random.Random(4)
     valley = json.loads((ROOT / "configs" / "airspace" / "valley.ed318.json").read_text(encoding="utf-8"))
