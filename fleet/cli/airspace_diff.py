@@ -88,24 +88,16 @@ class _Judge:
         self._level = FlatTerrain
 
     def file(self, path: Path) -> Judged:
-        from geofences.formats.qgc_plan import parse_plan
-        from missions.plan import Reason
+        from fleet.cli.plan_check import read_plan
         from missions.routing.flown import Rules
         from missions.routing.imported import check_file
         from missions.routing.px4 import airframe_of
 
-        try:
-            text = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            self._out.fail(ExitCode.FAILED, f"{path} cannot be read: {error}", "check the path")
-        parsed = parse_plan(text, str(path))
-        if parsed.plan is None:
-            found = [Reason("plan_invalid", str(p), p.fix) for p in parsed.problems]
-            self._out.fail(ExitCode.REFUSED, f"{path} cannot be used", reasons=found)
-        terrain = self._terrain or self._level(parsed.plan.home_amsl_m)
-        airframe, depart_s = airframe_of(parsed.plan), time.time()
+        plan = read_plan(self._out, path)
+        terrain = self._terrain or self._level(plan.home_amsl_m)
+        airframe, depart_s = airframe_of(plan), time.time()
         old, new = (
-            check_file(parsed.plan, Rules(a, self._authorised, terrain), depart_s, airframe=airframe).violations
+            check_file(plan, Rules(a, self._authorised, terrain), depart_s, airframe=airframe).violations
             for a in self._airspaces
         )
         return Judged("file", str(path), _more(old, new))
@@ -113,6 +105,9 @@ class _Judge:
     def stored(self) -> Iterator[Judged]:
         """Open flights as they are planned, and orders that have not flown yet by whether a plan can be made."""
         if self._config is None:
+            return
+        if not self._config.store_path.exists():
+            self._out.say(f"note: there is no store at {self._config.store_path} yet, so no flights and orders")
             return
         from fleet.records.codec import from_json
         from fleet.runtime.ledger import OrderEntry
@@ -124,7 +119,7 @@ class _Judge:
                 flights = [from_json(Flight, body) for body in _rows(reader, "flights")]
                 entries = [from_json(OrderEntry, body) for body in _rows(reader, "orders")]
         except StoreOpenError as error:
-            self._out.fail(ExitCode.FAILED, str(error), "or leave --config away to compare the files alone")
+            self._out.fail(ExitCode.FAILED, str(error))
         except (KeyError, TypeError, ValueError) as error:
             text = f"{self._config.store_path} holds what this Coldwing does not know: {error}"
             self._out.fail(ExitCode.FAILED, text, "start the controller on it once")

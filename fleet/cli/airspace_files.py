@@ -126,7 +126,7 @@ def _picture(
 
     from fleet.maps import picture_of, write_picture
     from geofences.airspace import Airspace
-    from missions.plan import Infeasible
+    from missions.plan import Infeasible, Reason
 
     if found.box is None:
         out.say(f"no picture: {file} holds no zone that can be used")
@@ -136,8 +136,9 @@ def _picture(
     # The picture of a route that nobody asked for: the zones between two corners.
     picture = picture_of(Infeasible(()), Airspace(1, tuple(zones.values())), (), start=south_west, goal=north_east)
     nothing = np.zeros((0, 2))
+    told = (Reason("file", "all zones of the file, whatever their heights and times"),)
     bare = replace(
-        picture, title=file.name, subtitle=parsed.format, straight=nothing, sites=(), reasons=(), facts=tuple(facts)
+        picture, title=file.name, subtitle=parsed.format, straight=nothing, sites=(), reasons=told, facts=tuple(facts)
     )
     try:
         write_picture(path, bare)

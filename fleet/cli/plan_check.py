@@ -49,7 +49,7 @@ def check(
     if map_file is not None and map_file.suffix.lower() not in (".png", ".html", ".htm"):
         out.fail(ExitCode.USAGE, f"--map {map_file}: unknown kind of picture", "end it in .png or .html")
     world = read_world(out, config)
-    plan = _read(out, file)
+    plan = read_plan(out, file)
     rules = _rules(out, world, plan, config, vehicle, airspace or [], frozenset(authorise or []), wind)
     depart_s = time.time() if depart is None else read_instant(out, depart)
     verdict = check_file(plan, rules, depart_s, airframe=_airframe(plan), battery_pct=battery)
@@ -67,7 +67,8 @@ def check(
         out.data(None, _as_text(file, plan, verdict))
 
 
-def _read(out: Output, file: Path) -> PlanFile:
+def read_plan(out: Output, file: Path) -> PlanFile:
+    """The plan of a QGroundControl file; ends the command where it cannot be used."""
     from geofences.formats.qgc_plan import parse_plan
     from missions.plan import Reason
 
