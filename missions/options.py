@@ -40,6 +40,8 @@ class PlanningNumbers:
     reserve_pct: float = 20.0
     corridor_width_m: float = 100.0
     launch_spacing_s: float = 20.0
+    require_contingency: bool = True
+    """no take-off where PX4's own return, should the link die, would not be legal from every place of the route"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +118,7 @@ def plan_to(
         reserve_pct=numbers.reserve_pct,
         then_home=ending is Ending.HOLD_AT_DROP,
         on_board=on_board,
+        require_contingency=numbers.require_contingency,
     )
     made = make_plan(request)
     if isinstance(made, Plan) or ending is not Ending.LAND or take_off:

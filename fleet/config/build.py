@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -29,7 +30,10 @@ from missions.decision.types import Policy
 from missions.options import PlanningNumbers
 from missions.sites import Site, SiteKind
 from missions.snapshot import Wind
-from missions.vehicles import Vehicle, VehicleType
+from missions.vehicles import ReturnRule, Vehicle, VehicleType
+
+_PX4_HIGHEST_M = 150.0
+"""the most that PX4 lets RTL_RETURN_ALT be"""
 
 
 def build(
@@ -43,8 +47,11 @@ def build(
     config_hash: str,
 ) -> FleetConfig:
     """The configuration. `model` was checked: every name in it resolves."""
-    types = {t.name: VehicleType(**t.model_dump(exclude={"contract"})) for t in model.vehicle_types}
     contracts = {t.name: _contract(t.contract) for t in model.vehicle_types}
+    types = {
+        t.name: VehicleType(**t.model_dump(exclude={"contract"}), returns=_returns(contracts[t.name]))
+        for t in model.vehicle_types
+    }
     first_hub = next(s.id for s in model.sites if s.kind is SiteKind.HUB)
     policy: Any = model.policy
     planning: Any = model.planning
@@ -113,6 +120,19 @@ def _contract(contract: ContractModel) -> Contract:
         minimum=None if firmware.minimum is None else parse_version(firmware.minimum),
         denied=tuple(Denial(Versions.parse(d.versions), d.reason) for d in firmware.deny),
     )
+
+
+def _returns(contract: Contract) -> ReturnRule:
+    """How PX4 returns by itself: what the contract leaves open counts as PX4's default."""
+    kind, height = contract.parameters.get("RTL_TYPE"), contract.parameters.get("RTL_RETURN_ALT")
+    rule = ReturnRule()
+    if kind is not None:
+        rule = replace(rule, rtl_type=int(kind.low) if kind.low is not None and kind.low == kind.high else -1)
+    if height is not None:
+        low, high = height.low, height.high
+        lowest_m = rule.lowest_m if low is None else float(low)
+        rule = replace(rule, lowest_m=lowest_m, highest_m=_PX4_HIGHEST_M if high is None else float(high))
+    return rule
 
 
 def _box(box: Any) -> Box:

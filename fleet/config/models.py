@@ -357,6 +357,8 @@ def numbers_model(name: str, cls: type, *, without: frozenset[str]) -> type[Base
 
 
 def _bounded(name: str, hint: Any) -> Any:
+    if hint is bool:
+        return bool
     bounds: list[BaseMetadata] = [Ge(0)]
     if name.endswith("_pct"):
         bounds.append(Le(100))
