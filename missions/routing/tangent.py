@@ -28,8 +28,9 @@ PUSH_M = 1e-4
 
 _FLAT = 1e-12
 """sine below which three points count as one line"""
-_BESIDE = 2.0 * PUSH_M * np.exp(2j * np.pi / 16 * np.arange(16))
-"""steps off the edge of an obstacle"""
+_EDGE_M = 10.0 * PUSH_M
+"""an end this near to an obstacle may lie between it and its corners pushed out: it begins a step away"""
+_BESIDE = 2.0 * _EDGE_M * np.exp(2j * np.pi / 16 * np.arange(16))
 
 
 class Obstacles:
@@ -193,14 +194,20 @@ class Field:
 
     def _outside(self, ends: Plane) -> Plane | NoPath:
         """The ends, from the edge of an obstacle a step beside it; `NoPath` if one is inside."""
+        points = shapely.points(ends.real, ends.imag)
+        which, what = self.hits(shapely.buffer(points, _EDGE_M, quad_segs=1))
+        if not len(which):
+            return ends
         outside = ends.copy()
-        for i, around in enumerate(self.met(ends, ends)):
-            if around:
-                beside = ends[i] + _BESIDE
-                free = [not met for met in self.met(beside, beside)]
-                if not any(free):
-                    return NoPath(tuple(sorted(around)))
-                outside[i] = beside[free.index(True)]
+        for i in sorted(set(which.tolist())):
+            around = what[which == i]
+            beside = ends[i] + _BESIDE
+            steps = shapely.points(beside.real, beside.imag)
+            room = np.min([shapely.distance(self.polygon(k), steps) for k in around.tolist()], axis=0)
+            room[self.hits(steps)[0]] = 0.0
+            if room.max() == 0.0:
+                return NoPath(tuple(sorted(set(around.tolist()))))
+            outside[i] = beside[room.argmax()]
         return outside
 
     def _is_active(self, i: int) -> bool:
