@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from missions.energy import FREE, LegCost, climb_cost, cruise_power_w
 from missions.plan import Alternate
 from missions.routing.pace import Pace
-from missions.routing.planner import column_block
 from missions.routing.scene import Scene
+from missions.routing.static import column_block
 from missions.routing.tangent import Path
 from missions.sites import Site
 from missions.snapshot import Wind

@@ -87,6 +87,7 @@ def plan_to(
     layer_agl_m: float,
     depart_s: float,
     on_board: OnBoard | None = None,
+    velocity_m_s: tuple[float, float] | None = None,
 ) -> Plan | Infeasible:
     """One plan against the world's airspace and numbers; after a drop the way home is part of its energy.
 
@@ -118,6 +119,7 @@ def plan_to(
         reserve_pct=numbers.reserve_pct,
         then_home=ending is Ending.HOLD_AT_DROP,
         on_board=on_board,
+        velocity_m_s=velocity_m_s,
         require_contingency=numbers.require_contingency,
     )
     made = make_plan(request)
@@ -294,8 +296,13 @@ def _plan_from_here(s: Situation, goal: Site, ending: Ending, label: str) -> Pla
         layer_agl_m=s.flight.layer_agl_m,
         depart_s=s.now_s,
         on_board=s.flight.plan.on_board if s.flight.plan is not None else None,
+        velocity_m_s=_velocity(s.state),
     )
     return None if isinstance(made, Infeasible) else made
+
+
+def _velocity(state: VehicleState) -> tuple[float, float] | None:
+    return None if state.velocity is None else (state.velocity.value.north_m_s, state.velocity.value.east_m_s)
 
 
 def _wind(state: VehicleState) -> Wind:

@@ -22,21 +22,38 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from math import hypot
 
 import numpy as np
 from numpy.typing import NDArray
 
 from geofences.airspace import Airspace, frame_for
-from geofences.geodesy import LatLon, bearing_deg, distance_m
-from geofences.heights import Terrain
+from geofences.geodesy import LatLon, LocalFrame, bearing_deg, distance_m
+from geofences.heights import FlatTerrain, Terrain
 from missions import contingency, fence
 from missions.contingency import Carrier
 from missions.energy import FREE, LegCost, climb_cost, hover_cost, leg_energy, slowest_ground_speed_m_s
-from missions.plan import Ending, EnergyBudget, FenceSet, Infeasible, Leg, OnBoard, Plan, RallyPoint, Reason, Waypoint
+from missions.plan import (
+    Alternate,
+    Ending,
+    EnergyBudget,
+    FenceSet,
+    Infeasible,
+    Leg,
+    OnBoard,
+    Plan,
+    RallyPoint,
+    Reason,
+    Waypoint,
+)
 from missions.returns import CLEAR_M, Envelope, Returns, return_band
 from missions.routing.checker import Rules, check_plan
-from missions.routing.planner import Route, RouteRequest, band_at, column_block, route_in
-from missions.routing.scene import Scene, View
+from missions.routing.on_board import on_board
+from missions.routing.pace import Pace
+from missions.routing.planner import plan_route
+from missions.routing.route import Climbing, Corridor, Route, RouteRequest
+from missions.routing.scene import Scene, View, band_at
+from missions.routing.static import column_block, route_in
 from missions.routing.tangent import NoPath
 from missions.sites import Site, SiteKind
 from missions.snapshot import Wind
@@ -44,6 +61,11 @@ from missions.vehicles import Airframe, VehicleType
 
 DROP_HOVER_S = 45.0
 """over the pad from arrival to release: settle, the recipient's confirmation, the gripper"""
+REACTION_S = 1.0
+BRAKING_M_S2 = 3.0
+"""PX4 MPC_ACC_HOR: told to hold, it goes on for a second and brakes at that"""
+STILL_M_S = 2.0
+"""slower than this a vehicle counts as standing"""
 LEVEL_M = 5.0
 """a vehicle this near to cruise height needs no vertical leg first"""
 
@@ -79,20 +101,16 @@ class PlanRequest:
     then_home: bool = False
     on_board: OnBoard | None = None
     """of a vehicle in the air: its fence and rally points stay as they are. None: the plan brings its own"""
+    layers_agl_m: tuple[float, ...] = ()
+    """other heights that may be flown where that is quicker, on the way too; `cruise_agl_m` is preferred"""
+    latest_depart_s: float | None = None
+    """waiting on the pad until a zone opens is allowed until then; None: no waiting"""
+    corridors: tuple[Corridor, ...] = ()
+    """ways that are liked"""
+    velocity_m_s: tuple[float, float] | None = None
+    """of a vehicle in the air, north and east over ground: its route begins where it can stop"""
     require_contingency: bool = False
     """no take-off where PX4's own return would not be legal from every place of the route"""
-
-
-@dataclass(frozen=True, slots=True)
-class _Heights:
-    """Ground below the places of a plan."""
-
-    terrain: Terrain
-    cruise_agl_m: float
-
-    def cruise_amsl_m(self, at: LatLon) -> float | None:
-        ground = self.terrain.ground_amsl_m(at)
-        return None if ground is None else ground + self.cruise_agl_m
 
 
 def make_plan(request: PlanRequest) -> Plan | Infeasible:
@@ -106,26 +124,55 @@ def make_plan(request: PlanRequest) -> Plan | Infeasible:
         frame = frame_for((request.start, request.goal.position, request.home.position))
     except ValueError as error:
         return Infeasible((Reason("area", str(error)),))
-    xy = frame.to_xy([request.start, request.goal.position, request.home.position])
+    given: Route | None = None
+    if request.layers_agl_m or request.latest_depart_s is not None or request.corridors or not _level(request):
+        found = plan_route(_wanted(request))
+        if isinstance(found, Infeasible):
+            return found
+        given, request = found, replace(request, cruise_agl_m=found.layer_agl_m, depart_s=found.depart_s)
     straight = distance_m(request.start, request.goal.position)
     back = distance_m(request.goal.position, request.home.position) if request.then_home else 0.0
     window = 1.5 * (straight + back) / speed + 300.0
     made: Plan | Infeasible = Infeasible((Reason("window", "the flight's time could not be settled"),))
     for _ in range(4):
-        view = View(
-            band_at(request.cruise_agl_m),
-            request.depart_s,
-            request.depart_s + window,
-            request.margin_m + request.vehicle.min_turn_radius_m,
-            request.authorised,
-            request.ceiling_agl_m,
-        )
-        scene = Scene(request.airspace, request.terrain, frame, view, near=(xy[0], xy[1], xy[2]))
-        made, end_s = _in_scene(request, scene, xy, speed)
-        if isinstance(made, Infeasible) or end_s <= view.end_s:
+        begun, scene, xy = _begin(request, frame, request.depart_s + window)
+        made, end_s = _in_scene(begun, scene, xy, given)
+        if isinstance(made, Infeasible) or end_s <= scene.view.end_s:
             break
         window = 1.3 * (end_s - request.depart_s)  # zones may open or close within a longer flight
-    return _checked(request, made) if isinstance(made, Plan) else made
+    return _checked(begun, made) if isinstance(made, Plan) else made
+
+
+def _level(request: PlanRequest) -> bool:
+    return isinstance(request.terrain, FlatTerrain)
+
+
+def _begin(request: PlanRequest, frame: LocalFrame, end_s: float) -> tuple[PlanRequest, Scene, Array]:
+    """The request from where the flight can begin, its scene, and start, goal and home in that."""
+    here, goal, home = frame.to_xy([request.start, request.goal.position, request.home.position])
+    ahead = here + _braking(request)
+    scene = _scene(request, frame, request.cruise_agl_m, end_s, (here, goal, home))
+    if request.take_off or np.array_equal(here, ahead) or not scene.field.free(here[None], ahead[None])[0]:
+        return request, scene, np.stack([here, goal, home])
+    begun = replace(request, start=frame.to_latlon(ahead[None])[0], velocity_m_s=None)
+    return begun, scene, np.stack([ahead, goal, home])
+
+
+def _braking(request: PlanRequest) -> Array:
+    """East and north: how far it goes on until it has stopped; a wing circles instead, in the room of its turns."""
+    if request.velocity_m_s is None or request.vehicle.airframe is Airframe.VTOL:
+        return np.zeros(2)
+    north, east = request.velocity_m_s
+    speed = hypot(north, east)
+    return np.array([east, north]) * (REACTION_S + speed / (2.0 * BRAKING_M_S2)) if speed > STILL_M_S else np.zeros(2)
+
+
+def _scene(request: PlanRequest, frame: LocalFrame, layer_agl_m: float, end_s: float, near: tuple[Array, ...]) -> Scene:
+    margin = request.margin_m + request.vehicle.min_turn_radius_m
+    view = View(band_at(layer_agl_m), request.depart_s, end_s, margin, request.authorised, request.ceiling_agl_m)
+    fence_on_board = request.on_board.fence if request.on_board is not None and not request.take_off else None
+    more = on_board(fence_on_board, frame, margin, near) if fence_on_board is not None else []
+    return Scene(request.airspace, request.terrain, frame, view, near, more)
 
 
 def _hopeless(request: PlanRequest) -> Infeasible | None:
@@ -147,30 +194,38 @@ def _hopeless(request: PlanRequest) -> Infeasible | None:
     return None
 
 
-def _in_scene(request: PlanRequest, scene: Scene, xy: Array, speed_m_s: float) -> tuple[Plan | Infeasible, float]:
-    """The plan in this scene, and when all of it is over."""
+def _wanted(request: PlanRequest) -> RouteRequest:
     ground = request.terrain.ground_amsl_m(request.start)
-    wanted = RouteRequest(
+    return RouteRequest(
         start=request.start,
         goal=request.goal.position,
         airspace=request.airspace,
         authorised=request.authorised,
         terrain=request.terrain,
         depart_s=request.depart_s,
-        ground_speed_m_s=speed_m_s,
-        margin_m=request.margin_m + request.vehicle.min_turn_radius_m,
+        layers_agl_m=tuple(dict.fromkeys((request.cruise_agl_m, *request.layers_agl_m))),
+        margin_m=request.margin_m,
         ceiling_agl_m=request.ceiling_agl_m,
         in_air=not request.take_off,
         start_agl_m=0.0 if ground is None else request.start_amsl_m - ground,
         goal_agl_m=request.drop_height_agl_m if request.ending is Ending.HOLD_AT_DROP else 0.0,
+        pace=Pace(request.vehicle.cruise_m_s, request.wind.east_m_s, request.wind.north_m_s),
+        climbing=Climbing.least_time(request.vehicle),
+        latest_depart_s=request.latest_depart_s,
+        corridors=request.corridors,
+        turn_radius_m=request.vehicle.min_turn_radius_m,
     )
-    route = route_in(scene, wanted, request.cruise_agl_m, xy[:2])
+
+
+def _in_scene(request: PlanRequest, scene: Scene, xy: Array, given: Route | None) -> tuple[Plan | Infeasible, float]:
+    """The plan in this scene, by the route given or the one found in it, and when all of it is over."""
+    route = given if given is not None else route_in(scene, _wanted(request), request.cruise_agl_m, xy[:2])
     if isinstance(route, Infeasible):
         return route, request.depart_s
     legs = _legs(request, route)
     if isinstance(legs, Infeasible):
         return legs, request.depart_s
-    after = _afterwards(request, scene, xy, speed_m_s)
+    after = _afterwards(request, scene, xy)
     if isinstance(after, Infeasible):
         return after, request.depart_s
     arrive_s = legs[-1].end.eta_s
@@ -179,13 +234,13 @@ def _in_scene(request: PlanRequest, scene: Scene, xy: Array, speed_m_s: float) -
 
 def _legs(request: PlanRequest, route: Route) -> list[Leg] | Infeasible:
     vehicle, payload = request.vehicle, request.payload_kg
-    heights = _Heights(request.terrain, request.cruise_agl_m)
+    heights = route.heights_agl_m or (request.cruise_agl_m,) * len(route.points)
     cruise: list[tuple[LatLon, float]] = []
-    for point in route.points:
-        amsl = heights.cruise_amsl_m(point)
-        if amsl is None:
+    for point, agl_m in zip(route.points, heights, strict=True):
+        ground = request.terrain.ground_amsl_m(point)
+        if ground is None:
             return Infeasible((Reason("terrain", "the ground below the route is not known", "load a terrain model"),))
-        cruise.append((point, amsl))
+        cruise.append((point, ground + agl_m))
     site = request.goal
     low = site.elevation_amsl_m + (request.drop_height_agl_m if request.ending is Ending.HOLD_AT_DROP else 0.0)
     stops = [*cruise, (site.position, low)]
@@ -220,7 +275,7 @@ def _legs(request: PlanRequest, route: Route) -> list[Leg] | Infeasible:
     return legs
 
 
-def _afterwards(request: PlanRequest, scene: Scene, xy: Array, speed_m_s: float) -> LegCost | Infeasible:
+def _afterwards(request: PlanRequest, scene: Scene, xy: Array) -> LegCost | Infeasible:
     """Time and energy after the last waypoint: hovering over the drop and the way home."""
     if request.ending is not Ending.HOLD_AT_DROP:
         return FREE
@@ -231,7 +286,8 @@ def _afterwards(request: PlanRequest, scene: Scene, xy: Array, speed_m_s: float)
     blocked = column_block(scene, request.home.position, 0.0, request.cruise_agl_m, "home")
     if blocked is not None:
         return blocked
-    path = scene.field.shortest(xy[1], xy[2])
+    pace = Pace(vehicle.cruise_m_s, request.wind.east_m_s, request.wind.north_m_s)
+    path = scene.field.shortest(xy[1], xy[2], pace)
     if isinstance(path, NoPath):
         ids = scene.zone_ids(path.met)
         text = f"there is no legal way home from {request.goal.site_id}: closed by {', '.join(ids)}"
@@ -256,7 +312,7 @@ def _plan(request: PlanRequest, scene: Scene, route: Route, legs: list[Leg], aft
     landing = [request.goal] if request.ending is Ending.LAND else []
     cruise = request.cruise_agl_m
     sites = contingency.usable(scene, [request.home, *request.alternates, *landing], cruise)
-    alternates = contingency.leg_alternates(scene, nodes, used, sites, carrier, cruise, request.reserve_pct)
+    alternates = _alternates(request, scene, route, nodes, used, sites, carrier)
     envelope, rally, held = _last_line(request, scene, legs, nodes, sites, carrier, used)
     notes = route.reasons
     if not envelope.full:
@@ -286,6 +342,28 @@ def _plan(request: PlanRequest, scene: Scene, route: Route, legs: list[Leg], aft
         exits_zone=route.exits_zone,
         notes=notes,
     )
+
+
+def _alternates(
+    request: PlanRequest,
+    scene: Scene,
+    route: Route,
+    nodes: Array,
+    used_wh: list[float],
+    sites: list[Site],
+    carrier: Carrier,
+) -> list[tuple[Alternate, ...]]:
+    """Of each leg at the height that it is flown at."""
+    found = {}
+    for layer in {request.cruise_agl_m, *route.heights_agl_m}:
+        there = scene
+        if layer != request.cruise_agl_m:
+            there = _scene(request, scene.frame, layer, scene.view.end_s, (nodes[0], nodes[-1]))
+        found[layer] = contingency.leg_alternates(there, nodes, used_wh, sites, carrier, layer, request.reserve_pct)
+    flown = list(route.heights_agl_m[1:]) if len(found) > 1 else []
+    if len(found) == 1 or len(flown) + 1 != len(used_wh):
+        return found[request.cruise_agl_m]
+    return [found[layer][i] for i, layer in enumerate([*flown, flown[-1]])]
 
 
 def _last_line(

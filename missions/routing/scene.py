@@ -49,11 +49,18 @@ class Scene:
     """The closed zones of an airspace as obstacles for the planner, inflated by the margin.
 
     A `near` point (a pad, or a vehicle) that is outside of a zone but within the margin makes the margin to that zone
-    smaller, to 0.9 of its distance: `tightened` says where, in metres.
+    smaller, to 0.9 of its distance: `tightened` says where, in metres. `more` are further obstacles, with margin, and
+    what they stand for.
     """
 
     def __init__(
-        self, airspace: Airspace, terrain: Terrain, frame: LocalFrame, view: View, near: tuple[Array, ...] = ()
+        self,
+        airspace: Airspace,
+        terrain: Terrain,
+        frame: LocalFrame,
+        view: View,
+        near: tuple[Array, ...] = (),
+        more: Sequence[tuple[shapely.Polygon, tuple[str, ...]]] = (),
     ) -> None:
         self.view = view
         self.terrain = terrain
@@ -72,6 +79,7 @@ class Scene:
             self._tighten(point)
         if self.keep_in is not None:
             self._own.extend((part, self.keep_in_ids) for part in self._outside(self.keep_in, near))
+        self._own.extend(more)
         self.field = Field(self._shared, self._in_the_way, [p for p, _ in self._own])
 
     def closed(self, i: int) -> bool:
