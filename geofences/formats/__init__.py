@@ -11,7 +11,7 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
-from geofences.formats import ed269, ed318, geojson, kml, openair
+from geofences.formats import ed269, ed318, geojson, kml, openair, qgc
 from geofences.formats.codec import Codec, Dumped, Keeps
 from geofences.formats.common import AreaOfOperation, ParsedAirspace, Problem, load_json
 from geofences.volumes import Zone
@@ -26,6 +26,7 @@ CODECS: Mapping[str, Codec] = MappingProxyType(
         "geojson": Codec(geojson.NAME, (".geojson",), geojson.parse, geojson.write, geojson.KEEPS),
         "kml": Codec(kml.NAME, (".kml",), kml.parse, kml.write, kml.KEEPS),
         "openair": Codec(openair.NAME, (".openair", ".air", ".txt"), openair.parse, openair.write, openair.KEEPS),
+        "qgc": Codec(qgc.NAME, (".plan",), qgc.parse, qgc.write, qgc.KEEPS),
     }
 )
 """The formats by the name that a command takes."""
@@ -72,6 +73,8 @@ def _load(text: str, source: str, area: AreaOfOperation | None) -> ParsedAirspac
     document = load_json(text, source)
     if isinstance(document, Problem):
         return ParsedAirspace((), (document,))
+    if document.get("fileType") == "Plan":
+        return qgc.parse(text, source, area)
     features = document.get("features")
     first = features[0] if isinstance(features, list) and features else None
     if "UASZoneList" in document or (isinstance(first, dict) and "restriction" in first):
@@ -80,7 +83,7 @@ def _load(text: str, source: str, area: AreaOfOperation | None) -> ParsedAirspac
         return ed318.read(document, source, area)
     if document.get("type") in ("FeatureCollection", "Feature"):
         return geojson.read(document, source, area)
-    what = "neither UASZoneList (ED-269) nor a FeatureCollection (ED-318, GeoJSON), nor KML, nor OpenAir"
+    what = "not ED-269 (UASZoneList), ED-318 or GeoJSON (FeatureCollection), KML, OpenAir or .plan"
     return ParsedAirspace((), (Problem(source, "", "type", f"no known airspace format: {what}", "give one of these"),))
 
 
@@ -118,4 +121,5 @@ __all__ = [
     "load_airspace_bytes",
     "load_airspace_text",
     "openair",
+    "qgc",
 ]

@@ -26,11 +26,18 @@ class Keeps:
     roles: frozenset[Role] = frozenset(Role)
     restrictions: frozenset[Restriction] = frozenset(Restriction)
     datums: frozenset[Datum] = frozenset(Datum)
+    heights: bool = True
+    times: bool = True
+    open_zones: bool = True
+    """keep-outs that restrict nothing"""
+    unions: bool = True
+    """several keep-ins, or one of several volumes; without, the first of one volume is kept"""
     holes: bool = True
     schedules: bool = True
     """periods of the day on weekdays; without them a zone keeps its start and end only"""
     message: bool = True
     """message and conditions"""
+    authority: bool = True
     contacts: bool = True
     """several authorities with phone, email and site; without, the first one's name"""
     any_text: bool = True
@@ -67,22 +74,25 @@ class Codec:
         fitting: list[Zone] = []
         problems: list[Problem] = []
         taken: dict[str, int] = {}
+        has_keep_in = False
         for zone in zones:
-            cut = _Cut(zone, self.name, taken)
+            cut = _Cut(zone, self.name, taken, has_keep_in=has_keep_in)
             left = cut.fit(self.keeps)
             problems += cut.problems
             if left is not None:
                 fitting.append(left)
+                has_keep_in |= left.role is Role.KEEP_IN
         return tuple(fitting), tuple(problems)
 
 
 class _Cut:
     """One zone on its way into a format."""
 
-    def __init__(self, zone: Zone, format_name: str, taken: dict[str, int]) -> None:
+    def __init__(self, zone: Zone, format_name: str, taken: dict[str, int], *, has_keep_in: bool) -> None:
         self.zone = zone
         self.format = format_name
         self.taken = taken
+        self.has_keep_in = has_keep_in
         self.problems: list[Problem] = []
         self.grown = False
 
@@ -93,6 +103,12 @@ class _Cut:
             return None
         if zone.role not in keeps.roles:
             self._leave_out("role", f"{self.format} has no {zone.role.value} zones", _OTHER_FORMAT)
+            return None
+        if not keeps.open_zones and zone.role is Role.KEEP_OUT and zone.restriction is Restriction.NO_RESTRICTION:
+            self._leave_out("restriction", f"{self.format} cannot show a zone that restricts nothing", _OTHER_FORMAT)
+            return None
+        if not keeps.unions and zone.role is Role.KEEP_IN and (self.has_keep_in or len(zone.volumes) > 1):
+            self._leave_out("role", f"{self.format} has one keep-in of one volume", _OTHER_FORMAT)
             return None
         zone_id = self._text(zone.zone_id, "id", keeps)
         if not zone_id:
@@ -137,13 +153,19 @@ class _Cut:
         return Volume(outline, self._limit(v.lower, "lower", keeps), self._limit(v.upper, "upper", keeps))
 
     def _limit(self, limit: Height | None, name: str, keeps: Keeps) -> Height | None:
-        if limit is None or limit.datum in keeps.datums:
+        if limit is None or (keeps.heights and limit.datum in keeps.datums):
             return limit
+        if not keeps.heights:
+            self._grow(name, f"{self.format} has no heights: written without this limit")
+            return None
         self._grow(name, f"{self.format} has no heights over {limit.datum}: written without this limit")
         return None
 
     def _applicability(self, keeps: Keeps) -> tuple[Applicability, ...]:
         periods = self.zone.applicability
+        if periods and not permanent(periods) and not keeps.times:
+            self._grow("times", f"{self.format} has no times: written as if it always applied")
+            return ()
         if any(p.daily for p in periods) and not keeps.schedules:
             self._grow("times", f"{self.format} has no times of the day: written for the whole time between")
             periods = tuple(replace(p, daily=()) for p in periods)
@@ -151,6 +173,10 @@ class _Cut:
 
     def _authority(self, keeps: Keeps) -> tuple[Authority, ...]:
         listed = tuple(a for a in self.zone.authority if a != Authority(""))
+        if not keeps.authority:
+            if listed:
+                self._tell("authority", f"{self.format} has no authorities", _OTHER_FORMAT)
+            return ()
         if not keeps.contacts:
             kept = tuple(Authority(a.name) for a in listed[:1] if a.name)
             if kept != listed:

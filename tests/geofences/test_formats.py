@@ -130,7 +130,7 @@ def test_the_demo_valley_is_good_and_its_keep_in_is_an_extension():
 # round trips
 
 
-@pytest.mark.parametrize("name", ["ed318", "ed269", "geojson", "kml"])
+@pytest.mark.parametrize("name", ["ed318", "ed269", "geojson", "kml", "qgc"])
 @settings(max_examples=40, deadline=None)
 @given(found=airspaces)
 def test_every_format_reads_back_what_it_can_hold(name, found):
@@ -138,8 +138,19 @@ def test_every_format_reads_back_what_it_can_hold(name, found):
     dumped = codec.dump_text(found)
     parsed = codec.parse(dumped.text, "x", None)
     assert parsed.problems == ()
-    assert parsed.zones == codec.fit(found)[0]
+    fitting = codec.fit(found)[0]
+    if name == "qgc":
+        assert fence(parsed.zones) == fence(fitting)
+    else:
+        assert parsed.zones == fitting
     assert load_airspace_bytes(dumped.text.encode(), "x").zones == parsed.zones or not parsed.zones
+
+
+def fence(found):
+    """In a plan's own order: the keep-in first, polygons before circles."""
+    return {
+        z.zone_id: replace(z, volumes=sorted(z.volumes, key=lambda v: isinstance(v.outline, Circle))) for z in found
+    }
 
 
 @settings(max_examples=60, deadline=None)
