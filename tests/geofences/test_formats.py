@@ -96,6 +96,25 @@ def test_the_examples_of_ed318_are_read_whole(name):
         assert not zone.applies_at(datetime(2019, 5, 6, 17, 30, tzinfo=UTC).timestamp())
 
 
+REAL = ["cis_source_sample_ed269", "cis_source_sample_ed318", "ed318-examples/Example_Collection"]
+
+
+@needs_samples
+@pytest.mark.parametrize("name", list(CODECS))
+@pytest.mark.parametrize("real", REAL)
+def test_real_zones_go_through_every_format_and_back(real, name):
+    found = load(SAMPLES / f"{real}.json").zones
+    codec = CODECS[name]
+    dumped = codec.dump_text(found)
+    parsed = load_airspace_text(dumped.text, "x")
+    assert parsed.format == codec.name
+    assert parsed.problems == ()
+    assert [z.zone_id for z in parsed.zones] == [z.zone_id for z in codec.fit(found)[0]]
+    if name in ("ed318", "geojson", "kml"):
+        assert parsed.zones == found
+        assert dumped.problems == ()
+
+
 @needs_samples
 def test_the_invalid_example_is_refused_for_its_date_and_its_type():
     parsed = load(SAMPLES / "ed318-examples" / "InvalidExample_GeoZone_2_Layers.json")
