@@ -62,7 +62,7 @@ def _star(rng: np.random.Generator, at: LatLon) -> Polygon:
     return Polygon(tuple(LatLon(float(lat), float(lon)) for lat, lon in zip(lats, lons, strict=True)))
 
 
-def run() -> dict[str, Any]:
+def run(*, quick: bool = True) -> dict[str, Any]:
     """Seconds to load the same zones from each format, and whether they came back whole."""
     zones = national()
     figures: dict[str, Any] = {"zones": ZONES}
