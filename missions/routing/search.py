@@ -35,6 +35,8 @@ _GRAZE = 1e-7
 """radians by which a view must be inside of what hides it"""
 _SAME_M = 1e-6
 """corners closer than this are one place: there is no direction between them"""
+_NONE = -2.0
+"""less than any cosine: no leg is tangent"""
 _ASK_AFTER = 256
 """places settled: by then a question without an answer is told from a long one"""
 _ROOM = 64
@@ -94,7 +96,10 @@ class Search:
         self._back, self._ahead = np.zeros(1, complex), np.zeros(1, complex)
         self._to_goal = np.zeros(1)
         self._column = np.zeros(1, np.intp)
-        self._settled = np.zeros(1, bool)
+        self._settled = [False]
+        # A leg of direction e is tangent at a corner with edges b and a where sin(e, b) sin(e, a) >= 0, which is
+        # Re(e² conj(b a)) <= Re(conj(b) a). The goal takes every leg, a corner settled none.
+        self._fold, self._wide = np.zeros(1, complex), np.ones(1)
         self._first = np.zeros(1, np.intp)  # corner of each column
         self._rows = 0
         self._place = np.zeros(_ROOM, complex)
@@ -145,7 +150,7 @@ class Search:
         self._parent.append(parent)
         self._place[row], self._cost[row] = place, cost
         if corner:
-            self._settled[corner] = True
+            self._settled[corner], self._wide[corner] = True, _NONE
             came = place - complex(self._place[parent])
             turn = came.conjugate() / abs(came)
             edges = [phase(complex(e[corner]) * turn) for e in (self._back, self._ahead)]
@@ -168,7 +173,9 @@ class Search:
         self._ahead = np.concatenate([self._ahead, ahead])
         self._to_goal = np.concatenate([self._to_goal, self._costs(self._goal - at)])
         self._column = np.concatenate([self._column, np.full(len(at), column)])
-        self._settled = np.concatenate([self._settled, np.zeros(len(at), bool)])
+        self._settled.extend([False] * len(at))
+        self._fold = np.concatenate([self._fold, (back * ahead).conj()])
+        self._wide = np.concatenate([self._wide, (back.conj() * ahead).real + _SLACK])
         self._first = np.append(self._first, first)
         self._known.add(obstacle)
         self.obstacles.append(obstacle)
@@ -182,7 +189,8 @@ class Search:
         width = len(self._first)
         legs = self._at[first:] - self._place[rows, None]
         length = np.abs(legs)
-        angle = np.angle(legs * self._turn[rows, None]) * self._side[rows, None]
+        turned = legs * self._turn[rows, None]
+        angle = np.arctan2(turned.imag, turned.real) * self._side[rows, None]
         at = self._first[column:] - first
         low, high = np.minimum.reduceat(angle, at, axis=1), np.maximum.reduceat(angle, at, axis=1)
         # More than a half turn is across the cut behind, or all around: what it hides is for the exact test.
@@ -191,16 +199,14 @@ class Search:
         self._far[rows, column:width] = np.maximum.reduceat(length, at, axis=1)
         if own:
             self._low[rows, own] = inf
-        # Tangent at its end: both neighbours of the corner on one side of the leg, or on it. The goal has none.
-        flat = legs.conj()
-        both = (flat * self._back[first:]).imag * (flat * self._ahead[first:]).imag
-        ok = (both >= -_SLACK * length * length) & ((length > _SAME_M) | (self._column[first:] == 0))
-        ok &= ~self._settled[first:]
+        ok = (legs * legs * self._fold[first:]).real <= length * length * self._wide[first:]
         ok &= (angle >= self._least[rows, None]) & (angle <= self._most[rows, None])
         which, what = ok.nonzero()
         row = which + rows.start
+        view = row if self._rows > 1 and first else rows  # of many rows each its own view; of one the same for all
         seen, far = angle[which, what, None], length[which, what, None]
-        hidden = (self._low[row, :width] < seen) & (self._high[row, :width] > seen) & (self._far[row, :width] < far)
+        hidden = (self._low[view, :width] < seen) & (self._high[view, :width] > seen) & (self._far[view, :width] < far)
+        hidden |= far <= _SAME_M
         keep = ~hidden.any(axis=1)
         which, what, row = which[keep], what[keep], row[keep]
         if len(row):

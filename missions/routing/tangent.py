@@ -137,7 +137,7 @@ class Field:
             return NoPath(())
         here, there = complex(ends[0]), complex(ends[1])
         search = Search(self, here, there, pace)
-        bends = search.run()
+        bends = search.run() if abs(there - here) > PUSH_M else [here, there]
         met = tuple(sorted(search.obstacles))
         if bends is None:
             return NoPath(self._closing(here, there) or met)
