@@ -1,25 +1,22 @@
-"""The planner over heights, through time, in wind, along corridors and over hills: against brute force, and in words."""
+"""The planner over heights, through time, in wind, along corridors and over hills: by brute force, and in words."""
 
-from dataclasses import replace
-from datetime import UTC, datetime, time
+from datetime import UTC, datetime
 from itertools import pairwise
 from math import inf, isinf
 
 import numpy as np
 import pytest
 import shapely
-from hypothesis import given
-from hypothesis import strategies as st
 
 from geofences.airspace import Airspace
 from geofences.heights import Datum, Height
-from geofences.volumes import Applicability, DailyPeriod, Polygon, Restriction, Volume, Zone
+from geofences.volumes import Applicability, Polygon, Restriction, Volume, Zone
 from missions.plan import Infeasible
 from missions.routing.pace import Pace
-from missions.routing.planner import Climbing, Corridor, Route, RouteRequest, plan_route
+from missions.routing.planner import Route, RouteRequest, plan_route
 from tests.routing.brute import Block, Brute
 from tests.routing.oracles import random_polygons
-from tests.routing.valley import FRAME, GROUND, SITES, SUNDAY, at, circle, polygon
+from tests.routing.valley import FRAME, GROUND, SUNDAY, at
 
 START, GOAL = (-4000.0, 0.0), (4000.0, 0.0)
 HEIGHTS = ((-inf, inf), (-inf, 70.0), (80.0, inf), (74.0, 86.0))
@@ -36,18 +33,26 @@ def zone_of(i: int, block: Block) -> Zone:
 
 
 def problem(rng: np.random.Generator, blocks: int, *, timed: bool, layered: bool) -> list[Block]:
+    """Stars, and walls across the way that are long to fly around: those make waiting or another height worth it."""
     found: list[Block] = []
     ends = shapely.MultiPoint([START, GOAL]).buffer(50.0)
     while len(found) < blocks:
-        shape = random_polygons(rng, 1, 8000.0)[0]
-        corners = shapely.get_coordinates(shape)[:-1] * 1.6 - (6400.0, 6400.0)
+        if rng.random() < 0.5:
+            x, y, tilt = rng.uniform(-3500.0, 3500.0), rng.uniform(-2500.0, 2500.0), rng.uniform(-800.0, 800.0)
+            half, thick = rng.uniform(2000.0, 6000.0), rng.uniform(100.0, 900.0)
+            corners = np.array([(x + tilt, y + half), (x - tilt, y - half), (x - tilt + thick, y - half),
+                                (x + tilt + thick, y + half)])  # fmt: skip
+        else:
+            corners = shapely.get_coordinates(random_polygons(rng, 1, 8000.0)[0])[:-1] * 1.6 - (6400.0, 6400.0)
         if ends.intersects(shapely.Polygon(corners)):
             continue
-        low, high = HEIGHTS[int(rng.integers(4))] if layered else HEIGHTS[0]
-        times = ()
-        if timed and rng.random() < 0.7:
-            begin = float(rng.integers(0, 600))
-            times = ((begin, begin + float(rng.integers(100, 1500))),)
+        low, high = HEIGHTS[int(rng.choice(4, p=(0.1, 0.35, 0.35, 0.2)))] if layered else HEIGHTS[0]
+        times: tuple[tuple[float, float], ...] = ()
+        if timed and rng.random() < 0.8:
+            begin = float(rng.integers(0, 400))
+            times = ((begin, begin + float(rng.integers(100, 700))),)
+            if rng.random() < 0.3:
+                times = (*times, (times[0][1] + 150.0, times[0][1] + 400.0))
         found.append(Block(tuple(map(tuple, corners.tolist())), low, high, times))
     return found
 
