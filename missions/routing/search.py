@@ -193,21 +193,23 @@ class Search:
         angle = np.arctan2(turned.imag, turned.real) * self._side[rows, None]
         at = self._first[column:] - first
         low, high = np.minimum.reduceat(angle, at, axis=1), np.maximum.reduceat(angle, at, axis=1)
-        # More than a half turn is across the cut behind, or all around: what it hides is for the exact test.
-        self._low[rows, column:width] = np.where(high - low < pi - _SLACK, low + _GRAZE, inf)
-        self._high[rows, column:width] = high - _GRAZE
+        low[high - low > pi - _SLACK] = inf  # across the cut behind, or all around: that is for the exact test
+        self._low[rows, column:width], self._high[rows, column:width] = low, high
         self._far[rows, column:width] = np.maximum.reduceat(length, at, axis=1)
         if own:
             self._low[rows, own] = inf
         ok = (legs * legs * self._fold[first:]).real <= length * length * self._wide[first:]
         ok &= (angle >= self._least[rows, None]) & (angle <= self._most[rows, None])
         which, what = ok.nonzero()
+        if not len(which):
+            return
         row = which + rows.start
-        view = row if self._rows > 1 and first else rows  # of many rows each its own view; of one the same for all
+        view = row if rows.stop - rows.start > 1 else rows
         seen, far = angle[which, what, None], length[which, what, None]
-        hidden = (self._low[view, :width] < seen) & (self._high[view, :width] > seen) & (self._far[view, :width] < far)
-        hidden |= far <= _SAME_M
-        keep = ~hidden.any(axis=1)
+        hidden = self._far[view, :width] < far
+        hidden &= self._low[view, :width] < seen - _GRAZE
+        hidden &= self._high[view, :width] > seen + _GRAZE
+        keep = ~(hidden.any(axis=1) | (far[:, 0] <= _SAME_M))
         which, what, row = which[keep], what[keep], row[keep]
         if len(row):
             self._push(row, what + first, legs[which, what])

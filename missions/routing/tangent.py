@@ -106,8 +106,9 @@ class Field:
         """Pairs (geometry, obstacle) that touch or cross, of obstacles in the way."""
         which, what = self._shared.tree.query(geometries, predicate="intersects")
         if len(what):
-            keep = np.fromiter((self._is_active(i) for i in what.tolist()), dtype=bool, count=len(what))
-            which, what = which[keep], what[keep]
+            keep = [self._is_active(i) for i in what.tolist()]
+            if not all(keep):
+                which, what = which[keep], what[keep]
         if self._own is not None:
             own_which, own_what = self._own.tree.query(geometries, predicate="intersects")
             which = np.concatenate([which, own_which])
@@ -149,7 +150,7 @@ class Field:
     def met(self, starts: Plane, ends: Plane) -> list[list[int]]:
         """The obstacles that each segment touches or crosses."""
         found: list[list[int]] = [[] for _ in starts]
-        lines = shapely.linestrings(np.column_stack([starts, ends]).view(np.float64).reshape(-1, 2, 2))
+        lines = shapely.linestrings(np.stack([starts, ends], axis=1).view(np.float64).reshape(-1, 2, 2))
         which, what = self.hits(lines)
         for i, k in zip(which.tolist(), what.tolist(), strict=True):
             found[i].append(k)
