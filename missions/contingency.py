@@ -44,10 +44,10 @@ class Carrier:
         cruise = LegCost(time_s, cruise_power_w(self.vehicle, self.payload_kg) * time_s / 3600.0)
         return cruise + climb_cost(self.vehicle, self.payload_kg, -descent_m)
 
-    def px4_return(self, ways: Array, climb_m: float, descent_m: float) -> LegCost:
-        """The dearest of these straight ways with the climb before and the descent after it."""
+    def px4_return(self, time_s: float, climb_m: float, descent_m: float) -> LegCost:
+        """So long in cruise, with the climb before and the descent after it."""
         up = climb_cost(self.vehicle, self.payload_kg, climb_m) if climb_m > 0.0 else FREE
-        return up + self.way(float(self.seconds(ways).max()), descent_m)
+        return up + self.way(time_s, descent_m)
 
 
 def usable(scene: Scene, sites: Sequence[Site], cruise_agl_m: float) -> list[Site]:

@@ -47,7 +47,7 @@ from missions.plan import (
     Waypoint,
 )
 from missions.returns import CLEAR_M, Envelope, Returns, return_band
-from missions.routing.checker import Rules, check_plan
+from missions.routing.checker import TIME_SLACK_S, Rules, check_plan
 from missions.routing.on_board import on_board
 from missions.routing.pace import Pace
 from missions.routing.planner import plan_route
@@ -225,11 +225,14 @@ def _in_scene(request: PlanRequest, scene: Scene, xy: Array, given: Route | None
     legs = _legs(request, route)
     if isinstance(legs, Infeasible):
         return legs, request.depart_s
-    after = _afterwards(request, scene, xy)
+    if given is not None:  # by then other zones may be closed than at the departure
+        landed = replace(request, depart_s=legs[-1].end.eta_s)
+        homeward = _scene(landed, scene.frame, request.cruise_agl_m, scene.view.end_s, (xy[1], xy[2]))
+    after = _afterwards(request, scene if given is None else homeward, xy)
     if isinstance(after, Infeasible):
         return after, request.depart_s
     arrive_s = legs[-1].end.eta_s
-    return _plan(request, scene, route, legs, after), arrive_s + after.time_s
+    return _plan(request, scene, route, legs, after, timed=given is not None), arrive_s + after.time_s
 
 
 def _legs(request: PlanRequest, route: Route) -> list[Leg] | Infeasible:
@@ -305,14 +308,20 @@ def _afterwards(request: PlanRequest, scene: Scene, xy: Array) -> LegCost | Infe
     return cost
 
 
-def _plan(request: PlanRequest, scene: Scene, route: Route, legs: list[Leg], after: LegCost) -> Plan | Infeasible:
+def _plan(
+    request: PlanRequest, scene: Scene, route: Route, legs: list[Leg], after: LegCost, *, timed: bool
+) -> Plan | Infeasible:
+    """`timed`: each leg has been planned for the time and the height that it is flown at, and so are its ways out."""
     used = np.cumsum([leg.energy_wh for leg in legs]).tolist()
     nodes = scene.frame.to_xy([legs[0].start.position, *(leg.end.position for leg in legs)])
     carrier = Carrier(request.vehicle, request.payload_kg, request.wind, request.battery_pct)
     landing = [request.goal] if request.ending is Ending.LAND else []
     cruise = request.cruise_agl_m
     sites = contingency.usable(scene, [request.home, *request.alternates, *landing], cruise)
-    alternates = _alternates(request, scene, route, nodes, used, sites, carrier)
+    if timed:
+        alternates = _timed_alternates(request, scene, legs, nodes, used, sites, carrier)
+    else:
+        alternates = contingency.leg_alternates(scene, nodes, used, sites, carrier, cruise, request.reserve_pct)
     envelope, rally, held = _last_line(request, scene, legs, nodes, sites, carrier, used)
     notes = route.reasons
     if not envelope.full:
@@ -344,26 +353,25 @@ def _plan(request: PlanRequest, scene: Scene, route: Route, legs: list[Leg], aft
     )
 
 
-def _alternates(
+def _timed_alternates(
     request: PlanRequest,
     scene: Scene,
-    route: Route,
+    legs: list[Leg],
     nodes: Array,
     used_wh: list[float],
     sites: list[Site],
     carrier: Carrier,
 ) -> list[tuple[Alternate, ...]]:
-    """Of each leg at the height that it is flown at."""
-    found = {}
-    for layer in {request.cruise_agl_m, *route.heights_agl_m}:
-        there = scene
-        if layer != request.cruise_agl_m:
-            there = _scene(request, scene.frame, layer, scene.view.end_s, (nodes[0], nodes[-1]))
-        found[layer] = contingency.leg_alternates(there, nodes, used_wh, sites, carrier, layer, request.reserve_pct)
-    flown = list(route.heights_agl_m[1:]) if len(found) > 1 else []
-    if len(found) == 1 or len(flown) + 1 != len(used_wh):
-        return found[request.cruise_agl_m]
-    return [found[layer][i] for i, layer in enumerate([*flown, flown[-1]])]
+    """Of each leg at the height that it is flown at, by what is closed from then on."""
+    found = []
+    for i, leg in enumerate(legs):
+        ground = request.terrain.ground_amsl_m(leg.start.position)
+        layer = max(leg.start.alt_amsl_m, leg.end.alt_amsl_m) - (ground if ground is not None else 0.0)
+        begun = replace(request, depart_s=leg.start.eta_s - TIME_SLACK_S)
+        there = _scene(begun, scene.frame, layer, scene.view.end_s, (nodes[i], nodes[i + 1]))
+        ends, used = nodes[i : i + 2], used_wh[i : i + 1]
+        found += contingency.leg_alternates(there, ends, used, sites, carrier, layer, request.reserve_pct)
+    return found
 
 
 def _last_line(

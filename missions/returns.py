@@ -48,6 +48,7 @@ _APART_M = 10.0
 _LEAST_M = 1000.0
 """what a vertical leg weighs in the choice: the vehicle hovers there for a while"""
 _PX4_EARTH_M = 6_371_000.0
+_LEAST_SHARE = 1e-6
 _LATTICE = 24
 _LEAST_CELL_M = 30.0
 _EARLY_S = 60.0
@@ -138,9 +139,10 @@ class Returns:
         closed = self._shadows(swept)
         ends = np.stack([self._ends(i, a, b) for i, _, a, b in swept])
         ways = self._there[[site for _, site, _, _ in swept]][:, None, :] - ends
+        longest_s = carrier.seconds(ways).max(axis=1)  # from one of the ends: it is convex along a leg
         per_leg: list[list[Return]] = [[] for _ in self._legs]
-        for (i, site, a, b), way in zip(swept, ways, strict=True):
-            left = carrier.left_pct(used_wh[i] + self._cost(i, site, way, carrier).energy_wh)
+        for (i, site, a, b), time_s in zip(swept, longest_s.tolist(), strict=True):
+            left = carrier.left_pct(used_wh[i] + self._cost(i, site, time_s, carrier).energy_wh)
             poor = f"{left:.0f} % of battery would be left, less than {reserve_pct:.0f} %" if left < reserve_pct else ""
             name, spans = self._sites[site].site_id, closed.get((i, site), [])
             per_leg[i] += _stretches(self._legs[i].length_m, name, (a, b), spans, poor)
@@ -237,11 +239,10 @@ class Returns:
         bad: list[shapely.Polygon] = cells[under][~clear].tolist()
         return bad
 
-    def _cost(self, leg: int, site: int, ways: Array, carrier: Carrier) -> LegCost:
-        """The dearest way from a stretch is that from one of its ends: time in uniform wind is convex along it."""
+    def _cost(self, leg: int, site: int, time_s: float, carrier: Carrier) -> LegCost:
         here_m = self._legs[leg].end.alt_amsl_m - self._sites[site].elevation_amsl_m
         level_m = max(self._rule.highest_m, here_m)
-        return carrier.px4_return(ways, level_m - here_m, level_m)
+        return carrier.px4_return(time_s, level_m - here_m, level_m)
 
     def _ends(self, leg: int, a: float, b: float) -> Array:
         """(2, 2): the places at two shares of a leg."""
@@ -253,9 +254,11 @@ def _stretches(
     length_m: float, site_id: str, span: tuple[float, float], closed: Sequence[tuple[float, float, str]], poor: str
 ) -> list[Return]:
     """The span of a leg cut where what is closed begins and ends."""
-    cuts = sorted({*span, *(min(max(c, span[0]), span[1]) for a, b, _ in closed for c in (a, b))})
+    begin, end = span
+    inner = sorted({c for a, b, _ in closed for c in (a, b) if begin + _LEAST_SHARE < c < end - _LEAST_SHARE})
+    cuts = [begin, *inner, end]
     found: list[Return] = []
-    for a, b in pairwise(cuts) if len(cuts) > 1 else [(cuts[0], cuts[0])]:
+    for a, b in pairwise(cuts):
         middle = (a + b) / 2.0
         whys = [why for low, high, why in closed if low <= middle <= high]
         why = "; ".join(dict.fromkeys([*whys, *([poor] if poor else [])]))
