@@ -7,13 +7,14 @@ change layers. What is known of a node is completed when obstacles are added, as
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
 import shapely
 from numpy.typing import NDArray
 
+from missions.routing.cuts import Outlines
 from missions.routing.space import Hits, Space
 from missions.routing.spans import ALWAYS, Interval, Spans
 from missions.routing.tangent import segments
@@ -40,15 +41,29 @@ class Edges:
 
 @dataclass(frozen=True, slots=True)
 class Slant:
-    """A tangent that changes layers after a share of it; whether that is open at a time is not said."""
+    """A tangent to a node in another layer, changing layers after a share of it."""
 
-    start: int
-    start_layer: int
     node: int
     layer: int
     seconds: float
     """of the tangent"""
     share: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Sight:
+    """Tangents from a node, and which of the obstacles in so many batches they meet, between which shares of them."""
+
+    batches: int
+    ids: NDArray[np.intp]
+    seconds: Array
+    lines: NDArray[np.object_]
+    hits: Hits
+    cuts: Array
+
+
+_NO_HITS = Hits(np.empty(0, dtype=np.intp), np.empty(0, dtype=np.intp))
+_NO_CUTS = np.empty((0, 2))
 
 
 class Graph:
@@ -64,7 +79,7 @@ class Graph:
         self.to_goal: list[float] = []
         """seconds straight to the goal"""
         self._prev, self._next = np.empty((0, 2)), np.empty((0, 2))
-        self._polygons = np.array([], dtype=object)
+        self._outlines = Outlines()
         self._trees: list[shapely.STRtree] = []
         self._first: list[int] = []  # number of the first polygon of each tree
         self._states = [np.empty(0, dtype=np.int8) for _ in space.layers]
@@ -72,8 +87,7 @@ class Graph:
         self.liked = self._add_corridors(np.array([start, goal]))
         """factors of the pieces of corridors"""
         self._counts = [len(self.xy)]  # number of nodes at first and after each call of add
-        self._seen: dict[int, int] = {}
-        self._out: dict[int, tuple[NDArray[np.intp], Array, NDArray[np.object_], Hits]] = {}
+        self._sights: dict[int, _Sight] = {}
         self._edges: dict[tuple[int, int], tuple[int, Edges]] = {}
         self._slants: dict[tuple[int, int], tuple[int, list[Slant]]] = {}
         self._pins: dict[tuple[int, int], tuple[int, NDArray[np.bool_]]] = {}
@@ -107,7 +121,7 @@ class Graph:
         self._add_nodes([self._space.corners(k) for k in obstacles])
         if len(places):
             self._add_free(places)
-        self._first.append(len(self._polygons))
+        self._first.append(len(self.known))
         self._trees.append(shapely.STRtree(polygons))
         self._counts.append(len(self.xy))
         self.known |= dict.fromkeys(obstacles)
@@ -116,7 +130,7 @@ class Graph:
             spans = [self._space.closed(k, layer) for k in obstacles]
             more = np.array([0 if not s else 1 if s is ALWAYS else 2 for s in spans], dtype=np.int8)
             self._states[layer] = np.concatenate([state, more])
-        self._polygons = np.concatenate([self._polygons, polygons])
+        self._outlines.add(polygons)
 
     def _query(self, lines: NDArray[np.object_], batches: range) -> Hits:
         which, what = [np.empty(0, dtype=np.intp)], [np.empty(0, dtype=np.intp)]
@@ -126,58 +140,48 @@ class Graph:
             what.append(k + self._first[b])
         return Hits(np.concatenate(which), np.concatenate(what))
 
-    def _seen_from(self, u: int) -> tuple[NDArray[np.intp], Array, NDArray[np.object_], Hits]:
+    def _sight(self, u: int) -> _Sight:
         """Tangents from a node with what they meet; those that nothing lets through in any layer are gone."""
-        n, seen = len(self._trees), self._seen.get(u, 0)
-        if u in self._out and seen == n:
-            return self._out[u]
-        first = self._counts[seen] if u in self._out else 0
-        ids, seconds = self._candidates(u, first)
+        n, old = len(self._trees), self._sights.get(u)
+        if old is not None and old.batches == n:
+            return old
+        ids, seconds = self._candidates(u, self._counts[old.batches] if old is not None else 0)
         lines = segments(np.broadcast_to(self.xy[u], (len(ids), 2)), self.xy[ids])
-        ids, seconds, lines, hits = self._thinned(ids, seconds, lines, self._query(lines, range(n)))
-        if u in self._out:
-            old_ids, old_seconds, old_lines, old_hits = self._out[u]
-            more = self._query(old_lines, range(seen, n))
-            more = Hits(np.concatenate([old_hits.which, more.which]), np.concatenate([old_hits.what, more.what]))
-            old_ids, old_seconds, old_lines, more = self._thinned(old_ids, old_seconds, old_lines, more)
-            hits = Hits(np.concatenate([more.which, hits.which + len(old_ids)]), np.concatenate([more.what, hits.what]))
-            ids, seconds = np.concatenate([old_ids, ids]), np.concatenate([old_seconds, seconds])
-            lines = np.concatenate([old_lines, lines])
-        self._seen[u] = n
-        self._out[u] = ids, seconds, lines, hits
-        return self._out[u]
+        fresh = self._looked(u, _Sight(n, ids, seconds, lines, _NO_HITS, _NO_CUTS), range(n))
+        if old is not None:
+            fresh = _joined(self._looked(u, replace(old, batches=n), range(old.batches, n)), fresh)
+        self._sights[u] = fresh
+        return fresh
 
-    def _thinned(
-        self, ids: NDArray[np.intp], seconds: Array, lines: NDArray[np.object_], hits: Hits
-    ) -> tuple[NDArray[np.intp], Array, NDArray[np.object_], Hits]:
-        keep = np.ones(len(ids), dtype=bool)
-        if len(hits.what):
-            solid = np.all([state[hits.what] == 1 for state in self._states], axis=0)
-            keep[hits.which[solid]] = False
-        if keep.all():
-            return ids, seconds, lines, hits
+    def _looked(self, u: int, sight: _Sight, batches: range) -> _Sight:
+        """With what its lines meet in these batches of obstacles."""
+        met = self._query(sight.lines, batches)
+        keep = np.ones(len(sight.ids), dtype=bool)
+        keep[met.which[np.all([state[met.what] == 1 for state in self._states], axis=0)]] = False
         new = np.cumsum(keep) - 1
-        still = keep[hits.which]
-        return ids[keep], seconds[keep], lines[keep], Hits(new[hits.which[still]], hits.what[still])
+        still, held = keep[met.which], keep[sight.hits.which]
+        met = Hits(new[met.which[still]], met.what[still])
+        ids = sight.ids[keep]
+        cuts = self._outlines.cuts(self.xy[u], self.xy[ids[met.which]], met.what)
+        which = np.concatenate([new[sight.hits.which[held]], met.which])
+        hits = Hits(which, np.concatenate([sight.hits.what[held], met.what]))
+        cuts = np.concatenate([sight.cuts[held], cuts])
+        return _Sight(sight.batches, ids, sight.seconds[keep], sight.lines[keep], hits, cuts)
 
     def edges_of(self, u: int, layer: int) -> Edges:
         known = self._edges.get((u, layer))
         if known is not None and known[0] == len(self._trees):
             return known[1]
-        ids, seconds, lines, hits = self._seen_from(u)
-        keep = np.ones(len(ids), dtype=bool)
+        sight = self._sight(u)
+        hits, keep = sight.hits, np.ones(len(sight.ids), dtype=bool)
+        state = self._states[layer][hits.what]
+        keep[hits.which[state == 1]] = False
+        some = np.flatnonzero((state == 2) & keep[hits.which])
+        new = (np.cumsum(keep) - 1)[hits.which[some]].tolist()
         timed: dict[int, list[tuple[float, float, Spans]]] = {}
-        if len(hits.what):
-            state = self._states[layer][hits.what]
-            keep[hits.which[state == 1]] = False
-            some = np.flatnonzero((state == 2) & keep[hits.which])
-            new = np.cumsum(keep) - 1
-            cuts = shares(lines[hits.which[some]], self._polygons[hits.what[some]])
-            for i, k, (enter, leave) in zip(
-                new[hits.which[some]].tolist(), hits.what[some].tolist(), cuts, strict=True
-            ):
-                timed.setdefault(i, []).append((enter, leave, self._space.closed(self._keys[k], layer)))
-        nodes, times = ids[keep].tolist(), seconds[keep].tolist()
+        for i, k, (enter, leave) in zip(new, hits.what[some].tolist(), sight.cuts[some].tolist(), strict=True):
+            timed.setdefault(i, []).append((enter, leave, self._space.closed(self._keys[k], layer)))
+        nodes, times = sight.ids[keep].tolist(), sight.seconds[keep].tolist()
         costs = times
         if self.liked:
             costs = [s * self.liked.get((u, v), 1.0) for v, s in zip(nodes, times, strict=True)]
@@ -216,35 +220,36 @@ class Graph:
         return known[1]
 
     def _slanted(self, u: int, layer: int) -> Iterator[Slant]:
-        ids, seconds, lines, hits = self._seen_from(u)
-        for other in range(len(self._states)):
-            # Once as if what is closed at times were open, once as if it were closed.
-            shut = [[state[hits.what] == 1, state[hits.what] > 0] for state in self._states]
-            for here, there in zip(shut[layer], shut[other], strict=True) if other != layer else ():
-                # Worth it only where layers cannot be changed at the tangent's end, nor at its start.
-                pinned = self._pinned(layer, other)
-                leaves, enters = pinned[ids], np.full(len(ids), pinned[u])
-                leaves[hits.which[here]] = enters[hits.which[there]] = True
-                pairs = np.flatnonzero((leaves & enters)[hits.which])
-                which, what = hits.which[pairs], hits.what[pairs]
-                cut = np.array(shares(lines[which], self._polygons[what])).reshape(-1, 2)
-                until, since = np.ones(len(ids)), np.zeros(len(ids))
-                np.minimum.at(until, which[here[pairs]], cut[here[pairs], 0])
-                np.maximum.at(since, which[there[pairs]], cut[there[pairs], 1])
-                for i in np.unique(which[(since < until)[which]]).tolist():
-                    aside = _BESIDE_M / float(np.hypot(*(self.xy[ids[i]] - self.xy[u])))
-                    share, among = float(since[i]) + aside, np.flatnonzero(which == i)
-                    for enter, leave, k in sorted((*cut[j].tolist(), int(what[j])) for j in among.tolist()):
-                        if enter < share < leave + aside and self._to_step(k, layer, other) is ALWAYS:
-                            share = leave + aside
-                    if share < until[i]:
-                        yield Slant(u, layer, int(ids[i]), other, float(seconds[i]), share)
+        """What is closed at times is taken for closed."""
+        sight = self._sight(u)
+        which, what, cuts = sight.hits.which, sight.hits.what, sight.cuts
+        n, here = len(sight.ids), self._states[layer][what] > 0
+        until = np.ones(n)
+        np.minimum.at(until, which[here], cuts[here, 0])
+        for other, state in enumerate(self._states):
+            if other == layer:
+                continue
+            there = state[what] > 0
+            since = np.zeros(n)
+            np.maximum.at(since, which[there], cuts[there, 1])
+            # Worth it only where layers cannot be changed at the tangent's end, nor at its start.
+            pinned = self._pinned(layer, other)
+            leaves, enters = pinned[sight.ids], np.full(n, pinned[u])
+            leaves[which[here]] = enters[which[there]] = True
+            for i in np.flatnonzero(leaves & enters & (since < until)).tolist():
+                aside = _BESIDE_M / float(np.hypot(*(self.xy[sight.ids[i]] - self.xy[u])))
+                share, among = float(since[i]) + aside, np.flatnonzero(which == i)
+                for enter, leave, k in sorted((*cuts[j].tolist(), int(what[j])) for j in among.tolist()):
+                    if enter < share < leave + aside and self._to_step(k, layer, other):
+                        share = leave + aside
+                if share < until[i]:
+                    yield Slant(int(sight.ids[i]), other, float(sight.seconds[i]), share)
 
     def _pinned(self, layer: int, other: int) -> NDArray[np.bool_]:
-        """Of each node, whether a change between two layers over it is closed always."""
+        """Of each node, whether a change between two layers over it is closed at some time."""
         known = self._pins.get((layer, other))
         if known is None or known[0] != len(self._trees):
-            shut = np.array([self._to_step(k, layer, other) is ALWAYS for k in range(len(self._keys))], dtype=bool)
+            shut = np.array([bool(self._to_step(k, layer, other)) for k in range(len(self._keys))], dtype=bool)
             pinned = np.zeros(len(self.xy), dtype=bool)
             points = shapely.points(self.xy)
             for first, tree in zip(self._first, self._trees, strict=True):
@@ -257,14 +262,12 @@ class Graph:
         return self._space.closed_to_step(self._keys[number], layer, other)
 
 
-def shares(lines: NDArray[np.object_], polygons: NDArray[np.object_]) -> list[Interval]:
-    """Between which shares of its length each line is inside its polygon, as one interval."""
-    if not len(lines):
-        return []
-    ends = shapely.get_coordinates(lines).reshape(-1, 2, 2)
-    way = ends[:, 1] - ends[:, 0]
-    axis = np.argmax(np.abs(way), axis=1)
-    rows = np.arange(len(lines))
-    box = shapely.bounds(shapely.intersection(lines, polygons)).reshape(-1, 2, 2)
-    low, high = ((box[rows, k, axis] - ends[rows, 0, axis]) / way[rows, axis] for k in (0, 1))
-    return list(zip(np.minimum(low, high).tolist(), np.maximum(low, high).tolist(), strict=True))
+def _joined(a: _Sight, b: _Sight) -> _Sight:
+    return _Sight(
+        a.batches,
+        np.concatenate([a.ids, b.ids]),
+        np.concatenate([a.seconds, b.seconds]),
+        np.concatenate([a.lines, b.lines]),
+        Hits(np.concatenate([a.hits.which, b.hits.which + len(a.ids)]), np.concatenate([a.hits.what, b.hits.what])),
+        np.concatenate([a.cuts, b.cuts]),
+    )

@@ -25,8 +25,9 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
+from missions.routing.cuts import shares
 from missions.routing.ends import Ends
-from missions.routing.graph import GOAL, START, Graph, Slant, shares
+from missions.routing.graph import GOAL, START, Graph, Slant
 from missions.routing.space import Space
 from missions.routing.spans import Interval, during, outside, uncovered
 from missions.routing.tangent import segments
@@ -95,7 +96,6 @@ class Lattice:
         self._stop = stop
         self._least_factor = min(self._graph.liked.values(), default=1.0)
         self._hits: dict[tuple[bytes, int], list[int]] = {}
-        self._shut_slants: set[Slant] = set()
 
     def best(self) -> Way | NoWay | Expired:
         """The way of least cost."""
@@ -195,9 +195,8 @@ class Lattice:
                     yield u, other, cost, seconds, part, None
         if len(self._space.layers) > 1:
             for slant in self._graph.slants(u, layer):
-                if slant not in self._shut_slants:
-                    seconds, cost = self._ends.step(layer, slant.layer, on_the_way=True)
-                    yield slant.node, slant.layer, slant.seconds + cost, slant.seconds + seconds, departs, slant
+                seconds, cost = self._ends.step(layer, slant.layer, on_the_way=True)
+                yield slant.node, slant.layer, slant.seconds + cost, slant.seconds + seconds, departs, slant
         if u == GOAL:
             down = self._ends.descent[layer]
             shut = [(a - tau - down.time_s, b - tau) for spans in down.closed for a, b in spans]
@@ -207,10 +206,7 @@ class Lattice:
     # what the found way meets
 
     def _in_the_way(self, chain: Sequence[_Label]) -> tuple[list[int], list[Array]]:
-        """Obstacles not looked at yet that the chain meets while they are closed; and where slants are shut.
-
-        A slant that is shut at its time is not tried again: the place where it changes layers becomes a node.
-        """
+        """Obstacles not looked at yet that the chain meets while they are closed, and places to change layers there."""
         depart_s, known = chain[-1].first_s, self._graph.known
         fresh: dict[int, None] = {}
         places: list[Array] = []
@@ -224,9 +220,6 @@ class Lattice:
                 about = dict.fromkeys(label.node for label in chain[max(0, i - 1) : i + 3] if label.node != _LANDED)
                 near = self._graph.xy[list(about)]
                 places += [place for k in new for p, q in pairwise(near) for place in self._beside(k, p, q)]
-            if b.slant is not None and not known.keys().isdisjoint(met):
-                self._shut_slants.add(b.slant)
-                places.append(stops[1].xy)
         return list(fresh), places
 
     def _beside(self, k: int, a: Array, b: Array) -> Iterator[Array]:
