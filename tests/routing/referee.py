@@ -51,9 +51,9 @@ def gap(a: LatLon, b: LatLon) -> float:
     return float(np.hypot((a.lat_deg - b.lat_deg) * m, (a.lon_deg - b.lon_deg) * n))
 
 
-def along(a: LatLon, b: LatLon) -> np.ndarray:
-    """(n, 2) latitude, longitude of places from a to b, each `STEP_M` or less from the next."""
-    n = max(1, int(np.ceil(gap(a, b) / STEP_M)))
+def along(a: LatLon, b: LatLon, step_m: float = STEP_M) -> np.ndarray:
+    """(n, 2) latitude, longitude of places from a to b, each `step_m` or less from the next."""
+    n = max(1, int(np.ceil(gap(a, b) / step_m)))
     u, v = (_normal(p) for p in (a, b))
     angle = np.arctan2(np.linalg.norm(np.cross(u, v)), u @ v)
     t = np.linspace(0.0, 1.0, n + 1)[:, None]
@@ -77,7 +77,7 @@ def outside(at: np.ndarray, outline: Polygon | Circle) -> np.ndarray:
     m, n = radii(at[:, 0])
     y = (ring[None, :, 0] - at[:, :1]) * m[:, None]
     x = (ring[None, :, 1] - at[:, 1:]) * n[:, None]
-    bx, by = np.roll(x, -1, axis=1), np.roll(y, -1, axis=1)
+    bx, by = np.concatenate([x[:, 1:], x[:, :1]], axis=1), np.concatenate([y[:, 1:], y[:, :1]], axis=1)
     dx, dy = bx - x, by - y
     share = np.clip(-(x * dx + y * dy) / np.maximum(dx * dx + dy * dy, 1e-9), 0.0, 1.0)
     near = np.hypot(x + share * dx, y + share * dy).min(axis=1)
@@ -105,12 +105,15 @@ def in_force(zone: Zone, times: np.ndarray, slack_s: float) -> np.ndarray:
     if not zone.applicability:
         return np.ones(len(times), dtype=bool)
     around = np.arange(-slack_s, slack_s + 0.1, 5.0)
-    return np.array([any(zone.applies_at(t + s) for s in around) for t in times.tolist()])
+    answers = {t: any(zone.applies_at(t + s) for s in around) for t in set(times.tolist())}
+    return np.array([answers[t] for t in times.tolist()])
 
 
-def judge(plan: Plan, airspace: Airspace, ground_m: float, ceiling_m: float = 120.0) -> Iterator[Finding]:
+def judge(
+    plan: Plan, airspace: Airspace, ground_m: float, ceiling_m: float = 120.0, step_m: float = STEP_M
+) -> Iterator[Finding]:
     """Zones, keep-ins, heights and the fence along every leg. Ground is level; nothing is authorised."""
-    for at, amsl, times in _samples(plan, ground_m):
+    for at, amsl, times in _samples(plan, ground_m, step_m):
         yield from _zones(at, amsl, times, airspace, ground_m)
         agl = amsl - ground_m
         yield Finding("ceiling", ceiling_m + 0.5 - agl.max())
@@ -133,21 +136,22 @@ def judge(plan: Plan, airspace: Airspace, ground_m: float, ceiling_m: float = 12
 
 def ways_out(plan: Plan, airspace: Airspace, places: dict[str, LatLon], ground_m: float) -> Iterator[Finding]:
     """Whether the alternates are open, from the ground to cruise height, all the time of the plan."""
-    times = np.arange(plan.legs[0].start.eta_s, plan.arrive_s + 10.0, 10.0)
+    times = np.arange(plan.legs[0].start.eta_s, plan.arrive_s + 15.0, 15.0)
+    heights = np.linspace(ground_m, ground_m + plan.cruise_agl_m, 9)
+    amsl, when = (grid.ravel() for grid in np.meshgrid(heights, times))
     for name in {a.site_id for leg in plan.legs for a in leg.alternates} & places.keys():
-        at = np.array([[places[name].lat_deg, places[name].lon_deg]]).repeat(len(times), axis=0)
-        for h in np.linspace(ground_m, ground_m + plan.cruise_agl_m, 9):
-            for finding in _zones(at, np.full(len(times), h), times, airspace, ground_m):
-                yield Finding("alternate_closed", finding.gap_m)
+        at = np.array([[places[name].lat_deg, places[name].lon_deg]])
+        for finding in _zones(at, amsl, when, airspace, ground_m):
+            yield Finding("alternate_closed", finding.gap_m)
 
 
-def _samples(plan: Plan, ground_m: float):
+def _samples(plan: Plan, ground_m: float, step_m: float):
     first = plan.legs[0].start
     where = np.array([[first.position.lat_deg, first.position.lon_deg]])
     climb = np.linspace(ground_m, first.alt_amsl_m, 20)
     yield np.repeat(where, 20, axis=0), climb, np.linspace(plan.depart_s, first.eta_s, 20)
     for leg in plan.legs:
-        at = along(leg.start.position, leg.end.position)
+        at = along(leg.start.position, leg.end.position, step_m)
         n = max(len(at), int(abs(leg.end.alt_amsl_m - leg.start.alt_amsl_m) / 2.0) + 2)
         if len(at) < n:
             share = np.linspace(0, len(at) - 1, n)
