@@ -110,8 +110,13 @@ def _compared(told: dict[str, Any], prepare_s: float, times: list[float], length
         "times_faster_query": round(percentile(theirs, 0.5) / percentile(times, 0.5), 1),
     }
     if "lengths_m" in told:
-        off = np.abs(np.array(told["lengths_m"]) / np.array(lengths) - 1.0)
-        return {**row, "largest_relative_difference": float(off.max()), "same_lengths": bool(off.max() < SAME)}
+        off = np.array(told["lengths_m"]) / np.array(lengths) - 1.0
+        return {
+            **row,
+            "lengths_same": int((np.abs(off) < SAME).sum()),
+            "theirs_shorter_by_at_most": float(max(0.0, -off.min())),
+            "theirs_longer_by_at_most": float(max(0.0, off.max())),
+        }
     return {**row, "query_is": "only its sweeps about start and goal: a bound from below"}
 
 
