@@ -24,10 +24,11 @@ from missions.sites import Site
 
 Array = NDArray[np.float64]
 
-AREA_MARGIN_M = 1000.0
-"""how far beyond route and returns a zone still belongs to the plan's own area"""
+AREA_MARGIN_M = 500.0
+"""how far beside route and returns a zone still concerns the plan: each point on board has to be uploaded"""
+ROOM_M = 1000.0
 ROOM_SHARE = 0.25
-"""of the plan's own width: what a keep-in of its own leaves around it, for ways around what may come"""
+"""of the plan's own width, at least ROOM_M: what a keep-in of its own leaves for ways around what may come"""
 MAX_VERTICES = 64
 """PX4's DM_KEY_FENCE_POINTS_MAX; keep-ins and keep-outs share it"""
 _MAX_RING = 24
@@ -49,7 +50,9 @@ def fence_set(scene: Scene, route: Array, others: Array, swept: shapely.Geometry
     found = []
     for shape in _closed_in(scene, hull.buffer(AREA_MARGIN_M, quad_segs=2), top_agl_m):
         outline, polygon = _flat(scene, shape)
-        found.append((float(shapely.distance(polygon, own)), shape.zone.zone_id, outline, polygon))
+        gap = float(shapely.distance(polygon, own))
+        if gap <= AREA_MARGIN_M:
+            found.append((gap, shape.zone.zone_id, outline, polygon))
     keep_out: list[Polygon | Circle] = []
     held: list[str] = []
     left: dict[str, str] = {}
@@ -97,7 +100,7 @@ def _keep_in(scene: Scene, own: shapely.Geometry, hull: shapely.Geometry) -> Pol
     """The keep-in boundary that holds the plan; without one, the plan's own area with room for ways around."""
     if scene.keep_in is None:
         west, south, east, north = hull.bounds
-        room = max(AREA_MARGIN_M, ROOM_SHARE * max(east - west, north - south))
+        room = max(ROOM_M, ROOM_SHARE * max(east - west, north - south))
         region = hull.buffer(room, quad_segs=1)
         if shapely.get_num_coordinates(region) - 1 > _MAX_RING:
             region = shapely.minimum_rotated_rectangle(region)

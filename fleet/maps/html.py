@@ -6,7 +6,21 @@ from collections.abc import Iterator
 from html import escape
 from pathlib import Path
 
-from fleet.maps.scene import BASE_COLOURS, COLOURS, LAND, NAMES, ROUTE, Array, Picture, labels, scale_length_m
+import numpy as np
+
+from fleet.maps.scene import (
+    BASE_COLOURS,
+    COLOURS,
+    LAND,
+    NAMES,
+    ROUTE,
+    Array,
+    Picture,
+    band_outline,
+    labels,
+    scale_length_m,
+    uneven,
+)
 
 _SIZE = 820.0
 _PROFILE = (520.0, 180.0)
@@ -44,6 +58,12 @@ def page(picture: Picture) -> str:
         for k in NAMES
         if k in kinds
     )
+    told = {
+        f"PX4 returns to {a.place}" if a.place else "PX4's own return is not legal": a.colour for a in picture.returns
+    }
+    key += "".join(f'<span><i style="background:{c}88"></i>{escape(text)}</span>' for text, c in told.items())
+    if picture.alternates:
+        key += '<span><i style="border-top:2px dotted #0b8f6a;height:0"></i>way out to an alternate</span>'
     return (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{escape(picture.title)}</title>'
         f"<style>{_STYLE}</style><main><section class=map>{_map(picture)}"
@@ -91,6 +111,12 @@ def _map_parts(picture: Picture) -> Iterator[str]:
         )
     for zone in labels(picture.zones).values():
         yield _label(zone.zone_id, *at(*zone.label_at), COLOURS[zone.kind], 11, anchor="middle")
+    for area in picture.returns:
+        tip = f"PX4 returns to {area.place}" if area.place else "PX4's own return is not legal from here"
+        title = f"<title>{escape(tip)}</title>"
+        yield f'<path d="{path(area.ring)}Z" fill="{area.colour}" fill-opacity="{0.1 if area.place else 0.18}"/>'
+        band = f'stroke="{area.colour}" stroke-opacity="0.5" stroke-width="13"'
+        yield f'<path d="{path(area.line)}" {band} fill="none">{title}</path>'
     yield f'<path d="{path(picture.straight)}" stroke="#5b6770" stroke-dasharray="3 5" fill="none"/>'
     for line in picture.alternates:
         yield f'<path d="{path(line)}" stroke="#0b8f6a" stroke-width="1.6" stroke-dasharray="2 4" fill="none"/>'
@@ -112,6 +138,8 @@ def _map_parts(picture: Picture) -> Iterator[str]:
     length = scale_length_m(east - west)
     text = f"{length / 1000:g} km" if length >= 1000 else f"{length:g} m"
     yield f'<path d="M24 {_SIZE - 24}h{length * scale:.1f}" stroke="#1c2730" stroke-width="3"/>'
+    yield f'<path d="M{_SIZE - 30} 58V26m-6 10l6-10l6 10" stroke="#1c2730" stroke-width="2.4" fill="none"/>'
+    yield _label("N", _SIZE - 30, 74, "#1c2730", 13, anchor="middle")
     yield _label(text, 24 + length * scale / 2, _SIZE - 30, "#1c2730", 11, anchor="middle")
 
 
@@ -119,33 +147,45 @@ def _profile(picture: Picture) -> str:
     if not len(picture.profile):
         return ""
     width, height = _PROFILE
-    top, total = picture.ceiling_agl_m * 1.18, max(1.0, float(picture.profile[:, 0].max()))
+    lift = uneven(picture.profile)
+    along, agl, ground = picture.profile.T
+    base = ground if lift else np.zeros(len(ground))
+    low, top = float(base.min()), float(base.max()) + picture.ceiling_agl_m * 1.18
+    total = max(1.0, float(along.max()))
 
-    def at(along: float, agl: float) -> tuple[float, float]:
-        return 8 + along / total * (width - 60), height - 22 - min(agl, top) / top * (height - 32)
+    def at(x: float, y: float) -> tuple[float, float]:
+        return 8 + x / total * (width - 60), height - 26 - (min(y, top) - low) / (top - low) * (height - 36)
+
+    def path(x: Array, y: Array) -> str:
+        return "M" + "L".join("{:.1f} {:.1f}".format(*at(a, h)) for a, h in zip(x.tolist(), y.tolist(), strict=True))
 
     parts = [f'<rect width="{width:g}" height="{height:g}" fill="#fbfaf6"/>']
     named: set[str] = set()
-    for band in picture.bands:
+    words = []
+    for band in sorted(picture.bands, key=lambda b: b.beside):
         colour = COLOURS[band.kind]
-        (x0, y0), (x1, y1) = at(band.start_m, band.lower_m), at(band.end_m, band.upper_m)
-        face = colour + ("55" if band.closed else "1e")
-        place = f'x="{x0:.1f}" y="{y1:.1f}" width="{x1 - x0:.1f}" height="{max(0.0, y0 - y1):.1f}"'
-        parts.append(f'<rect {place} fill="{face}" stroke="{colour}"/>')
+        ring = band_outline(picture, band, top)
+        face = colour + ("1e" if band.beside or not band.closed else "55")
+        dash = ' stroke-dasharray="4 3"' if band.beside else ""
+        parts.append(f'<path d="{path(*ring.T)}Z" fill="{face}" stroke="{colour}"{dash}/>')
         if band.zone_id not in named:
             named.add(band.zone_id)
-            parts.append(_label(band.zone_id, (x0 + x1) / 2, (y0 + y1) / 2 + 4, colour, 11, anchor="middle"))
-    x1, y0 = at(total, 0.0)
-    yc = at(0.0, picture.ceiling_agl_m)[1]
-    parts.append(f'<path d="M8 {yc:.1f}H{x1:.1f}" stroke="#c8372d" stroke-dasharray="6 4"/>')
-    parts.append(_label(f"ceiling {picture.ceiling_agl_m:.0f} m", x1, yc - 4, "#c8372d", 10, anchor="end"))
-    parts.append(f'<path d="M8 {y0:.1f}H{x1:.1f}" stroke="#a08d63" stroke-width="3"/>')
-    line = "L".join("{:.1f} {:.1f}".format(*at(a, h)) for a, h in picture.profile.tolist())
-    parts.append(f'<path d="M{line}" fill="none" stroke="{ROUTE}" stroke-width="2.6"/>')
-    cruise = float(picture.profile[:, 1].max())
-    parts.append(_label(f"{cruise:.0f} m", x1 + 6, at(0.0, cruise)[1] + 4, ROUTE, 11))
-    parts.append(_label(f"{total / 1000:.1f} km along the route, heights above ground", 8, height - 6, "#5b6770", 10))
-    drawn = "".join(parts)
+            x, y = at((band.start_m + band.end_m) / 2, float((ring[:, 1].min() + ring[:, 1].max()) / 2))
+            text = band.zone_id + (" (beside)" if band.beside else "" if band.closed else " (open)")
+            words.append(_label(text, x, y + 4, colour, 11, anchor="middle"))
+    x1 = at(total, low)[0]
+    parts.append(f'<path d="{path(along, base)}L{x1:.1f} {height - 18:g}H8Z" fill="#cdbf9f"/>')
+    parts.append(
+        f'<path d="{path(along, base + picture.ceiling_agl_m)}" fill="none" stroke="#c8372d" stroke-dasharray="6 4"/>'
+    )
+    over = at(total, float(base[-1]) + picture.ceiling_agl_m)[1]
+    parts.append(_label(f"ceiling {picture.ceiling_agl_m:.0f} m", x1, over - 4, "#c8372d", 10, anchor="end"))
+    parts.append(f'<path d="{path(along, base + agl)}" fill="none" stroke="{ROUTE}" stroke-width="2.6"/>')
+    high = int(np.argmax(agl))
+    parts.append(_label(f"{agl[high]:.0f} m", x1 + 6, at(total, float(base[-1] + agl[high]))[1] + 4, ROUTE, 11))
+    heights = "heights above sea level" if lift else "heights above ground"
+    parts.append(_label(f"{total / 1000:.1f} km along the route, {heights}", 8, height - 5, "#5b6770", 10))
+    drawn = "".join([*parts, *words])
     return f'<h2>Heights</h2><svg viewBox="0 0 {width:g} {height:g}" role="img" aria-label="heights">{drawn}</svg>'
 
 

@@ -18,29 +18,34 @@ from fleet.maps.scene import (
     Array,
     BaseFeature,
     Picture,
+    ReturnArea,
     ZoneArea,
+    band_outline,
     labels,
     scale_length_m,
+    uneven,
 )
 
 _GREY = "#5b6770"
 _INK = "#1c2730"
+_NO_RETURN_TEXT = "PX4's own return is not legal"
 
 
 def draw_plan(path: Path, picture: Picture) -> None:
     """Map on the left; facts, reasons and the profile of heights on the right."""
     figure = new_figure(13.5, 8.4)
-    grid = figure.add_gridspec(2, 2, width_ratios=(1.45, 1.0), height_ratios=(1.0, 0.62), wspace=0.05, hspace=0.1)
+    figure.subplots_adjust(bottom=0.1)
+    grid = figure.add_gridspec(2, 2, width_ratios=(1.45, 1.0), height_ratios=(1.0, 0.52), wspace=0.05, hspace=0.08)
     axes = figure.add_subplot(grid[:, 0])
     draw_map(axes, picture.box, picture.base, picture.zones)
+    _returns(axes, picture.returns)
     axes.plot(*picture.straight.T, ls=(0, (2, 3)), lw=1.1, color=_GREY, zorder=5)
     for line in picture.alternates:
         axes.plot(*line.T, ls=(0, (1, 2)), lw=1.3, color="#0b8f6a", zorder=5)
     if len(picture.route):
         draw_route(axes, picture.route)
     draw_sites(axes, picture.sites)
-    _heading(axes, picture.title, picture.subtitle)
-    legend(axes, {z.kind for z in picture.zones}, alternates=bool(picture.alternates))
+    legend(axes, {z.kind for z in picture.zones}, alternates=bool(picture.alternates), returns=picture.returns)
     _text(figure.add_subplot(grid[0, 1]), picture)
     _profile(figure.add_subplot(grid[1, 1]), picture)
     figure.savefig(path, dpi=130, facecolor="white")
@@ -75,6 +80,15 @@ def draw_map(
     for zone in labels(zones).values():
         _zone_label(axes, zone, box)
     _scale(axes, box)
+    _north(axes)
+
+
+def _returns(axes: Any, returns: Sequence[ReturnArea]) -> None:
+    """Under the route: a band in the colour of where PX4 would return to, and faintly what it would fly over."""
+    for area in returns:
+        if np.ptp(area.line, axis=0).max() > 1.0:
+            axes.fill(*area.ring.T, color=area.colour, alpha=0.09 if area.place else 0.16, lw=0, zorder=2.5)
+        axes.plot(*area.line.T, lw=11.0, color=area.colour, alpha=0.45, zorder=4.5, solid_capstyle="butt")
 
 
 def draw_route(axes: Any, route: Array, colour: str = ROUTE, *, label: str | None = None) -> None:
@@ -105,7 +119,10 @@ def draw_sites(axes: Any, sites: Iterable[tuple[str, str, float, float]]) -> Non
         )
 
 
-def legend(axes: Any, kinds: set[str], *, alternates: bool = False) -> None:
+def legend(
+    axes: Any, kinds: set[str], *, alternates: bool = False, returns: Sequence[ReturnArea] | None = None
+) -> None:
+    """In the map's corner; with returns, which take more room, below it."""
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
@@ -119,7 +136,17 @@ def legend(axes: Any, kinds: set[str], *, alternates: bool = False) -> None:
                 items.append(Patch(facecolor=colour + "55", edgecolor=colour, label=name))
     if alternates:
         items.append(Line2D([], [], color="#0b8f6a", ls=":", lw=1.6, label="way out to an alternate"))
-    if items:
+    told = {area.place or _NO_RETURN_TEXT: area.colour for area in returns or ()}
+    items += [
+        Line2D(
+            [], [], color=colour, lw=7, alpha=0.5, label=text if text == _NO_RETURN_TEXT else f"PX4 returns to {text}"
+        )
+        for text, colour in told.items()
+    ]
+    if items and returns is not None:
+        low = {"loc": "upper left", "bbox_to_anchor": (0.0, -0.008), "ncols": 3, "borderaxespad": 0.0}
+        axes.legend(handles=items, fontsize=8, framealpha=0.0, handlelength=1.8, columnspacing=1.4, **low)
+    elif items:
         axes.legend(handles=items, loc="lower right", fontsize=8, framealpha=0.92, edgecolor="#c9c3b4")
 
 
@@ -193,75 +220,85 @@ def _scale(axes: Any, box: tuple[float, float, float, float]) -> None:
     )
 
 
-def _heading(axes: Any, title: str, subtitle: str) -> None:
-    box = {"facecolor": "white", "edgecolor": "#c9c3b4", "boxstyle": "round,pad=0.45", "alpha": 0.92}
-    text = f"{title}\n{subtitle}"
-    axes.text(0.02, 0.98, text, transform=axes.transAxes, va="top", fontsize=11, color=_INK, bbox=box, zorder=11)
+def _north(axes: Any) -> None:
+    place = {"xycoords": "axes fraction", "textcoords": "axes fraction", "ha": "center", "zorder": 10}
+    arrow = {"arrowstyle": "-|>", "color": _INK, "lw": 1.6}
+    axes.annotate("N", xy=(0.965, 0.975), xytext=(0.965, 0.915), arrowprops=arrow, fontsize=10, color=_INK, **place)
 
 
 def _text(axes: Any, picture: Picture) -> None:
+    """Facts and reasons from top to bottom; as small as it takes for all of them to fit."""
     axes.axis("off")
-    y = 0.99
+    rows = [(0.0, picture.title, 13.0, _INK, "bold")]  # x, text, size, colour, weight
+    rows += [(0.0, picture.subtitle, 10.0, _GREY, "normal"), (0.0, "", 4.0, _INK, "normal")]
     for name, value in picture.facts:
-        lines = wrap(value, 58)
-        axes.text(0.02, y, name, fontsize=9, color=_GREY, va="top", transform=axes.transAxes)
-        axes.text(0.22, y, "\n".join(lines), fontsize=9, color=_INK, va="top", transform=axes.transAxes)
-        y -= 0.052 * len(lines) + 0.012
-    y -= 0.02
-    axes.text(0.02, y, "Why", fontsize=10, fontweight="bold", color=_INK, va="top", transform=axes.transAxes)
-    y -= 0.06
-    for reason in picture.reasons or ():
-        lines = wrap(reason.text, 74)
-        fix = wrap(f"to change that: {reason.fix}", 78) if reason.fix else []
-        if y - 0.047 * (len(lines) + len(fix)) < 0.0:
-            axes.text(0.02, y, "…", fontsize=9, va="top", transform=axes.transAxes)
-            break
-        axes.text(0.02, y, "\n".join(lines), fontsize=8.6, color=_INK, va="top", transform=axes.transAxes)
-        y -= 0.047 * len(lines)
-        if fix:
-            axes.text(0.02, y, "\n".join(fix), fontsize=8, color=_GREY, va="top", transform=axes.transAxes)
-            y -= 0.045 * len(fix)
-        y -= 0.02
+        first, *rest = wrap(value, 58)
+        rows.append((0.0, f"{name}\t{first}", 9.0, _INK, "normal"))
+        rows += [(0.2, line, 9.0, _INK, "normal") for line in rest]
+    rows.append((0.0, "", 5.0, _INK, "normal"))
+    rows.append((0.0, "Why", 10.0, _INK, "bold"))
+    for reason in picture.reasons:
+        rows += [(0.0, line, 8.6, _INK, "normal") for line in wrap(reason.text, 74)]
+        rows += [
+            (0.02, line, 8.0, _GREY, "normal")
+            for line in wrap(f"to change that: {reason.fix}" if reason.fix else "", 80)
+        ]
+        rows.append((0.0, "", 3.5, _INK, "normal"))
     if not picture.reasons:
-        axes.text(0.02, y, "nothing closed lies in the straight way", fontsize=8.6, va="top", transform=axes.transAxes)
+        rows.append((0.0, "nothing closed lies in the straight way", 8.6, _INK, "normal"))
+    high = sum(size for _, _, size, _, _ in rows) * 1.42 / 72.0  # inches
+    room = axes.get_position().height * axes.figure.get_figheight()
+    shrink = min(1.0, room / high)
+    y = 1.0
+    for x, text, size, colour, weight in rows:
+        style = {"va": "top", "transform": axes.transAxes, "fontsize": size * shrink}
+        name, _, value = text.rpartition("\t")
+        axes.text(0.02, y, name, color=_GREY, **style)
+        axes.text(0.02 + (0.2 if name else x), y, value, color=colour, fontweight=weight, **style)
+        y -= size * 1.42 * shrink / 72.0 / room
 
 
 def _profile(axes: Any, picture: Picture) -> None:
-    top = picture.ceiling_agl_m * 1.18
     if not len(picture.profile):
         axes.axis("off")
         return
-    along, agl = picture.profile[:, 0] / 1000, picture.profile[:, 1]
+    lift = uneven(picture.profile)
+    along, agl, ground = picture.profile.T
+    base = ground if lift else np.zeros(len(ground))
+    low, top = float(base.min()), float(base.max()) + picture.ceiling_agl_m * 1.18
+    foot = low - 0.04 * (top - low)
     axes.set_facecolor("#fbfaf6")
-    axes.fill_between([0, along.max()], -6, 0, color="#cdbf9f", lw=0, zorder=1)
+    axes.fill_between(along / 1000, foot, base, color="#cdbf9f", lw=0, zorder=2.5)
     named: set[str] = set()
-    for band in picture.bands:
+    for band in sorted(picture.bands, key=lambda b: b.beside):
         colour = COLOURS[band.kind]
-        high = min(band.upper_m, top)
-        a, b = band.start_m / 1000, band.end_m / 1000
-        face = colour + ("55" if band.closed else "1e")
-        axes.fill(
-            [a, b, b, a], [band.lower_m, band.lower_m, high, high], facecolor=face, edgecolor=colour, lw=0.8, zorder=2
-        )
+        ring = band_outline(picture, band, top)
+        face = colour + ("1e" if band.beside or not band.closed else "55")
+        edge = {"ls": (0, (3, 2)), "hatch": "//"} if band.beside else {}
+        axes.fill(ring[:, 0] / 1000, ring[:, 1], facecolor=face, edgecolor=colour, lw=0.8, zorder=2, **edge)
         if band.zone_id not in named:
             named.add(band.zone_id)
-            x, y = (a + b) / 2, (max(band.lower_m, 0) + high) / 2
-            text = band.zone_id if band.closed else f"{band.zone_id} (open)"
-            axes.text(x, y, text, fontsize=8, color=colour, ha="center", va="center", fontweight="bold", zorder=3)
-    axes.axhline(picture.ceiling_agl_m, color="#c8372d", lw=1.0, ls=(0, (5, 3)), zorder=3)
-    axes.text(along.max(), picture.ceiling_agl_m + 2, "ceiling", fontsize=8, color="#c8372d", ha="right")
-    axes.plot(along, agl, color=ROUTE, lw=2.2, zorder=5)
-    axes.set_xlim(0, max(along.max(), 0.05))
-    axes.set_ylim(-6, top)
+            y = float((ring[:, 1].min() + ring[:, 1].max()) / 2)
+            how = "" if band.closed else " (open)"
+            text = f"{band.zone_id}{how}" + ("\nbeside" if band.beside else "")
+            x = (band.start_m + band.end_m) / 2000
+            axes.text(x, y, text, fontsize=7.5, color=colour, ha="center", va="center", fontweight="bold", zorder=6,
+                      path_effects=_halo())  # fmt: skip
+    axes.plot(along / 1000, base + picture.ceiling_agl_m, color="#c8372d", lw=1.0, ls=(0, (5, 3)), zorder=3)
+    end = float(along.max()) / 1000
+    axes.text(end, base[-1] + picture.ceiling_agl_m + 2, "ceiling", fontsize=8, color="#c8372d", ha="right")
+    axes.plot(along / 1000, base + agl, color=ROUTE, lw=2.2, zorder=5)
+    axes.set_xlim(0, max(end, 0.05))
+    axes.set_ylim(foot, top)
     axes.set_xlabel("km along the route", fontsize=8.5)
-    axes.set_ylabel("m above ground", fontsize=8.5)
+    axes.set_ylabel("m above sea level" if lift else "m above ground", fontsize=8.5)
     axes.tick_params(labelsize=8)
     axes.yaxis.tick_right()
     axes.yaxis.set_label_position("right")
     for side in ("top", "left"):
         axes.spines[side].set_visible(False)
     box = axes.get_position()
-    axes.set_position([box.x0 + 0.01, box.y0 + 0.03, box.width - 0.055, box.height - 0.03])
+    axes.set_position([box.x0 + 0.01, box.y0, box.width - 0.055, box.height])
 
 
 def _halo() -> list[Any]:

@@ -56,6 +56,11 @@ BASE_COLOURS = {
 LAND = "#f5f2e9"
 ROUTE = "#12395b"
 FLOWN = "#0b8f6a"
+RETURNS = ("#0b8f6a", "#1f78b4", "#b8860b", "#c2559b", "#5f7f2a", "#6a5acd", "#008b8b")
+"""a colour for each place that PX4 may return to"""
+NO_RETURN = "#d4150f"
+BESIDE_M = 60.0
+"""a zone as near to the route as this shows in the profile"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +94,19 @@ class Band:
     lower_m: float
     upper_m: float
     closed: bool
+    beside: bool = False
+    """the route passes it by within `BESIDE_M`"""
+
+
+@dataclass(frozen=True, slots=True)
+class ReturnArea:
+    """A stretch of the route, where PX4 returns to from there, and what these returns sweep."""
+
+    place: str
+    """name of the destination; "" where the return is not legal"""
+    colour: str
+    line: Array
+    ring: Array
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +123,9 @@ class Picture:
     """name, kind, x, y"""
     alternates: tuple[Array, ...]
     """from the middle of a leg to its nearest alternate"""
+    returns: tuple[ReturnArea, ...]
     profile: Array
-    """distance along the route, height above ground"""
+    """distance along the route, height above ground, ground above mean sea level"""
     bands: tuple[Band, ...]
     ceiling_agl_m: float
     reasons: tuple[Reason, ...]
@@ -136,7 +155,8 @@ def picture_of(
     plan = outcome if isinstance(outcome, Plan) else None
     ends = frame.to_xy([start, goal])
     route = frame.to_xy([w.position for w in plan.waypoints]) if plan is not None else np.empty((0, 2))
-    box = _box(np.concatenate([ends, route]))
+    returns = tuple(return_areas(plan, known, frame)) if plan is not None else ()
+    box = _box(np.concatenate([ends, route, *(area.ring for area in returns)]))
     cruise = plan.cruise_agl_m if plan is not None else None
     times = (depart_s, plan.arrive_s if plan is not None else depart_s + 1800.0)
     marks = [
@@ -147,7 +167,7 @@ def picture_of(
         x, y = map(float, frame.to_xy([site.position])[0])
         if min(np.hypot(*(ends - (x, y)).T)) > 50.0 and _inside(box, x, y):
             marks.append((site.name, site.kind.value, x, y))
-    profile, bands = _profile(plan, airspace, authorised, ground, times) if plan is not None else (np.empty((0, 2)), ())
+    profile, bands = _profile(plan, airspace, authorised, ground, times) if plan is not None else (np.empty((0, 3)), ())
     return Picture(
         title=f"{names[0]} → {names[1]}",
         subtitle=_subtitle(outcome),
@@ -157,6 +177,7 @@ def picture_of(
         straight=ends,
         sites=tuple(marks),
         alternates=tuple(_alternate_lines(plan, known, frame)) if plan is not None else (),
+        returns=returns,
         profile=profile,
         bands=bands,
         ceiling_agl_m=ceiling_agl_m,
@@ -250,14 +271,16 @@ def _zones(
 def _profile(
     plan: Plan, airspace: Airspace, authorised: frozenset[str], terrain: Terrain, times: tuple[float, float]
 ) -> tuple[Array, tuple[Band, ...]]:
-    points: list[tuple[float, float]] = [(0.0, 0.0)] if plan.take_off else []
+    points: list[tuple[float, float, float]] = []
     bands: list[Band] = []
     begin = 0.0
     found = outlines(airspace)
     for leg in plan.legs:
         line = track(leg.start.position, leg.start.alt_amsl_m, leg.end.position, leg.end.alt_amsl_m, terrain)
         ground = np.nan_to_num(line.ground_amsl_m)
-        points += list(zip((begin + line.along_m).tolist(), (line.alt_amsl_m - ground).tolist(), strict=True))
+        if plan.take_off and not points:
+            points.append((0.0, 0.0, float(ground[0])))
+        points += np.column_stack([begin + line.along_m, line.alt_amsl_m - ground, ground]).tolist()
         for outline in found.near(line):
             kind = zone_kind(outline.zone.role, outline.zone.restriction)
             if kind == "keep_in" or leg.length_m == 0.0:
@@ -269,7 +292,72 @@ def _profile(
                 closed = is_closed(outline.zone, authorised) and applies_within(outline.zone, *times)
                 bands.append(Band(outline.zone.zone_id, kind, a, b, max(0.0, band.lower_m), band.upper_m, closed))
         begin += leg.length_m
+    inside = {band.zone_id for band in bands}
+    bands += _passed(plan, airspace, authorised, terrain, times, inside)
     return np.array(points), tuple(bands)
+
+
+def _passed(
+    plan: Plan,
+    airspace: Airspace,
+    authorised: frozenset[str],
+    terrain: Terrain,
+    times: tuple[float, float],
+    inside: set[str],
+) -> Iterable[Band]:
+    """Zones that the route does not enter but passes by within `BESIDE_M`."""
+    start = plan.legs[0].start.position
+    frame = local_frame(start)
+    way = frame.to_xy([w.position for w in plan.waypoints])
+    if np.hypot(*np.ptp(way, axis=0)) < 1.0:
+        return
+    line, index = shapely.LineString(way), ShapeIndex.build(frame, airspace.zones)
+    for i in sorted(index.tree.query(line.buffer(BESIDE_M), predicate="intersects").tolist()):
+        shape = index.shapes[i]
+        kind = zone_kind(shape.zone.role, shape.zone.restriction)
+        if kind == "keep_in" or shape.zone.zone_id in inside:
+            continue
+        near = shapely.intersection(line, shape.polygon.buffer(BESIDE_M))
+        band = outer_band(shape.volume, terrain)
+        closed = is_closed(shape.zone, authorised) and applies_within(shape.zone, *times)
+        for part in shapely.get_parts(near):
+            along = [line.project(shapely.Point(p)) for p in shapely.get_coordinates(part)]
+            if along and max(along) > min(along):
+                yield Band(
+                    shape.zone.zone_id, kind, min(along), max(along), max(0.0, band.lower_m), band.upper_m, closed, True
+                )
+
+
+def return_areas(plan: Plan, sites: dict[str, Site], frame: LocalFrame) -> Iterable[ReturnArea]:
+    """The plan's own account of where PX4 returns to, by stretch."""
+    places = {r.site_id: r.position for r in plan.rally}
+    order = dict.fromkeys(r.site_id for leg in plan.legs for r in leg.returns)
+    colours = {site_id: RETURNS[i % len(RETURNS)] for i, site_id in enumerate(order)}
+    for leg in plan.legs:
+        a, b = frame.to_xy([leg.start.position, leg.end.position])
+        for part in leg.returns:
+            to = frame.to_xy([places.get(part.site_id, plan.home)])[0]
+            shares = np.array([part.from_m, part.to_m]) / leg.length_m if leg.length_m > 0.0 else np.zeros(2)
+            line = a + np.outer(shares, b - a)
+            name = sites[part.site_id].name if part.site_id in sites else part.site_id
+            colour = colours[part.site_id] if part.legal else NO_RETURN
+            yield ReturnArea(name if part.legal else "", colour, line, np.vstack([line, to, line[:1]]))
+
+
+def uneven(profile: Array) -> bool:
+    """Whether the ground along the route is worth drawing: heights are then shown above sea level."""
+    return bool(len(profile)) and float(np.ptp(profile[:, 2])) > 2.0
+
+
+def band_outline(picture: Picture, band: Band, top_m: float) -> Array:
+    """A zone's heights over its stretch of the route as a closed ring: distance, height as the profile shows it."""
+    profile, lift = picture.profile, uneven(picture.profile)
+    inner = profile[(profile[:, 0] > band.start_m) & (profile[:, 0] < band.end_m), 0]
+    along = np.concatenate([[band.start_m], inner, [band.end_m]])
+    ground = np.interp(along, profile[:, 0], profile[:, 2]) if lift else np.zeros(len(along))
+    low = ground + band.lower_m
+    high = np.maximum(low, np.minimum(ground + band.upper_m, top_m))
+    return np.column_stack([np.concatenate([along, along[::-1]]), np.concatenate([low, high[::-1]])])
 
 
 def _alternate_lines(plan: Plan, sites: dict[str, Site], frame: LocalFrame) -> Iterable[Array]:

@@ -222,21 +222,21 @@ def test_zones_above_outside_of_the_hours_or_far_away_are_nobodys_business():
         circle("HIGH", 3400, -2400, 300, lower_agl_m=300.0),
         circle("LATER", 3400, 200, 300, applicability=hours),
         circle("FAR", -30_000, 0, 500),
-        circle("NEAR", 3400, -2000, 300),
+        circle("NEAR", 3400, -1900, 300),
     )
     fence = planned(make_plan(request("koru", airspace=Airspace(1, zones), depart_s=SUNDAY + 3600.0))).fence
     assert (*fence.on_vehicle, *fence.enforced_by_controller) == ("NEAR",)
 
 
 def test_in_the_air_the_way_goes_round_what_px4_has_on_board_although_it_is_open_now():
-    held = planned(make_plan(request("koru", airspace=Airspace(1, (circle("OLD", 3400, -2600, 500),)))))
+    held = planned(make_plan(request("koru", airspace=Airspace(1, (circle("OLD", 3400, -2100, 500),)))))
     assert held.fence.on_vehicle == ("OLD",)
     home = {"ending": Ending.LAND, "then_home": False}
     free = planned(make_plan(in_air("teral", 6800, -5200, OPEN, **home)))
     kept = planned(make_plan(in_air("teral", 6800, -5200, OPEN, on_board=held.on_board, **home)))
-    assert crosses(free.legs[0].start.position, free.legs[-1].end.position, circle("OLD", 3400, -2600, 500))
+    assert crosses(free.legs[0].start.position, free.legs[-1].end.position, circle("OLD", 3400, -2100, 500))
     way = shapely.LineString(FRAME.to_xy([w.position for w in kept.waypoints]))
-    assert way.distance(shapely.Point(3400, -2600)) >= 529.9
+    assert way.distance(shapely.Point(3400, -2100)) >= 529.9
     assert kept.fence.keep_out == held.fence.keep_out
 
 
