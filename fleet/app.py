@@ -93,7 +93,7 @@ async def running(config: FleetConfig, clock: Clock, outside: Outside | None = N
             entry = ledger.orders.get(order_id)
             port = ports.get(entry.vehicle_id) if entry is not None and entry.vehicle_id is not None else None
             position = port.state().position if port is not None else None
-            ground_m = config.terrain.elevation_amsl_m
+            ground_m = config.hub_amsl_m
             return config.weather.air_c_at(position.value.alt_amsl_m if position is not None else ground_m)
 
         boxes = BoxDesk(dict(config.boxes), dict(config.products), ledger, ambient_c)
@@ -127,7 +127,7 @@ async def running(config: FleetConfig, clock: Clock, outside: Outside | None = N
             boxes=boxes,
             supervisor=supervisor,
             world=world,
-            air_c=lambda agl_m: config.weather.air_c_at(config.terrain.elevation_amsl_m + agl_m),
+            air_c=lambda agl_m: config.weather.air_c_at(config.hub_amsl_m + agl_m),
             code_secret=await _code_secret(config, store),
             checks=lambda: _checks(feed, station, signing, recorder),
             links=lambda: [link.stats() for link in station.links],

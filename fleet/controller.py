@@ -463,7 +463,9 @@ class Controller:
             # Safety first: a closure is flown around even when it cannot be recorded.
             if zone is None:
                 return Refused(503, f"Not stored: {e}", (Reason(*_NO_STORE),))
-        self._supervisor.wake_all()
+        changed = zone or now.zone(withdrawn or "")
+        assert changed is not None
+        await self._supervisor.airspace_changed(changed)
         return after.version
 
     def sites(self) -> Sequence[Site]:

@@ -1,24 +1,29 @@
 """Sunrise, sunset and civil twilight where a zone lies, and the periods that begin or end with them.
 
-Computed by astral (NOAA's equations), good to a minute or two below 65° latitude. Like a published table they hold for
-a level horizon at sea level: the margins in time of planner and checker cover the rest.
+With astral's position of the sun (NOAA's equations): within a minute of published tables below 65° latitude. Like them
+they hold for a level horizon at sea level; the margins in time of planner and checker cover the rest.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date, time, timedelta
+from datetime import time
 from enum import StrEnum
 from functools import lru_cache
+from math import degrees
 
-from astral import Observer, SunDirection
-from astral.sun import time_of_transit
+from astral import SunDirection
+from astral.julian import julianday_to_juliancentury
+from astral.sun import eq_of_time, hour_angle, sun_declination
 
 from geofences.geodesy import LatLon
 
 DAY_S = 86_400
-_EPOCH = date(1970, 1, 1)
+_JULIAN_EPOCH = 2_440_587.5
+"""Julian date of 1 January 1970"""
+_MOST_HELD = 50_000
+"""a week of a thousand places: planning asks for the same days again and again"""
 _AGAIN_S = 25 * 3600
 """an event comes again within this, or not for days: the polar day or night has begun"""
 
@@ -76,20 +81,24 @@ class Sky:
         return (begin, finish) if begin < finish else None
 
 
-@lru_cache(maxsize=16_384)
+@lru_cache(maxsize=_MOST_HELD)
 def event_s(event: SunEvent, day: int, at: LatLon) -> float | None:
     """When the event is at a place, seconds since the epoch; None where the sun does not come to it that day.
 
     `day` counts from 1 January 1970 as the place counts: twelve hours around its own mean noon, whatever the UTC date.
     """
-    _, direction = _SIGNS[event]
-    expected = _solar_midnight(day, at) + (0.25 if direction is SunDirection.RISING else 0.75) * DAY_S
-    found = _transit(event, day, at)
-    if found is None:
+    zenith_deg, direction = _SIGNS[event]
+    noon = _solar_midnight(day, at) + DAY_S / 2
+    t = noon + (-DAY_S / 4 if direction is SunDirection.RISING else DAY_S / 4)
+    try:
+        # astral's own `sunrise` starts from midnight UTC, and may take the sun of the day before; this does not.
+        for _ in range(3):
+            century = julianday_to_juliancentury(_JULIAN_EPOCH + t / DAY_S)
+            before_noon = degrees(hour_angle(at.lat_deg, sun_declination(century), zenith_deg, direction))
+            t = noon - eq_of_time(century) * 60.0 - before_noon * (DAY_S / 360.0)
+    except ValueError:  # the sun stays above or below that angle all day
         return None
-    # astral answers for a date in UTC, and near its ends for the one before or after.
-    off = round((found - expected) / DAY_S)
-    return found if off == 0 else _transit(event, day - off, at)
+    return t
 
 
 def seconds(t: time) -> float:
@@ -97,21 +106,11 @@ def seconds(t: time) -> float:
     return t.hour * 3600 + t.minute * 60 + t.second + t.microsecond * 1e-6
 
 
-def _transit(event: SunEvent, day: int, at: LatLon) -> float | None:
-    zenith, direction = _SIGNS[event]
-    try:
-        when = time_of_transit(
-            Observer(at.lat_deg, at.lon_deg), _EPOCH + timedelta(days=day), zenith, direction, with_refraction=False
-        )
-    except ValueError:  # the sun stays above or below that angle all day
-        return None
-    return when.timestamp()
-
-
 def _solar_midnight(day: int, at: LatLon) -> float:
     return day * DAY_S - at.lon_deg * (DAY_S / 360.0)
 
 
+@lru_cache(maxsize=_MOST_HELD)
 def _period(day: int, start: Moment, end: Moment, at: LatLon) -> tuple[float, float] | None:
     begin = event_s(start, day, at) if isinstance(start, SunEvent) else day * DAY_S + seconds(start)
     if begin is None:

@@ -90,6 +90,28 @@ def inflate(polygons: Sequence[shapely.Polygon] | NDArray[np.object_], margin_m:
     return grown
 
 
+def distances_m(zone: Zone, places: Sequence[LatLon]) -> list[float]:
+    """From each place to the zone's outline, 0 inside, whatever the heights. To order by: good to 2 % within 100 km."""
+    if not places or not zone.volumes:
+        return [float("inf")] * len(places)
+    first = zone.volumes[0].outline
+    middle = first.centre if isinstance(first, Circle) else first.outer[0]
+    east_m = _M_PER_DEG * cos(radians(middle.lat_deg))
+
+    def xy(points: Sequence[LatLon]) -> NDArray[np.float64]:
+        return np.array([(p.lon_deg * east_m, p.lat_deg * _M_PER_DEG) for p in points])
+
+    at = shapely.points(xy(places))
+    away = np.full(len(places), np.inf)
+    for outline in (v.outline for v in zone.volumes):
+        if isinstance(outline, Circle):
+            gap = shapely.distance(shapely.points(xy([outline.centre])), at) - outline.radius_m
+        else:
+            gap = shapely.distance(shapely.Polygon(xy(outline.outer), [xy(h) for h in outline.holes]), at)
+        away = np.minimum(away, np.maximum(gap, 0.0))
+    return [float(a) for a in away]
+
+
 def _project(frame: LocalFrame, zones: Sequence[Zone]) -> tuple[Shape, ...]:
     """All in one call of PROJ: thousands of small calls would cost a second."""
     volumes = [(z, v) for z in zones for v in z.volumes]
@@ -142,4 +164,4 @@ def densified(ring: tuple[LatLon, ...]) -> list[LatLon]:
     return dense
 
 
-__all__ = ["FollowsChanges", "Shape", "ShapeIndex", "circumscribed", "densified", "inflate"]
+__all__ = ["FollowsChanges", "Shape", "ShapeIndex", "circumscribed", "densified", "distances_m", "inflate"]

@@ -115,6 +115,8 @@ class Zone:
     applicability: tuple[Applicability, ...] = ()
     message: str = ""
     authority: tuple[Authority, ...] = ()
+    conditions: str = ""
+    """under which one may fly there, in words"""
     source: str = field(default="", compare=False)
     """where the zone came from: file and feature, for messages"""
     sky: Sky = field(default=_NO_SKY, init=False, repr=False, compare=False)
@@ -160,8 +162,9 @@ def box_of(*outlines: Polygon | Circle) -> Box:
 
 
 def _sky(volumes: tuple[Volume, ...], role: Role) -> Sky:
-    """The middle of a zone, and for a large one the corners of its box as well."""
+    """The middle of a zone, to 0.1° (12 s) so that neighbours share it; for a large one the corners of its box too."""
     box = box_of(*(v.outline for v in volumes))
     a, b, c, d = box.corners
     small = max(distance_m(a, d), distance_m(b, c)) <= _SMALL_M
-    return Sky((box.middle,) if small else (box.middle, *box.corners), generous=role is Role.KEEP_OUT)
+    middle = LatLon(round(box.middle.lat_deg, 1), round(box.middle.lon_deg, 1))
+    return Sky((middle,) if small else (middle, *box.corners), generous=role is Role.KEEP_OUT)

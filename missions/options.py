@@ -23,6 +23,7 @@ ENERGY_SD_SHARE = 0.08
 """standard deviation of the energy still to be used, as a share of it: wind forecast and model error"""
 TURNAROUND_S = 60.0
 """time on the pad of a re-icing station besides the swap itself: spool-down, checks, upload"""
+_FOR_WANT_OF_RESERVE = frozenset({"reserve", "no_alternate", "alternate_reserve"})
 
 Outlook = Callable[[float, float | None], tuple[Forecast | None, float | None]]
 """(arrive_s, time of the pack swap or None) → product temperature and probability of being in range there"""
@@ -39,6 +40,8 @@ class PlanningNumbers:
     reserve_pct: float = 20.0
     corridor_width_m: float = 100.0
     launch_spacing_s: float = 20.0
+    require_contingency: bool = True
+    """no take-off where PX4's own return, should the link die, would not be legal from every place of the route"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +87,7 @@ def plan_to(
     layer_agl_m: float,
     depart_s: float,
     on_board: OnBoard | None = None,
+    velocity_m_s: tuple[float, float] | None = None,
 ) -> Plan | Infeasible:
     """One plan against the world's airspace and numbers; after a drop the way home is part of its energy.
 
@@ -115,11 +119,14 @@ def plan_to(
         reserve_pct=numbers.reserve_pct,
         then_home=ending is Ending.HOLD_AT_DROP,
         on_board=on_board,
+        velocity_m_s=velocity_m_s,
+        require_contingency=numbers.require_contingency,
     )
     made = make_plan(request)
-    if isinstance(made, Infeasible) and ending is Ending.LAND and not take_off:
-        return make_plan(replace(request, reserve_pct=0.0))
-    return made
+    if isinstance(made, Plan) or ending is not Ending.LAND or take_off:
+        return made
+    spent = all(reason.code in _FOR_WANT_OF_RESERVE for reason in made.reasons)
+    return make_plan(replace(request, reserve_pct=0.0)) if spent else made
 
 
 def gross_payload_kg(flight: Flight) -> float:
@@ -148,19 +155,19 @@ def _to_go_wh(plan: Plan, leg_index: int, flown: float, vehicle: VehicleType, pa
     """Of the rest of the plan in this wind; where it cannot be held, all that a battery has."""
     way = [(leg.start, leg.end) for leg in plan.legs]
     shares = [1.0 - flown, *[1.0] * len(way)]
-    rest = list(zip(way[leg_index:], shares, strict=False))
+    rest = [(leg, share, payload_kg) for leg, share in zip(way[leg_index:], shares, strict=False)]
     after = FREE
     if plan.ending is Ending.HOLD_AT_DROP:
         over_home = Waypoint(plan.home, plan.home_amsl_m + plan.cruise_agl_m, 0.0)
         # A plan made in the air does not lead from home: straight there is the least that its way home can be.
         back = [(end, start) for start, end in reversed(way)] if plan.take_off else [(way[-1][1], over_home)]
-        rest += [(leg, 1.0) for leg in back]
-        after = hover_cost(vehicle, payload_kg, DROP_HOVER_S) + climb_cost(vehicle, payload_kg, -plan.cruise_agl_m)
+        rest += [(leg, 1.0, 0.0) for leg in back]
+        after = hover_cost(vehicle, payload_kg, DROP_HOVER_S) + climb_cost(vehicle, 0.0, -plan.cruise_agl_m)
     total_wh = after.energy_wh
-    for (start, end), share in rest:
+    for (start, end), share, carried_kg in rest:
         cost = leg_energy(
             vehicle,
-            payload_kg,
+            carried_kg,
             length_m=distance_m(start.position, end.position),
             track_deg=bearing_deg(start.position, end.position),
             climb_m=end.alt_amsl_m - start.alt_amsl_m,
@@ -289,8 +296,13 @@ def _plan_from_here(s: Situation, goal: Site, ending: Ending, label: str) -> Pla
         layer_agl_m=s.flight.layer_agl_m,
         depart_s=s.now_s,
         on_board=s.flight.plan.on_board if s.flight.plan is not None else None,
+        velocity_m_s=_velocity(s.state),
     )
     return None if isinstance(made, Infeasible) else made
+
+
+def _velocity(state: VehicleState) -> tuple[float, float] | None:
+    return None if state.velocity is None else (state.velocity.value.north_m_s, state.velocity.value.east_m_s)
 
 
 def _wind(state: VehicleState) -> Wind:

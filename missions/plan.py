@@ -39,12 +39,28 @@ class Alternate:
 
 
 @dataclass(frozen=True, slots=True)
+class Return:
+    """Where PX4 goes by itself from a stretch of a leg if its link dies there: straight, at its own height."""
+
+    from_m: float
+    to_m: float
+    """along the leg; equal where the leg is vertical"""
+    site_id: str
+    legal: bool
+    """open all the way, clear of the ground, with the reserve left"""
+    reason: str = ""
+    """why not"""
+
+
+@dataclass(frozen=True, slots=True)
 class Leg:
     start: Waypoint
     end: Waypoint
     length_m: float
     energy_wh: float
     alternates: tuple[Alternate, ...]
+    returns: tuple[Return, ...] = ()
+    """by stretch; near where two destinations are equally far both are given"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +70,11 @@ class FenceSet:
     keep_in: Polygon | None
     keep_out: tuple[Polygon | Circle, ...]
     enforced_by_controller: tuple[str, ...]
-    """ids of closed zones that only the controller enforces (height bands, times)"""
+    """ids of closed zones near the plan that the vehicle does not hold: only the controller enforces them"""
+    on_vehicle: tuple[str, ...] = ()
+    """for each of `keep_out`, the id of the zone that it stands for"""
+    why_controller: tuple[str, ...] = ()
+    """for each of `enforced_by_controller`, why the vehicle cannot"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,8 +20,9 @@ from dataclasses import dataclass, replace
 from geofences.formats.qgc_plan import AMSL_FRAMES, MISSION_FRAME, TERRAIN_FRAMES, MissionItem, PlanFile
 from geofences.geodesy import LatLon, bearing_deg, distance_m
 from geofences.heights import Terrain
+from geofences.volumes import Polygon
 from missions.energy import STILL, climb_cost, hover_cost, leg_energy
-from missions.plan import Waypoint
+from missions.plan import Ending, EnergyBudget, FenceSet, Leg, Plan, RallyPoint, Reason, Waypoint
 from missions.snapshot import Wind
 from missions.vehicles import Airframe, VehicleType
 
@@ -32,8 +33,8 @@ FLOWN_TO = frozenset(
     {WAYPOINT, LOITER_UNLIMITED, LOITER_TIME, LAND, TAKEOFF, LOITER_TO_ALT, VTOL_TAKEOFF, VTOL_LAND}
 )  # fmt: skip
 TAKE_OFFS, LANDINGS = frozenset({TAKEOFF, VTOL_TAKEOFF}), frozenset({LAND, VTOL_LAND})
-RETURN_M = 60.0
-"""PX4's default of RTL_RETURN_ALT"""
+RETURN_M = 30.0
+"""PX4's RTL_RETURN_ALT of a multirotor, where its parameters are not known"""
 MAX_STEPS = 20_000
 """a mission that takes more, with its jumps, is a mistake"""
 _TYPICAL_M_S = 5.0
@@ -252,3 +253,29 @@ class _Pilot:
 
     def _fault(self, item: MissionItem, code: str, text: str) -> None:
         self.faults.append(Fault(item.number, code, text))
+
+
+def as_plan(file: PlanFile, flight: FlightOfFile, *, notes: tuple[Reason, ...] = ()) -> Plan:
+    """The imported flight as a plan, to be drawn; it proves nothing, and has no alternates. At least one stretch."""
+    stretches = flight.stretches
+    keep_in = next((a.outline for a in file.fence if a.inclusion and isinstance(a.outline, Polygon)), None)
+    keep_out = tuple(a.outline for a in file.fence if not a.inclusion)
+    rally = tuple(RallyPoint(f"rally {i}", r.position, r.alt_rel_home_m) for i, r in enumerate(file.rally, start=1))
+    return Plan(
+        plan_id="imported",
+        goal_site="",
+        ending=Ending.LAND if flight.landed else Ending.HOLD_AT_DROP,
+        take_off=False,
+        legs=tuple(Leg(s.start, s.end, s.length_m, s.energy_wh, ()) for s in stretches),
+        fence=FenceSet(keep_in, keep_out, ()),
+        rally=rally,
+        energy=EnergyBudget(100.0, sum(s.energy_wh for s in stretches), 100.0, 0.0),
+        home=file.home,
+        home_amsl_m=file.home_amsl_m,
+        cruise_agl_m=max(s.end.alt_amsl_m for s in stretches) - file.home_amsl_m,
+        depart_s=stretches[0].start.eta_s,
+        arrive_s=stretches[-1].end.eta_s,
+        airspace_version=0,
+        checked_by="",
+        notes=notes,
+    )

@@ -14,34 +14,58 @@ What the waypoints of a plan mean:
 - `Leg.length_m` is horizontal, so that of a vertical leg is 0.
 
 The energy budget covers all legs; after a drop also `DROP_HOVER_S` of hovering and, with `then_home`, the way home
-through the same airspace with the payload still counted.
+through the same airspace, without what was dropped. Should the drop fail: each leg's alternates, the hover's too, are
+reckoned with the payload and keep the reserve.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
+from math import hypot
 
 import numpy as np
 from numpy.typing import NDArray
 
 from geofences.airspace import Airspace, frame_for
-from geofences.geodesy import LatLon, bearing_deg, distance_m
-from geofences.heights import Terrain
-from missions import contingency
+from geofences.geodesy import LatLon, LocalFrame, bearing_deg, distance_m
+from geofences.heights import FlatTerrain, Terrain
+from missions import contingency, fence
 from missions.contingency import Carrier
 from missions.energy import FREE, LegCost, climb_cost, hover_cost, leg_energy, slowest_ground_speed_m_s
-from missions.plan import Ending, EnergyBudget, Infeasible, Leg, OnBoard, Plan, Reason, Waypoint
-from missions.routing.checker import Rules, check_plan
-from missions.routing.planner import Route, RouteRequest, band_at, column_block, route_in
-from missions.routing.scene import Scene, View
+from missions.plan import (
+    Alternate,
+    Ending,
+    EnergyBudget,
+    FenceSet,
+    Infeasible,
+    Leg,
+    OnBoard,
+    Plan,
+    RallyPoint,
+    Reason,
+    Waypoint,
+)
+from missions.returns import CLEAR_M, Envelope, Returns, return_band
+from missions.routing.checker import TIME_SLACK_S, Rules, check_plan
+from missions.routing.on_board import on_board
+from missions.routing.pace import Pace
+from missions.routing.planner import plan_route
+from missions.routing.route import Climbing, Corridor, Route, RouteRequest
+from missions.routing.scene import Scene, View, band_at
+from missions.routing.static import column_block, route_in
 from missions.routing.tangent import NoPath
-from missions.sites import Site
+from missions.sites import Site, SiteKind
 from missions.snapshot import Wind
 from missions.vehicles import Airframe, VehicleType
 
 DROP_HOVER_S = 45.0
 """over the pad from arrival to release: settle, the recipient's confirmation, the gripper"""
+REACTION_S = 1.0
+BRAKING_M_S2 = 3.0
+"""PX4 MPC_ACC_HOR: told to hold, it goes on for a second and brakes at that"""
+STILL_M_S = 2.0
+"""slower than this a vehicle counts as standing"""
 LEVEL_M = 5.0
 """a vehicle this near to cruise height needs no vertical leg first"""
 
@@ -77,18 +101,16 @@ class PlanRequest:
     then_home: bool = False
     on_board: OnBoard | None = None
     """of a vehicle in the air: its fence and rally points stay as they are. None: the plan brings its own"""
-
-
-@dataclass(frozen=True, slots=True)
-class _Heights:
-    """Ground below the places of a plan."""
-
-    terrain: Terrain
-    cruise_agl_m: float
-
-    def cruise_amsl_m(self, at: LatLon) -> float | None:
-        ground = self.terrain.ground_amsl_m(at)
-        return None if ground is None else ground + self.cruise_agl_m
+    layers_agl_m: tuple[float, ...] = ()
+    """other heights that may be flown where that is quicker, on the way too; `cruise_agl_m` is preferred"""
+    latest_depart_s: float | None = None
+    """waiting on the pad until a zone opens is allowed until then; None: no waiting"""
+    corridors: tuple[Corridor, ...] = ()
+    """ways that are liked"""
+    velocity_m_s: tuple[float, float] | None = None
+    """of a vehicle in the air, north and east over ground: its route begins where it can stop"""
+    require_contingency: bool = False
+    """no take-off where PX4's own return would not be legal from every place of the route"""
 
 
 def make_plan(request: PlanRequest) -> Plan | Infeasible:
@@ -102,26 +124,55 @@ def make_plan(request: PlanRequest) -> Plan | Infeasible:
         frame = frame_for((request.start, request.goal.position, request.home.position))
     except ValueError as error:
         return Infeasible((Reason("area", str(error)),))
-    xy = frame.to_xy([request.start, request.goal.position, request.home.position])
+    given: Route | None = None
+    if request.layers_agl_m or request.latest_depart_s is not None or request.corridors or not _level(request):
+        found = plan_route(_wanted(request))
+        if isinstance(found, Infeasible):
+            return found
+        given, request = found, replace(request, cruise_agl_m=found.layer_agl_m, depart_s=found.depart_s)
     straight = distance_m(request.start, request.goal.position)
     back = distance_m(request.goal.position, request.home.position) if request.then_home else 0.0
     window = 1.5 * (straight + back) / speed + 300.0
     made: Plan | Infeasible = Infeasible((Reason("window", "the flight's time could not be settled"),))
     for _ in range(4):
-        view = View(
-            band_at(request.cruise_agl_m),
-            request.depart_s,
-            request.depart_s + window,
-            request.margin_m + request.vehicle.min_turn_radius_m,
-            request.authorised,
-            request.ceiling_agl_m,
-        )
-        scene = Scene(request.airspace, request.terrain, frame, view, near=(xy[0], xy[1], xy[2]))
-        made, end_s = _in_scene(request, scene, xy, speed)
-        if isinstance(made, Infeasible) or end_s <= view.end_s:
+        begun, scene, xy = _begin(request, frame, request.depart_s + window)
+        made, end_s = _in_scene(begun, scene, xy, given)
+        if isinstance(made, Infeasible) or end_s <= scene.view.end_s:
             break
         window = 1.3 * (end_s - request.depart_s)  # zones may open or close within a longer flight
-    return _checked(request, made) if isinstance(made, Plan) else made
+    return _checked(begun, made) if isinstance(made, Plan) else made
+
+
+def _level(request: PlanRequest) -> bool:
+    return isinstance(request.terrain, FlatTerrain)
+
+
+def _begin(request: PlanRequest, frame: LocalFrame, end_s: float) -> tuple[PlanRequest, Scene, Array]:
+    """The request from where the flight can begin, its scene, and start, goal and home in that."""
+    here, goal, home = frame.to_xy([request.start, request.goal.position, request.home.position])
+    ahead = here + _braking(request)
+    scene = _scene(request, frame, request.cruise_agl_m, end_s, (here, goal, home))
+    if request.take_off or np.array_equal(here, ahead) or not scene.field.free(here[None], ahead[None])[0]:
+        return request, scene, np.stack([here, goal, home])
+    begun = replace(request, start=frame.to_latlon(ahead[None])[0], velocity_m_s=None)
+    return begun, scene, np.stack([ahead, goal, home])
+
+
+def _braking(request: PlanRequest) -> Array:
+    """East and north: how far it goes on until it has stopped; a wing circles instead, in the room of its turns."""
+    if request.velocity_m_s is None or request.vehicle.airframe is Airframe.VTOL:
+        return np.zeros(2)
+    north, east = request.velocity_m_s
+    speed = hypot(north, east)
+    return np.array([east, north]) * (REACTION_S + speed / (2.0 * BRAKING_M_S2)) if speed > STILL_M_S else np.zeros(2)
+
+
+def _scene(request: PlanRequest, frame: LocalFrame, layer_agl_m: float, end_s: float, near: tuple[Array, ...]) -> Scene:
+    margin = request.margin_m + request.vehicle.min_turn_radius_m
+    view = View(band_at(layer_agl_m), request.depart_s, end_s, margin, request.authorised, request.ceiling_agl_m)
+    fence_on_board = request.on_board.fence if request.on_board is not None and not request.take_off else None
+    more = on_board(fence_on_board, frame, margin, near) if fence_on_board is not None else []
+    return Scene(request.airspace, request.terrain, frame, view, near, more)
 
 
 def _hopeless(request: PlanRequest) -> Infeasible | None:
@@ -143,45 +194,56 @@ def _hopeless(request: PlanRequest) -> Infeasible | None:
     return None
 
 
-def _in_scene(request: PlanRequest, scene: Scene, xy: Array, speed_m_s: float) -> tuple[Plan | Infeasible, float]:
-    """The plan in this scene, and when all of it is over."""
+def _wanted(request: PlanRequest) -> RouteRequest:
     ground = request.terrain.ground_amsl_m(request.start)
-    wanted = RouteRequest(
+    return RouteRequest(
         start=request.start,
         goal=request.goal.position,
         airspace=request.airspace,
         authorised=request.authorised,
         terrain=request.terrain,
         depart_s=request.depart_s,
-        ground_speed_m_s=speed_m_s,
-        margin_m=request.margin_m + request.vehicle.min_turn_radius_m,
+        layers_agl_m=tuple(dict.fromkeys((request.cruise_agl_m, *request.layers_agl_m))),
+        margin_m=request.margin_m,
         ceiling_agl_m=request.ceiling_agl_m,
         in_air=not request.take_off,
         start_agl_m=0.0 if ground is None else request.start_amsl_m - ground,
         goal_agl_m=request.drop_height_agl_m if request.ending is Ending.HOLD_AT_DROP else 0.0,
+        pace=Pace(request.vehicle.cruise_m_s, request.wind.east_m_s, request.wind.north_m_s),
+        climbing=Climbing.least_time(request.vehicle),
+        latest_depart_s=request.latest_depart_s,
+        corridors=request.corridors,
+        turn_radius_m=request.vehicle.min_turn_radius_m,
     )
-    route = route_in(scene, wanted, request.cruise_agl_m, xy[:2])
+
+
+def _in_scene(request: PlanRequest, scene: Scene, xy: Array, given: Route | None) -> tuple[Plan | Infeasible, float]:
+    """The plan in this scene, by the route given or the one found in it, and when all of it is over."""
+    route = given if given is not None else route_in(scene, _wanted(request), request.cruise_agl_m, xy[:2])
     if isinstance(route, Infeasible):
         return route, request.depart_s
     legs = _legs(request, route)
     if isinstance(legs, Infeasible):
         return legs, request.depart_s
-    after = _afterwards(request, scene, xy, speed_m_s)
+    if given is not None:  # by then other zones may be closed than at the departure
+        landed = replace(request, depart_s=legs[-1].end.eta_s)
+        homeward = _scene(landed, scene.frame, request.cruise_agl_m, scene.view.end_s, (xy[1], xy[2]))
+    after = _afterwards(request, scene if given is None else homeward, xy)
     if isinstance(after, Infeasible):
         return after, request.depart_s
     arrive_s = legs[-1].end.eta_s
-    return _plan(request, scene, route, legs, after), arrive_s + after.time_s
+    return _plan(request, scene, route, legs, after, timed=given is not None), arrive_s + after.time_s
 
 
 def _legs(request: PlanRequest, route: Route) -> list[Leg] | Infeasible:
     vehicle, payload = request.vehicle, request.payload_kg
-    heights = _Heights(request.terrain, request.cruise_agl_m)
+    heights = route.heights_agl_m or (request.cruise_agl_m,) * len(route.points)
     cruise: list[tuple[LatLon, float]] = []
-    for point in route.points:
-        amsl = heights.cruise_amsl_m(point)
-        if amsl is None:
+    for point, agl_m in zip(route.points, heights, strict=True):
+        ground = request.terrain.ground_amsl_m(point)
+        if ground is None:
             return Infeasible((Reason("terrain", "the ground below the route is not known", "load a terrain model"),))
-        cruise.append((point, amsl))
+        cruise.append((point, ground + agl_m))
     site = request.goal
     low = site.elevation_amsl_m + (request.drop_height_agl_m if request.ending is Ending.HOLD_AT_DROP else 0.0)
     stops = [*cruise, (site.position, low)]
@@ -216,7 +278,7 @@ def _legs(request: PlanRequest, route: Route) -> list[Leg] | Infeasible:
     return legs
 
 
-def _afterwards(request: PlanRequest, scene: Scene, xy: Array, speed_m_s: float) -> LegCost | Infeasible:
+def _afterwards(request: PlanRequest, scene: Scene, xy: Array) -> LegCost | Infeasible:
     """Time and energy after the last waypoint: hovering over the drop and the way home."""
     if request.ending is not Ending.HOLD_AT_DROP:
         return FREE
@@ -227,17 +289,18 @@ def _afterwards(request: PlanRequest, scene: Scene, xy: Array, speed_m_s: float)
     blocked = column_block(scene, request.home.position, 0.0, request.cruise_agl_m, "home")
     if blocked is not None:
         return blocked
-    path = scene.field.shortest(xy[1], xy[2])
+    pace = Pace(vehicle.cruise_m_s, request.wind.east_m_s, request.wind.north_m_s)
+    path = scene.field.shortest(xy[1], xy[2], pace)
     if isinstance(path, NoPath):
         ids = scene.zone_ids(path.met)
         text = f"there is no legal way home from {request.goal.site_id}: closed by {', '.join(ids)}"
         return Infeasible((Reason("no_way_home", text, "authorise a zone, or choose another height or time"),), ids)
     up = request.cruise_agl_m - request.drop_height_agl_m
-    cost = cost + climb_cost(vehicle, payload, up) + climb_cost(vehicle, payload, -request.cruise_agl_m)
+    cost = cost + climb_cost(vehicle, 0.0, up) + climb_cost(vehicle, 0.0, -request.cruise_agl_m)
     points = scene.frame.to_latlon(path.xy)
     for a, b in pairwise(points):
         leg = leg_energy(
-            vehicle, payload, length_m=distance_m(a, b), track_deg=bearing_deg(a, b), climb_m=0.0, wind=request.wind
+            vehicle, 0.0, length_m=distance_m(a, b), track_deg=bearing_deg(a, b), climb_m=0.0, wind=request.wind
         )
         if leg is None:
             return Infeasible((Reason("wind", "the way home cannot be held in this wind", "wait for less wind"),))
@@ -245,31 +308,27 @@ def _afterwards(request: PlanRequest, scene: Scene, xy: Array, speed_m_s: float)
     return cost
 
 
-def _plan(request: PlanRequest, scene: Scene, route: Route, legs: list[Leg], after: LegCost) -> Plan:
-    nodes = scene.frame.to_xy([legs[0].start.position, *(leg.end.position for leg in legs)])
+def _plan(
+    request: PlanRequest, scene: Scene, route: Route, legs: list[Leg], after: LegCost, *, timed: bool
+) -> Plan | Infeasible:
+    """`timed`: each leg has been planned for the time and the height that it is flown at, and so are its ways out."""
     used = np.cumsum([leg.energy_wh for leg in legs]).tolist()
+    nodes = scene.frame.to_xy([legs[0].start.position, *(leg.end.position for leg in legs)])
     carrier = Carrier(request.vehicle, request.payload_kg, request.wind, request.battery_pct)
     landing = [request.goal] if request.ending is Ending.LAND else []
     cruise = request.cruise_agl_m
     sites = contingency.usable(scene, [request.home, *request.alternates, *landing], cruise)
-    alternates = contingency.leg_alternates(scene, nodes, used, sites, carrier, cruise, request.reserve_pct)
-    if request.on_board is not None:
-        rally = request.on_board.rally
-        returns = contingency.returns(scene, nodes, request.home.position, [r.position for r in rally])
-        fence = contingency.kept(scene, nodes, request.on_board.fence, request.ceiling_agl_m)
+    if timed:
+        alternates = _timed_alternates(request, scene, legs, nodes, used, sites, carrier)
     else:
-        others = [s for s in sites if s.site_id != request.home.site_id and s not in landing]
-        if request.vehicle.airframe is Airframe.VTOL and request.ending is Ending.HOLD_AT_DROP:
-            # PX4 returns a VTOL that hovers on its rotors, which do not carry it far: the pad below must be an answer.
-            others += contingency.usable(scene, [request.goal], cruise)
-        chosen, returns = contingency.choose_rally(scene, nodes, request.home, others)
-        rally = contingency.rally_points(chosen, request.home)
-        home = scene.frame.to_xy([request.home.position])[0]
-        fence = contingency.fence_set(scene, nodes, home, returns.lines, request.ceiling_agl_m)
+        alternates = contingency.leg_alternates(scene, nodes, used, sites, carrier, cruise, request.reserve_pct)
+    envelope, rally, held = _last_line(request, scene, legs, nodes, sites, carrier, used)
     notes = route.reasons
-    if returns.illegal_share > 0.0:
-        text = f"on {100 * returns.illegal_share:.0f} % of the route PX4's own straight return would meet a closed zone"
-        notes = (*notes, Reason("rtl", text, "the controller flies such returns itself; keep the link up there"))
+    if not envelope.full:
+        why = Reason("rtl", _without_return(envelope, legs), "add a landing site near there, or keep the link up there")
+        if request.require_contingency and request.take_off:
+            return Infeasible((why,))
+        notes = (*notes, why)
     use_wh = used[-1] + after.energy_wh
     return Plan(
         plan_id=request.plan_id,
@@ -277,10 +336,10 @@ def _plan(request: PlanRequest, scene: Scene, route: Route, legs: list[Leg], aft
         ending=request.ending,
         take_off=request.take_off,
         legs=tuple(
-            Leg(leg.start, leg.end, leg.length_m, leg.energy_wh, ways)
-            for leg, ways in zip(legs, alternates, strict=True)
+            replace(leg, alternates=ways, returns=returns)
+            for leg, ways, returns in zip(legs, alternates, envelope.per_leg, strict=True)
         ),
-        fence=fence,
+        fence=held,
         rally=rally,
         energy=EnergyBudget(request.battery_pct, use_wh, carrier.left_pct(use_wh), request.reserve_pct),
         home=request.home.position,
@@ -292,6 +351,78 @@ def _plan(request: PlanRequest, scene: Scene, route: Route, legs: list[Leg], aft
         exits_zone=route.exits_zone,
         notes=notes,
     )
+
+
+def _timed_alternates(
+    request: PlanRequest,
+    scene: Scene,
+    legs: list[Leg],
+    nodes: Array,
+    used_wh: list[float],
+    sites: list[Site],
+    carrier: Carrier,
+) -> list[tuple[Alternate, ...]]:
+    """Of each leg at the height that it is flown at, by what is closed from then on."""
+    found = []
+    for i, leg in enumerate(legs):
+        ground = request.terrain.ground_amsl_m(leg.start.position)
+        layer = max(leg.start.alt_amsl_m, leg.end.alt_amsl_m) - (ground if ground is not None else 0.0)
+        begun = replace(request, depart_s=leg.start.eta_s - TIME_SLACK_S)
+        there = _scene(begun, scene.frame, layer, scene.view.end_s, (nodes[i], nodes[i + 1]))
+        ends, used = nodes[i : i + 2], used_wh[i : i + 1]
+        found += contingency.leg_alternates(there, ends, used, sites, carrier, layer, request.reserve_pct)
+    return found
+
+
+def _last_line(
+    request: PlanRequest,
+    scene: Scene,
+    legs: list[Leg],
+    nodes: Array,
+    sites: list[Site],
+    carrier: Carrier,
+    used_wh: list[float],
+) -> tuple[Envelope, tuple[RallyPoint, ...], FenceSet]:
+    """What PX4 does without us: its returns, the rally points they lead to, and the fence that it holds."""
+    rule, home = request.vehicle.returns, request.home
+    if request.on_board is not None:
+        others = [_at(rally, home) for rally in request.on_board.rally]
+    else:
+        landing = request.goal.site_id if request.ending is Ending.LAND else None
+        others = [s for s in sites if s.site_id not in (home.site_id, landing)]
+        if request.vehicle.airframe is Airframe.VTOL and request.ending is Ending.HOLD_AT_DROP:
+            # PX4 returns a VTOL that hovers on its rotors, which do not carry it far: the pad below must be an answer.
+            others += contingency.usable(scene, [request.goal], request.cruise_agl_m)
+    there = scene.frame.to_xy([home.position, *(s.position for s in others)])
+    longest_s = float(carrier.seconds(there[None, :, :] - nodes[:, None, :]).max())
+    view = replace(
+        scene.view,
+        band=return_band(rule, request.cruise_agl_m),
+        end_s=max(scene.view.end_s, legs[-1].end.eta_s + longest_s),
+        margin_m=min(CLEAR_M, request.margin_m) + request.vehicle.min_turn_radius_m,
+    )
+    sky = Scene(request.airspace, request.terrain, scene.frame, view, near=(nodes[0], nodes[-1], *there))
+    found = Returns(sky, legs, [home, *others], rule, on_rotors=request.vehicle.airframe is Airframe.VTOL)
+    everything = range(1, 1 + len(others))
+    chosen = everything if request.on_board is not None else found.best_rally()
+    envelope = found.envelope(chosen, carrier, used_wh, request.reserve_pct)
+    top = max(view.band.upper_m, request.ceiling_agl_m)
+    if request.on_board is not None:
+        return envelope, request.on_board.rally, fence.kept(sky, nodes, request.on_board.fence, top)
+    rally = fence.rally_points([others[k - 1] for k in chosen], home)
+    return envelope, rally, fence.fence_set(sky, nodes, there, envelope.swept, top)
+
+
+def _at(rally: RallyPoint, home: Site) -> Site:
+    amsl_m = home.elevation_amsl_m + rally.alt_rel_home_m
+    return Site(rally.site_id, rally.site_id, SiteKind.ALTERNATE, rally.position, amsl_m)
+
+
+def _without_return(envelope: Envelope, legs: list[Leg]) -> str:
+    bad = (r for returns in envelope.per_leg for r in returns if not r.legal)
+    whys = dict.fromkeys(why for r in bad for why in r.reason.split("; "))
+    share = 100.0 * envelope.illegal_share(legs)
+    return f"on {share:.0f} % of the route PX4's own straight return would not be legal: {'; '.join(whys)}"
 
 
 def _checked(request: PlanRequest, plan: Plan) -> Plan | Infeasible:

@@ -12,6 +12,17 @@ class Airframe(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class ReturnRule:
+    """How PX4 returns by itself, from the parameters that the vehicle's contract demands; else PX4's own defaults."""
+
+    rtl_type: int = 0
+    """RTL_TYPE; 0: straight to the horizontally closest of home and rally points"""
+    lowest_m: float = 30.0
+    """RTL_RETURN_ALT above the destination, the least and the most of it"""
+    highest_m: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
 class VehicleType:
     """Performance at mean sea level in still air; powers include avionics, without and with the payload as noted."""
 
@@ -31,6 +42,7 @@ class VehicleType:
     max_wind_m_s: float
     min_turn_radius_m: float = 0.0
     """room that turns and circles take beside a route, in the strongest wind it may fly in; plans keep it clear"""
+    returns: ReturnRule = ReturnRule()
 
 
 @dataclass(frozen=True, slots=True)

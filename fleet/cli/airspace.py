@@ -1,29 +1,35 @@
-"""`fleet airspace`: check airspace files, and change the zones that a running controller keeps."""
+"""`fleet airspace`: look at, check, convert and compare airspace files; change a running controller's zones."""
 
 from __future__ import annotations
 
 from json import dumps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from fleet.cli.airspace_diff import diff
+from fleet.cli.airspace_files import convert, info, refuse_unusable
+from fleet.cli.airspace_reading import KNOWN, AirspaceFile, as_json, read_airspace, reasons
 from fleet.cli.client import DEFAULT_URL, Api, Token, Url, segment
 from fleet.cli.output import ExitCode, JsonFlag, Output
 
 if TYPE_CHECKING:
-    from geofences.formats import ParsedAirspace, Problem
+    from geofences.volumes import Zone
 
 COLUMNS = ("id", "name", "restriction", "role", "heights", "times")
-app = typer.Typer(no_args_is_help=True, help="Check airspace files; list, add and withdraw the controller's zones.")
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Look at, check, convert and compare airspace files; list, add and withdraw the controller's zones.",
+)
 zones = typer.Typer(no_args_is_help=True, help="List, add and withdraw the zones that the controller keeps.")
 app.add_typer(zones, name="zones")
+for command in (info, convert, diff):
+    app.command()(command)
 
 
 @app.command()
-def check(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="ED-318, ED-269 or GeoJSON")], json: JsonFlag = False
-) -> None:
+def check(file: AirspaceFile, json: JsonFlag = False) -> None:
     """Check an airspace file without a controller: every feature that cannot be used, with its field and a fix."""
     out = Output(json)
     parsed = read_airspace(out, file)
@@ -33,17 +39,14 @@ def check(
         "format": parsed.format,
         "ok": parsed.ok,
         "zones": listed,
-        "problems": [_problem(p) for p in parsed.problems],
-        "notes": [_problem(p) for p in parsed.notes],
+        "problems": [as_json(p) for p in parsed.problems],
+        "notes": [as_json(p) for p in parsed.notes],
     }
     if json:
         out.data(found)
     for note in parsed.notes:
         out.say(f"note: {note}")
-    if not parsed.ok:
-        count = f"{len(parsed.problems)} problem{'s' if len(parsed.problems) != 1 else ''}"
-        # With --json the problems are on stdout already.
-        Output().fail(ExitCode.REFUSED, f"{file}: {count}, {len(parsed.zones)} usable zones", reasons=reasons(parsed))
+    refuse_unusable(file, parsed)
     if not json:
         out.table(found, COLUMNS, _rows(listed))
         out.say(f"{file} is good: {parsed.format}, {len(parsed.zones)} zones.")
@@ -64,7 +67,7 @@ def list_zones(url: Url = DEFAULT_URL, token: Token = "", json: JsonFlag = False
 
 @zones.command()
 def add(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="ED-318, ED-269 or GeoJSON with one zone")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help=f"{KNOWN} with one zone")],
     url: Url = DEFAULT_URL,
     token: Token = "",
     json: JsonFlag = False,
@@ -100,48 +103,18 @@ def withdraw(
     out.data(changed, f"{changed['zone_id']}  withdrawn; airspace version {changed['airspace_version']}")
 
 
-def read_airspace(out: Output, file: Path) -> ParsedAirspace:
-    """The file's zones and problems; ends the command where it cannot be read at all."""
-    from geofences.formats import load_airspace_text
-
-    try:
-        text = file.read_text(encoding="utf-8")
-    except OSError as error:
-        out.fail(ExitCode.FAILED, f"{file} cannot be read: {error.strerror}", "check the path")
-    except UnicodeDecodeError:
-        out.fail(ExitCode.REFUSED, f"{file} is not text in UTF-8", "save it as UTF-8")
-    return load_airspace_text(text, str(file))
-
-
-def reasons(parsed: ParsedAirspace) -> list[Any]:
-    """The problems, as refusals list them."""
-    from missions.plan import Reason
-
-    return [
-        Reason("airspace_invalid", ": ".join(x for x in (p.feature_id, p.field, p.text) if x), p.fix)
-        for p in parsed.problems
-    ]
-
-
 def _rows(listed: list[dict[str, str]]) -> list[tuple[str, ...]]:
     return [tuple(z[column] for column in COLUMNS) for z in listed]
 
 
-def _problem(p: Problem) -> dict[str, str]:
-    return {"feature": p.feature_id, "field": p.field, "text": p.text, "fix": p.fix}
+def _zone(zone: Zone) -> dict[str, str]:
+    from geofences.comparing import heights_text, times_kind
 
-
-def _zone(zone: Any) -> dict[str, str]:
-    def limit(height: Any, none: str) -> str:
-        return none if height is None else f"{height.value_m:.0f} m {height.datum}"
-
-    heights = [f"{limit(v.lower, 'ground')} – {limit(v.upper, 'no limit')}" for v in zone.volumes]
-    times = "scheduled" if zone.applicability else "always"
     return {
         "id": zone.zone_id,
         "name": zone.name,
         "restriction": zone.restriction.value,
         "role": zone.role.value,
-        "heights": "; ".join(heights),
-        "times": times,
+        "heights": "; ".join(map(heights_text, zone.volumes)),
+        "times": times_kind(zone),
     }

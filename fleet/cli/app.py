@@ -34,9 +34,9 @@ COMMANDS: dict[str, Lazy] = {
     "serve": Lazy("fleet.cli.run", "register", "Run the controller with a configuration."),
     "sim": Lazy("fleet.cli.run", "register", "Run simulated vehicles and boxes."),
     "scenario": Lazy("fleet.cli.run", "register", "Run a scenario and check how it ends."),
-    "plan": Lazy("fleet.cli.plan", "plan", "Plan a route through the airspace, with its reasons."),
+    "plan": Lazy("fleet.cli.plan_group", "app", "Plan a route with its reasons; check plan files."),
     "airspace": Lazy(
-        "fleet.cli.airspace", "app", "Check airspace files; list, add and withdraw the controller's zones."
+        "fleet.cli.airspace", "app", "Look at, check, convert and compare airspace files; the controller's zones."
     ),
     "order": Lazy("fleet.cli.orders", "app", "Place, follow, cancel and receive orders; record custody steps."),
     "vehicle": Lazy("fleet.cli.vehicles", "app", "List, show and command vehicles."),

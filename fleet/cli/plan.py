@@ -2,45 +2,21 @@
 
 from __future__ import annotations
 
-import re
 import time
-from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fleet.cli.airspace import read_airspace, reasons
 from fleet.cli.output import ExitCode, JsonFlag, Output, when
+from fleet.cli.world import World, read_instant, read_place, read_wind, read_world, read_zones
 
 if TYPE_CHECKING:
     from geofences.airspace import Airspace
     from geofences.geodesy import LatLon
-    from geofences.heights import Terrain
     from missions.plan import Infeasible, Plan
     from missions.planning import PlanRequest
     from missions.sites import Site
-    from missions.snapshot import Wind
-    from missions.vehicles import VehicleType
-
-_PAIR = re.compile(r"^\s*([+-]?[\d.]+)\s*,\s*([+-]?[\d.]+)\s*$")
-
-
-@dataclass(frozen=True, slots=True)
-class _World:
-    """What a configuration gives; without one, level ground and one vehicle type."""
-
-    sites: dict[str, Site]
-    vehicle: VehicleType
-    terrain: Terrain
-    airspace_files: tuple[Path, ...]
-    authorised: frozenset[str]
-    layer_agl_m: float
-    ceiling_agl_m: float
-    margin_m: float
-    reserve_pct: float
-    base_map: Path | None
 
 
 def plan(
@@ -70,9 +46,9 @@ def plan(
     out = Output(json)
     if map_file is not None and map_file.suffix.lower() not in (".png", ".html", ".htm"):
         out.fail(ExitCode.USAGE, f"--map {map_file}: unknown kind of picture", "end it in .png or .html")
-    world = _world(out, config)
-    begin, goal = _place(out, "--from", start, world), _place(out, "--to", to, world)
-    zones = _airspace(out, [*world.airspace_files, *(airspace or [])])
+    world = read_world(out, config)
+    begin, goal = read_place(out, "--from", start, world), read_place(out, "--to", to, world)
+    zones = read_zones(out, [*world.airspace_files, *(airspace or [])])
     authorised = world.authorised | frozenset(authorise or [])
     unknown = sorted(z for z in authorise or [] if zones.zone(z) is None)
     if unknown:
@@ -90,77 +66,9 @@ def plan(
     out.data(_as_json(outcome, took_ms), _as_text(outcome, begin, goal, took_ms))
 
 
-def _world(out: Output, path: Path | None) -> _World:
-    from geofences.heights import FlatTerrain
-    from missions.vehicles import Airframe, VehicleType
-
-    if path is None:
-        courier = VehicleType("courier-x8", Airframe.MULTIROTOR, 20.0, 3.0, 2.0, 900.0, 700.0, 9.0, 3.0, 710.0, 12.0)
-        return _World({}, courier, FlatTerrain(0.0), (), frozenset(), 80.0, 120.0, 30.0, 20.0, None)
-    from fleet.cli.config import refuse
-    from fleet.config import ConfigError, load_config
-
-    try:
-        loaded = load_config(path)
-    except ConfigError as error:
-        refuse(out, error)
-    numbers = loaded.planning
-    base = path.parent / "airspace" / "valley-base.geojson"
-    return _World(
-        dict(loaded.sites),
-        next(iter(loaded.vehicle_types.values())),
-        loaded.terrain,
-        tuple(loaded.airspace_files),
-        loaded.policy.authorised_zones,
-        numbers.layers_agl_m[0],
-        numbers.ceiling_agl_m,
-        numbers.margin_m,
-        numbers.reserve_pct,
-        base if base.exists() else None,
-    )
-
-
-def _place(out: Output, option: str, text: str, world: _World) -> Site:
-    """A site of the configuration, or one made of a pair of degrees."""
-    from geofences.geodesy import LatLon
-    from missions.sites import Site, SiteKind
-
-    if text in world.sites:
-        return world.sites[text]
-    pair = _PAIR.match(text)
-    if pair is None:
-        known = ", ".join(world.sites) or "none: give --config for sites"
-        out.fail(ExitCode.USAGE, f"{option} {text}: neither LAT,LON nor a known site", f"known sites: {known}")
-    try:
-        position = LatLon(float(pair[1]), float(pair[2]))
-    except ValueError as error:
-        out.fail(ExitCode.USAGE, f"{option} {text}: {error}", "give latitude, then longitude, in degrees")
-    ground = world.terrain.ground_amsl_m(position)
-    return Site(text, text.replace(" ", ""), SiteKind.ALTERNATE, position, ground if ground is not None else 0.0)
-
-
-def _airspace(out: Output, files: list[Path]) -> Airspace:
-    from geofences.airspace import Airspace
-
-    zones: dict[str, Any] = {}
-    for file in files:
-        parsed = read_airspace(out, file)
-        if not parsed.ok:
-            # A zone that was not understood is not a zone that may be ignored.
-            out.fail(ExitCode.REFUSED, f"{file} holds features that cannot be used", reasons=reasons(parsed))
-        for note in parsed.notes:
-            out.say(f"note: {note}")
-        for zone in parsed.zones:
-            if zone.zone_id in zones:
-                fix = "leave one of the files out, or rename the zone"
-                out.fail(ExitCode.REFUSED, f"{file}: zone {zone.zone_id} is in {zones[zone.zone_id].source} too", fix)
-            zones[zone.zone_id] = zone
-    return Airspace(1, tuple(zones.values()))
-
-
 def _request(
     out: Output,
-    world: _World,
+    world: World,
     begin: Site,
     goal: Site,
     airspace: Airspace,
@@ -186,8 +94,8 @@ def _request(
         vehicle=world.vehicle,
         payload_kg=world.vehicle.max_payload_kg,
         battery_pct=100.0,
-        wind=_wind(out, wind),
-        depart_s=time.time() if depart is None else _instant(out, depart),
+        wind=read_wind(out, wind),
+        depart_s=time.time() if depart is None else read_instant(out, depart),
         airspace=airspace,
         authorised=authorised,
         terrain=world.terrain,
@@ -198,30 +106,8 @@ def _request(
     )
 
 
-def _wind(out: Output, text: str) -> Wind:
-    from missions.snapshot import Wind
-
-    pair = _PAIR.match(text)
-    if pair is None:
-        out.fail(
-            ExitCode.USAGE, f"--wind {text}: not two numbers", "give metres per second north and east, such as 3,-2"
-        )
-    return Wind(float(pair[1]), float(pair[2]))
-
-
-def _instant(out: Output, text: str) -> float:
-    fix = "give a time with its zone, such as 2026-03-01T08:00:00Z"
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
-        out.fail(ExitCode.USAGE, f"--depart {text}: not a time", fix)
-    if at.tzinfo is None:
-        out.fail(ExitCode.USAGE, f"--depart {text}: the time has no zone", fix)
-    return at.timestamp()
-
-
 def _picture(
-    out: Output, path: Path, outcome: Plan | Infeasible, request: PlanRequest, begin: Site, goal: Site, world: _World
+    out: Output, path: Path, outcome: Plan | Infeasible, request: PlanRequest, begin: Site, goal: Site, world: World
 ) -> None:
     from fleet.maps import plan_picture
 

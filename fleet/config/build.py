@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -22,14 +23,17 @@ from fleet.config.values import (
 )
 from fleet.mavlink.contract import Contract, Denial, Versions, parse_version
 from geofences.geodesy import LatLon
-from geofences.heights import FlatTerrain
+from geofences.heights import Terrain
 from missions.boxes import Box
 from missions.coldchain.product import Product
 from missions.decision.types import Policy
 from missions.options import PlanningNumbers
 from missions.sites import Site, SiteKind
 from missions.snapshot import Wind
-from missions.vehicles import Vehicle, VehicleType
+from missions.vehicles import ReturnRule, Vehicle, VehicleType
+
+_PX4_HIGHEST_M = 150.0
+"""the most that PX4 lets RTL_RETURN_ALT be"""
 
 
 def build(
@@ -37,20 +41,24 @@ def build(
     path: Path,
     products: Mapping[str, Product],
     airspace_files: tuple[Path, ...],
+    terrain: Terrain,
     secrets: Secrets,
     mavlink_keys: Mapping[str, bytes],
     config_hash: str,
 ) -> FleetConfig:
     """The configuration. `model` was checked: every name in it resolves."""
-    types = {t.name: VehicleType(**t.model_dump(exclude={"contract"})) for t in model.vehicle_types}
     contracts = {t.name: _contract(t.contract) for t in model.vehicle_types}
+    types = {
+        t.name: VehicleType(**t.model_dump(exclude={"contract"}), returns=_returns(contracts[t.name]))
+        for t in model.vehicle_types
+    }
     first_hub = next(s.id for s in model.sites if s.kind is SiteKind.HUB)
     policy: Any = model.policy
     planning: Any = model.planning
     return FleetConfig(
         path=path,
         name=model.name,
-        sites=_by_id({s.id: _site(s, model.terrain.flat_amsl_m) for s in model.sites}),
+        sites=_by_id({s.id: _site(s, terrain) for s in model.sites}),
         vehicle_types=_by_id(types),
         vehicles=_by_id({v.id: Vehicle(v.id, types[v.type], v.home, v.system_id) for v in model.vehicles}),
         links=_by_id({v.id: v.link for v in model.vehicles}),
@@ -59,7 +67,7 @@ def build(
         box_keys=_by_id(dict(secrets.box_keys)),
         products=_by_id(dict(products)),
         airspace_files=airspace_files,
-        terrain=FlatTerrain(model.terrain.flat_amsl_m),
+        terrain=terrain,
         weather=Weather(
             air_c=model.weather.air_c,
             at_amsl_m=model.weather.at_amsl_m,
@@ -97,9 +105,11 @@ def _by_id(values: dict[str, Any]) -> Mapping[str, Any]:
     return MappingProxyType(values)
 
 
-def _site(site: Any, ground_amsl_m: float) -> Site:
-    elevation = ground_amsl_m if site.elevation_amsl_m is None else site.elevation_amsl_m
-    return Site(site.id, site.name, site.kind, LatLon(site.lat, site.lon), elevation, site.pads, site.reice_s)
+def _site(site: Any, terrain: Terrain) -> Site:
+    at = LatLon(site.lat, site.lon)
+    elevation = terrain.ground_amsl_m(at) if site.elevation_amsl_m is None else site.elevation_amsl_m
+    assert elevation is not None, "checked: the ground is known at each site"
+    return Site(site.id, site.name, site.kind, at, elevation, site.pads, site.reice_s)
 
 
 def _contract(contract: ContractModel) -> Contract:
@@ -110,6 +120,19 @@ def _contract(contract: ContractModel) -> Contract:
         minimum=None if firmware.minimum is None else parse_version(firmware.minimum),
         denied=tuple(Denial(Versions.parse(d.versions), d.reason) for d in firmware.deny),
     )
+
+
+def _returns(contract: Contract) -> ReturnRule:
+    """How PX4 returns by itself: what the contract leaves open counts as PX4's default."""
+    kind, height = contract.parameters.get("RTL_TYPE"), contract.parameters.get("RTL_RETURN_ALT")
+    rule = ReturnRule()
+    if kind is not None:
+        rule = replace(rule, rtl_type=int(kind.low) if kind.low is not None and kind.low == kind.high else -1)
+    if height is not None:
+        low, high = height.low, height.high
+        lowest_m = rule.lowest_m if low is None else float(low)
+        rule = replace(rule, lowest_m=lowest_m, highest_m=_PX4_HIGHEST_M if high is None else float(high))
+    return rule
 
 
 def _box(box: Any) -> Box:

@@ -6,30 +6,37 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from fleet.config.models import FleetFile
+from fleet.config.models import FleetFile, SiteModel
 from fleet.config.problems import Problems, did_you_mean
 from fleet.config.secrets import env_name
 from fleet.config.source import Document
 from fleet.config.values import Driver
 from geofences.geodesy import LatLon, distance_m
+from geofences.heights import Terrain
 from missions.coldchain.product import Product
 from missions.sites import SiteKind
 
 QGC_SYSTEM_ID = 255
 MAX_AREA_M = 150_000.0
 """radius of an area of operation: beyond it the local frame's error is more than 11 m"""
-FLAT_TOLERANCE_M = 2.0
-"""a pad may differ this much from flat terrain: a quarter of the usual drop height"""
+PAD_TOLERANCE_M = 2.0
+"""a pad may differ this much from the terrain: a quarter of the usual drop height"""
 
 
-def check(model: FleetFile, document: Document, products: Mapping[str, Product], problems: Problems) -> None:
-    """Adds a problem for each contradiction. Items that are wrong in themselves are no longer in `model`."""
-    _Check(model, document, problems).run(products)
+def check(
+    model: FleetFile, document: Document, products: Mapping[str, Product], terrain: Terrain | None, problems: Problems
+) -> None:
+    """Adds a problem for each contradiction. Items that are wrong in themselves are no longer in `model`.
+
+    Without a `terrain`, since it could not be read, pads are not compared with it.
+    """
+    _Check(model, document, terrain, problems).run(products)
 
 
 class _Check:
-    def __init__(self, model: FleetFile, document: Document, problems: Problems) -> None:
+    def __init__(self, model: FleetFile, document: Document, terrain: Terrain | None, problems: Problems) -> None:
         self.model = model
+        self.terrain = terrain
         self.document = document
         self.problems = problems
         self.hubs = {s.id for s in model.sites if s.kind is SiteKind.HUB}
@@ -67,12 +74,10 @@ class _Check:
     def _sites(self) -> None:
         if not self.hubs and len(self.model.sites) == len(self.document.items(("sites",))):
             self.problems.add(self.document, ("sites",), "has no hub", "Give at least one site `kind: hub`")
-        flat = self.model.terrain.flat_amsl_m
         hub = next((s for s in self.model.sites if s.kind is SiteKind.HUB), None)
         for site in self.model.sites:
-            if site.elevation_amsl_m is not None and abs(site.elevation_amsl_m - flat) > FLAT_TOLERANCE_M:
-                text = f"is {site.elevation_amsl_m:g} m, but the terrain is flat at {flat:g} m"
-                self._add("sites", site.id, "elevation_amsl_m", text, "Correct it, or terrain.flat_amsl_m")
+            if self.terrain is not None:
+                self._ground(site, self.terrain)
             if hub is None:
                 continue
             away_m = distance_m(LatLon(hub.lat, hub.lon), LatLon(site.lat, site.lon))
@@ -81,6 +86,15 @@ class _Check:
                 self._add(
                     "sites", site.id, "lat", text, "Look whether lat and lon are swapped, or use a second fleet.yaml"
                 )
+
+    def _ground(self, site: SiteModel, terrain: Terrain) -> None:
+        ground = terrain.ground_amsl_m(LatLon(site.lat, site.lon))
+        if ground is None:
+            text = f"puts {site.id} where the terrain is not known"
+            self._add("sites", site.id, "lat", text, "Add a tile or a larger grid that holds it (see `terrain`)")
+        elif site.elevation_amsl_m is not None and abs(site.elevation_amsl_m - ground) > PAD_TOLERANCE_M:
+            text = f"is {site.elevation_amsl_m:g} m, but the terrain there is at {ground:g} m"
+            self._add("sites", site.id, "elevation_amsl_m", text, "Correct it or `terrain`, or leave it out")
 
     def _vehicles(self) -> None:
         types = self._named("vehicle_types", "name")

@@ -15,12 +15,15 @@ from pydantic import ValidationError
 from fleet.config.build import build
 from fleet.config.checks import check
 from fleet.config.mavlink_keys import resolve_keys
-from fleet.config.models import FleetFile
+from fleet.config.models import FleetFile, TerrainModel
 from fleet.config.problems import ConfigError, Problem, Problems
 from fleet.config.secrets import resolve_secrets
 from fleet.config.source import Document, Loc, SourceError, read_yaml
 from fleet.config.values import FleetConfig
 from fleet.records.codec import canonical_json
+from geofences.geoid import GeoidError, find_geoid
+from geofences.heights import FlatTerrain, Geoid, Terrain
+from geofences.terrain import TerrainError, read_grid, read_tiles
 from missions.coldchain.product import Product, ProfileError, product_from_mapping
 
 AIRSPACE_SUFFIXES = (".json", ".geojson")
@@ -41,12 +44,15 @@ def load_config(path: str | Path, env: Mapping[str, str] | None = None) -> Fleet
     files = _Files(document, problems)
     products = files.products(model.products)
     airspace = files.airspace(model.airspace)
+    terrain = files.terrain(model.terrain)
     env = os.environ if env is None else env
     secrets = resolve_secrets(model, document, env, problems)
     mavlink_keys = resolve_keys(model, document, env, problems)
-    check(model, document, products, problems)
+    check(model, document, products, terrain, problems)
     problems.raise_if_any()
-    return build(model, document.path, products, airspace, secrets, mavlink_keys, _hash(document, model, files.read))
+    assert terrain is not None, "no terrain, and no problem told"
+    config_hash = _hash(document, model, files.read)
+    return build(model, document.path, products, airspace, terrain, secrets, mavlink_keys, config_hash)
 
 
 def _include_vehicle_types(document: Document, problems: Problems) -> tuple[dict[str, Any], set[Loc]]:
@@ -146,6 +152,42 @@ class _Files:
                     self._problems.add(self._document, ("airspace", i), f"{path} cannot be read: {error.strerror}", fix)
                 paths.append(path)
         return tuple(paths)
+
+    def terrain(self, given: TerrainModel) -> Terrain | None:
+        """The ground; None where what is given cannot be used. Of tiles the hash has the names, not the gigabytes."""
+        geoid = self._geoid(given.geoid)
+        ways = [key for key in ("flat_amsl_m", "grid", "tiles") if getattr(given, key) is not None]
+        if len(ways) > 1:
+            text = f"stands beside {ways[0]}, and the ground can only be one of them"
+            self._problems.add(self._document, ("terrain", ways[1]), text, "Keep one")
+        root = self._document.path.parent
+        try:
+            if given.grid is not None:
+                grid = read_grid(root / given.grid, geoid)
+                self.read.append((root / given.grid).read_bytes())
+                return grid
+            if given.tiles is not None:
+                tiles = read_tiles(root / given.tiles, geoid)
+                self.read.append(" ".join(path.name for path in tiles.files.values()).encode())
+                return tiles
+        except TerrainError as error:
+            key = "tiles" if given.grid is None else "grid"
+            fix = error.fix[0].upper() + error.fix[1:]
+            self._problems.add(self._document, ("terrain", key), f"names {error.path}, which {error.text}", fix)
+            return None
+        return FlatTerrain(given.flat_amsl_m or 0.0, geoid)
+
+    def _geoid(self, name: str | None) -> Geoid | None:
+        path = None if name is None else self._document.path.parent / name
+        try:
+            geoid = find_geoid(path)
+        except GeoidError as error:
+            fix = "Give a grid of EGM96, such as PROJ's us_nga_egm96_15.tif"
+            self._problems.add(self._document, ("terrain", "geoid"), f"cannot be used: {error}", fix)
+            return None
+        if path is not None:
+            self.read.append(path.read_bytes())
+        return geoid
 
     def _expand(self, loc: Loc, name: str, suffixes: tuple[str, ...]) -> list[Path]:
         """The file itself, or a folder's files with these suffixes by name."""

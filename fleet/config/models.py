@@ -262,8 +262,15 @@ class BoxModel(Strict):
 
 
 class TerrainModel(Strict):
-    flat_amsl_m: float = 0.0
-    """level ground at this elevation"""
+    flat_amsl_m: float | None = None
+    """level ground at this elevation; 0 m where neither grid nor tiles are given"""
+    grid: str | None = None
+    """an ESRI ASCII grid (.asc) in degrees of WGS84, heights above mean sea level; relative to this file"""
+    tiles: str | None = None
+    """a folder of SRTM tiles such as N07E038.hgt; relative to this file"""
+    geoid: str | None = None
+    """a grid of EGM96 that PROJ reads (.tif, .gtx), for zones with heights over the ellipsoid; relative to this file.
+    Without it what is installed is used"""
 
 
 class WeatherModel(Strict):
@@ -350,6 +357,8 @@ def numbers_model(name: str, cls: type, *, without: frozenset[str]) -> type[Base
 
 
 def _bounded(name: str, hint: Any) -> Any:
+    if hint is bool:
+        return bool
     bounds: list[BaseMetadata] = [Ge(0)]
     if name.endswith("_pct"):
         bounds.append(Le(100))

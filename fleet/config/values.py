@@ -11,12 +11,12 @@ from pathlib import Path
 from fleet.api.auth import Role
 from fleet.mavlink.contract import Contract
 from fleet.records.codec import canonical_json, to_json
-from geofences.heights import FlatTerrain
+from geofences.heights import Terrain
 from missions.boxes import Box
 from missions.coldchain.product import Product
 from missions.decision.types import Policy
 from missions.options import PlanningNumbers
-from missions.sites import Site
+from missions.sites import Site, SiteKind
 from missions.snapshot import Wind
 from missions.vehicles import Vehicle, VehicleType
 
@@ -131,7 +131,7 @@ class FleetConfig:
     """box id → HMAC key, for the boxes that sign their samples"""
     products: Mapping[str, Product]
     airspace_files: tuple[Path, ...]
-    terrain: FlatTerrain
+    terrain: Terrain
     weather: Weather
     policy: Policy
     planning: PlanningNumbers
@@ -155,6 +155,11 @@ class FleetConfig:
     recording: RecordingConfig = RecordingConfig(None, 64.0, 10.0)
     secret: bytes | None = field(default=None, repr=False)
     """COLDWING_SECRET: what the controller derives its own keys from; None: it makes one and keeps it in the store"""
+
+    @property
+    def hub_amsl_m(self) -> float:
+        """Elevation of the first hub: the ground, where nothing tells a place."""
+        return next(s.elevation_amsl_m for s in self.sites.values() if s.kind is SiteKind.HUB)
 
     @property
     def policy_hash(self) -> str:

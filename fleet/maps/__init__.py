@@ -30,8 +30,6 @@ def plan_picture(
     depart_s: float = 0.0,
 ) -> None:
     """Writes a .png or .html. Raises ValueError for another suffix, OSError where the file cannot be written."""
-    if path.suffix.lower() not in (".png", ".html", ".htm"):
-        raise ValueError(f"{path.name}: a picture is a .png or .html file")
     picture = picture_of(
         outcome,
         airspace,
@@ -45,6 +43,13 @@ def plan_picture(
         ceiling_agl_m=ceiling_agl_m,
         depart_s=depart_s,
     )
+    write_picture(path, picture)
+
+
+def write_picture(path: Path, picture: Picture) -> None:
+    """Writes a .png or .html. Raises ValueError for another suffix, OSError where the file cannot be written."""
+    if path.suffix.lower() not in (".png", ".html", ".htm"):
+        raise ValueError(f"{path.name}: a picture is a .png or .html file")
     if path.suffix.lower() == ".png":
         from fleet.maps.png import draw_plan
 
@@ -55,4 +60,12 @@ def plan_picture(
         write_plan(path, picture)
 
 
-__all__ = ["FlownFlight", "Picture", "TemperatureTrace", "flight_picture", "picture_of", "plan_picture"]
+__all__ = [
+    "FlownFlight",
+    "Picture",
+    "TemperatureTrace",
+    "flight_picture",
+    "picture_of",
+    "plan_picture",
+    "write_picture",
+]

@@ -12,6 +12,7 @@ from fleet.mavlink.port import Outcome, VehiclePort
 from fleet.records.codec import to_json
 from fleet.runtime.boxdesk import BoxDesk
 from fleet.runtime.ledger import Ledger, Note, order_stream
+from fleet.runtime.turns import Turns
 from geofences.geodesy import distance_m
 from missions.decision.types import Candidate, CandidateKind, Conflict, Decision, FlightPhase, Policy
 from missions.delivery import NEAR_SITE_M, Flight, FlightEvent, Intent, Step, next_phase
@@ -43,6 +44,8 @@ class Surroundings:
     """compares the vehicle with its contract, before a flight"""
     auto_reice: bool
     """the pack swap is taken as done after the station's time for it: nobody confirms it"""
+    turns: Turns
+    """who plans next"""
 
 
 @dataclass(slots=True)
@@ -52,6 +55,8 @@ class Watch:
     candidates: tuple[Candidate, ...] = ()
     candidates_at_s: float | None = None
     refreshing: asyncio.Task[None] | None = None
+    asked_for: tuple[int, bool] = (0, False)
+    """airspace version that the newest candidates are made for, and whether another route is among them"""
     step: asyncio.Task[None] | None = None
     step_kind: Step | None = None
     step_plan_id: str = ""

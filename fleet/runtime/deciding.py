@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -10,6 +11,7 @@ import structlog
 
 from fleet.records.codec import to_json
 from fleet.runtime.cockpit import Cockpit
+from fleet.runtime.turns import ROUTINE
 from missions.decision.engine import decide
 from missions.decision.types import Action, Candidate, CandidateKind, Decision, FlightPhase, Snapshot
 from missions.delivery import Flight, FlightEvent, Intent, holds, may_be_in, may_have_ended, next_phase
@@ -37,8 +39,7 @@ class Decider:
         plan = self._cockpit.flight.plan
         if plan is None or state.position is None or self._cockpit.doubt(state):
             return
-        world = self._cockpit.around.world()
-        before = watch.conflict
+        world, policy = self._cockpit.around.world(), self._cockpit.around.policy
         watch.conflict = first_conflict(
             plan,
             state.position.value.point,
@@ -50,8 +51,13 @@ class Decider:
         )
         due = watch.candidates_at_s is None or now_s - watch.candidates_at_s >= CANDIDATES_EVERY_S
         off_m = self._off_route_m(state) or 0.0
-        watch.off_route = off_m > self._cockpit.around.policy.conformance_m
-        if (due or (watch.conflict is not None and before is None)) and watch.refreshing is None:
+        watch.off_route = off_m > policy.conformance_m
+        asked = world.airspace.version, watch.conflict is not None or off_m > 0.5 * policy.conformance_m
+        if watch.conflict is not None and asked != watch.asked_for and watch.refreshing is not None:
+            watch.refreshing.cancel()  # the routes that it makes lead through what has closed
+            watch.refreshing = None
+        if (due or (watch.conflict is not None and asked != watch.asked_for)) and watch.refreshing is None:
+            watch.asked_for = asked
             situation = Situation(
                 flight=self._cockpit.flight,
                 order=self._cockpit.ledger.orders[self._cockpit.flight.order_id].order,
@@ -59,12 +65,13 @@ class Decider:
                 state=state,
                 world=world,
                 free_sites=self._cockpit.around.free_sites(self._cockpit.vehicle.vehicle_id),
-                reroute=watch.conflict is not None or off_m > 0.5 * self._cockpit.around.policy.conformance_m,
+                reroute=asked[1],
                 outlook=self._cockpit.around.boxes.outlook(self._cockpit.flight.box.box_id, now_s),
                 now_s=now_s,
             )
+            urgency = watch.conflict.distance_ahead_m if watch.conflict is not None else ROUTINE
             watch.refreshing = asyncio.create_task(
-                self._refresh(situation), name=f"candidates {situation.flight.flight_id}"
+                self._refresh(situation, urgency), name=f"candidates {situation.flight.flight_id}"
             )
 
     def _off_route_m(self, state: VehicleState) -> float | None:
@@ -76,20 +83,24 @@ class Decider:
         off_m = progress(flight.plan, here.point, here.alt_amsl_m).cross_track_m
         return max(0.0, off_m - self._cockpit.vehicle.type.min_turn_radius_m)
 
-    async def _refresh(self, situation: Situation) -> None:
+    async def _refresh(self, situation: Situation, urgency: float) -> None:
         # Not in a thread: PROJ's objects must stay in the one that made them, and a route takes milliseconds.
+        watch, found = self._cockpit.watch, []
         try:
-            found = []
-            for candidate in candidates(situation):
+            making: Iterator[Candidate | None] = candidates(situation)
+            while True:
+                async with self._cockpit.around.turns.take(urgency):
+                    candidate = next(making, None)
+                if candidate is None:
+                    break
                 found.append(candidate)
-                await asyncio.sleep(0)
             if situation.flight.plan is self._cockpit.flight.plan:
-                self._cockpit.watch.candidates = tuple(found)
-                self._cockpit.watch.candidates_at_s = situation.now_s
+                watch.candidates, watch.candidates_at_s = tuple(found), situation.now_s
         except Exception:
             log.exception("candidates failed", vehicle=self._cockpit.vehicle.vehicle_id)
         finally:
-            self._cockpit.watch.refreshing = None
+            if watch.refreshing is asyncio.current_task():
+                watch.refreshing = None
             self._cockpit.wake()
 
     def _snapshot(self, state: VehicleState, now_s: float) -> Snapshot | None:

@@ -20,8 +20,11 @@ from fleet.runtime.cockpit import Surroundings
 from fleet.runtime.fitness import FitnessDesk
 from fleet.runtime.ledger import Ledger, Note, OrderEntry, order_stream
 from fleet.runtime.session import Session
+from fleet.runtime.turns import BEFORE_ALL, Turns
 from fleet.store import StoreUnavailableError
 from geofences.geodesy import distance_m
+from geofences.shapes import distances_m
+from geofences.volumes import Zone
 from missions.boxes import Box
 from missions.coldchain.product import Product
 from missions.decision.types import FlightPhase, Policy
@@ -101,6 +104,7 @@ class Supervisor:
             notify=notify,
             check=self.fitness.check,
             auto_reice=fleet.handling.auto_reice,
+            turns=Turns(),
         )
 
     async def run(self) -> None:
@@ -118,10 +122,19 @@ class Supervisor:
         if session is not None:
             session.wake(urgent=urgent)
 
-    def wake_all(self) -> None:
-        for session in self.sessions.values():
-            session.wake()
+    async def airspace_changed(self, zone: Zone) -> None:
+        """A zone came or went: all flights look again, the nearest to it first, before anybody plans.
+
+        They look one after the other, so that the first is told to hold before the last has looked.
+        """
         self.dispatch_soon()
+        positions = {session: self.ports[v].state().position for v, session in self.sessions.items()}
+        known = {session: position.value.point for session, position in positions.items() if position is not None}
+        away_m = dict(zip(known, distances_m(zone, list(known.values())), strict=True))
+        async with self._around.turns.take(BEFORE_ALL):
+            for session in sorted(positions, key=lambda session: away_m.get(session, 0.0)):
+                session.wake()
+                await asyncio.sleep(0)
 
     def dispatch_soon(self) -> None:
         self._dispatch_now.set()
@@ -366,10 +379,10 @@ class Supervisor:
                 if vehicle.home_site != entry.order.origin_site:
                     continue
                 battery = state.battery.value.remaining_pct if state.battery is not None else 0.0
-                await asyncio.sleep(0)  # a plan takes milliseconds, and there may be many
                 # With the wind that the departure is planned with: else it is assigned, refused, and assigned again.
                 wind = state.wind.value if state.wind is not None else CALM
-                made = self._plan_for(entry.order, vehicle, numbers.layers_agl_m[0], battery, now_s, wind)
+                async with self._around.turns.take():
+                    made = self._plan_for(entry.order, vehicle, numbers.layers_agl_m[0], battery, now_s, wind)
                 if isinstance(made, Infeasible):
                     reasons = made.reasons
                     continue

@@ -216,10 +216,12 @@ def text_of(value: Any) -> Iterator[str]:
     if isinstance(value, str):
         yield value
     elif isinstance(value, dict):
-        yield from text_of(value.get("text"))
+        if isinstance(value.get("text"), str):
+            yield value["text"]
     elif isinstance(value, list):
         for item in value:
-            yield from text_of(item)
+            if not isinstance(item, list):
+                yield from text_of(item)
 
 
 def short(value: Any) -> str:

@@ -42,10 +42,15 @@ KEEPS = Keeps(
 
 def parse(text: str, source: str, area: AreaOfOperation | None = None) -> ParsedAirspace:
     """The zones of an ED-269 file."""
-    reader = Reader(source, NAME, area)
     document = load_json(text, source)
     if isinstance(document, Problem):
         return ParsedAirspace((), (document,), (), NAME)
+    return read(document, source, area)
+
+
+def read(document: Json, source: str, area: AreaOfOperation | None = None) -> ParsedAirspace:
+    """`parse` for JSON that has been read."""
+    reader = Reader(source, NAME, area)
     features = document.get("UASZoneList", document.get("features"))
     if not isinstance(features, list):
         return reader.nothing("UASZoneList", "there is no list of zones", "give UASZoneList")
@@ -83,6 +88,7 @@ def _zone(reader: Reader, feature: Any) -> Zone:
         applicability=_applicability(feature.get("applicability")),
         message=next(iter(text_of(feature.get("message"))), ""),
         authority=tuple(_authorities(feature.get("zoneAuthority"))),
+        conditions="; ".join(text_of(feature.get("restrictionConditions"))),
         source=f"{reader.source}: {zone_id}",
     )
 
@@ -153,6 +159,7 @@ def _feature(zone: Zone) -> Json:
         "name": zone.name,
         "type": "COMMON",
         "restriction": zone.restriction.value,
+        "restrictionConditions": zone.conditions or None,
         "message": zone.message or None,
         "applicability": [_period(a) for a in zone.applicability] or [{"permanent": "YES"}],
         "zoneAuthority": [

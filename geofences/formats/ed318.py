@@ -39,6 +39,7 @@ ROLE_PROPERTY = "coldwing:role"
 ID_PROPERTY = "coldwing:id"
 MAX_IDENTIFIER = 7
 """Schema_GeoZoneProperties.json: identifier.maxLength"""
+MAX_DEPTH = 8
 KEEPS = Keeps(longest_id=MAX_IDENTIFIER)
 
 _TYPES = {
@@ -54,10 +55,15 @@ _LANG = "en-GB"
 
 def parse(text: str, source: str, area: AreaOfOperation | None = None) -> ParsedAirspace:
     """The zones of an ED-318 collection. A file with broken metadata is refused as a whole: its validity matters."""
-    reader = Reader(source, NAME, area)
     document = load_json(text, source)
     if isinstance(document, Problem):
         return ParsedAirspace((), (document,), (), NAME)
+    return read(document, source, area)
+
+
+def read(document: Json, source: str, area: AreaOfOperation | None = None) -> ParsedAirspace:
+    """`parse` for JSON that has been read."""
+    reader = Reader(source, NAME, area)
     features = document.get("features")
     if document.get("type") != "FeatureCollection" or not isinstance(features, list):
         return reader.nothing("features", "this is not a FeatureCollection", "give type and features")
@@ -126,18 +132,21 @@ def _zone(reader: Reader, feature: Any) -> Zone:
         applicability=_applicability(properties.get("limitedApplicability")),
         message=_text(properties.get("message"), "properties.message"),
         authority=tuple(_authorities(properties.get("zoneAuthority"))),
+        conditions="; ".join(text_of(properties.get("restrictionConditions"))),
         source=f"{reader.source}: {zone_id}",
     )
 
 
-def _volumes(reader: Reader, geometry: Any, field: str) -> Iterator[Volume]:
+def _volumes(reader: Reader, geometry: Any, field: str, depth: int = 0) -> Iterator[Volume]:
     kind = member(geometry, "type", field, str, "a geometry type")
+    if depth > MAX_DEPTH:
+        raise FeatureError("geometry", f"collections are nested more than {MAX_DEPTH} deep", "flatten them")
     if kind == "GeometryCollection":
         parts = member(geometry, "geometries", field, list, "a list of geometries")
         if not parts:
             raise FeatureError(field, "the collection is empty", "give at least one geometry")
         for i, part in enumerate(parts):
-            yield from _volumes(reader, part, f"{field}.geometries[{i}]")
+            yield from _volumes(reader, part, f"{field}.geometries[{i}]", depth + 1)
         return
     lower, upper = _layer(geometry.get("layer"), f"{field}.layer")
     coordinates = geometry.get("coordinates")
@@ -240,6 +249,8 @@ def _feature(zone: Zone) -> Json:
         "variant": "COMMON",
         "zoneAuthority": [_authority(zone, a) for a in zone.authority or (Authority(""),)],
     }
+    if zone.conditions:
+        properties["restrictionConditions"] = zone.conditions
     if zone.message:
         properties["message"] = _texts(zone.message)
     if zone.applicability:

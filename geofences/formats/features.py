@@ -3,7 +3,7 @@
 Each feature is one volume; features with one `id` make one zone. Properties: `id`; `role` keep_out | keep_in; `name`;
 `restriction` (default PROHIBITED for a keep-out); `lower_m` with `lower_datum`, `upper_m` with `upper_datum` (AGL,
 AMSL, WGS84; a limit left out means no limit); `times`, a list of `{start, end, daily: [{day, startTime | startEvent,
-endTime | endEvent}]}`; `message`; `authority`; and `radius_m` for a Point.
+endTime | endEvent}]}`; `message`; `conditions`; `authority`; and `radius_m` for a Point.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from geofences.formats.common import FeatureError, Json, Reader, contact, height
 from geofences.heights import Height
 from geofences.volumes import Applicability, Authority, Circle, Restriction, Role, Volume, Zone
 
-NAMES = {"id", "name", "role", "restriction", "times", "message", "authority", "radius_m"} | {
+NAMES = {"id", "name", "role", "restriction", "times", "message", "conditions", "authority", "radius_m"} | {
     f"{end}_{what}" for end in ("lower", "upper") for what in ("m", "datum")
 }
 
@@ -70,6 +70,7 @@ def zone(reader: Reader, zone_id: str, role: Role, properties: Json, volumes: Se
         role=role,
         applicability=_applicability(properties.get("times")),
         message=_string(properties, "message"),
+        conditions=_string(properties, "conditions"),
         authority=tuple(_authorities(properties.get("authority"))),
         source=f"{reader.source}: {zone_id}",
     )
@@ -101,6 +102,8 @@ def properties(zone: Zone, v: Volume) -> Json:
         found["times"] = [_period(a) for a in zone.applicability]
     if zone.message:
         found["message"] = zone.message
+    if zone.conditions:
+        found["conditions"] = zone.conditions
     if zone.authority:
         found["authority"] = [
             {"name": a.name, "phone": a.phone, "email": a.email, "site_url": a.site_url} for a in zone.authority
@@ -111,7 +114,7 @@ def properties(zone: Zone, v: Volume) -> Json:
 
 
 def _stated(zone: Zone) -> tuple[Any, ...]:
-    return zone.name, zone.restriction, zone.role, zone.applicability, zone.message, zone.authority
+    return zone.name, zone.restriction, zone.role, zone.applicability, zone.message, zone.authority, zone.conditions
 
 
 def _limit(properties: Json, name: str) -> Height | None:

@@ -28,10 +28,15 @@ KEEPS = Keeps()
 
 def parse(text: str, source: str, area: AreaOfOperation | None = None) -> ParsedAirspace:
     """The zones of a FeatureCollection, or of a single Feature."""
-    reader = Reader(source, NAME, area)
     document = load_json(text, source)
     if isinstance(document, Problem):
         return ParsedAirspace((), (document,), (), NAME)
+    return read(document, source, area)
+
+
+def read(document: Json, source: str, area: AreaOfOperation | None = None) -> ParsedAirspace:
+    """`parse` for JSON that has been read."""
+    reader = Reader(source, NAME, area)
     listed = [document] if document.get("type") == "Feature" else document.get("features")
     if not isinstance(listed, list):
         return reader.nothing("features", "this is not a GeoJSON FeatureCollection", "give type and features")

@@ -76,6 +76,9 @@ def tree(text: str) -> Element:
     except expat.ExpatError as error:
         what = expat.ErrorString(error.code)
         raise FeatureError(f"line {error.lineno}", f"this is not XML: {what}", "correct the file there") from None
+    finally:  # the handlers know the parser, and it them: a circle that would hold the whole tree
+        parser.StartElementHandler = parser.EndElementHandler = None
+        parser.CharacterDataHandler = parser.StartDoctypeDeclHandler = None
     return top.children[0]
 
 

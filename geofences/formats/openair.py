@@ -5,7 +5,7 @@ CTR, TMA and their like need an authorisation; Q (danger), E, and every type not
 and sectors of information, restrict nothing. All but the last are closed unless an authorisation is configured.
 
 **Flight levels** are heights of pressure, not of length, and no file says by how much they differ on the day. A lower
-limit is taken at the lowest and an upper one at the highest that the air allows (`PRESSURE_LOW`, `PRESSURE_HIGH`).
+limit is taken at the lowest and an upper one at the highest that the air allows (`SEA_LEVEL_M`, `WARMTH`).
 
 **Arcs** become polygons that hold them and stick out by at most `ARC_ERROR_M`; a circle stays a circle.
 
@@ -40,16 +40,16 @@ from geofences.volumes import Applicability, Authority, Circle, Polygon, Restric
 
 NAME = "OpenAir"
 M_PER_NM = 1852.0
-PRESSURE_LOW = (0.78, -630.0)
-"""true height ≥ 0.78 × (pressure height − 630 m): 940 hPa at sea level are 628 m in the standard atmosphere (ICAO Doc
-7488), and layers shrink with the absolute temperature, here to that of −48 °C at sea level"""
-PRESSURE_HIGH = (1.10, 330.0)
-"""true height ≤ 1.10 × (pressure height + 330 m): 1053 hPa at sea level, and 44 °C"""
+SEA_LEVEL_M = (-630.0, 330.0)
+"""how far sea level may seem from where it is: 940 hPa there are 628 m in the standard atmosphere (ICAO Doc 7488), and
+1053 hPa are −326 m"""
+WARMTH = (0.78, 1.10)
+"""layers grow and shrink with the absolute temperature: as of −48 °C and of 44 °C at sea level"""
 
 _CLASSES = {
     Restriction.PROHIBITED: "P PROHIBITED",
     Restriction.REQ_AUTHORISATION: "R RESTRICTED A B C D CTR MCTR TMA MTMA CTA UTA LTA MTA ATZ MATZ TRA TSA TFR ADIZ",
-    Restriction.CONDITIONAL: "Q DANGER E",
+    Restriction.CONDITIONAL: "Q DANGER E TMZ RMZ GP GSEC W GLIDING_SECTOR AERIAL_SPORTING_RECREATIONAL TIZ TIA",
     Restriction.NO_RESTRICTION: "G F FIR UIR FIS_SECTOR ACC_SECTOR VFR_SECTOR",
 }
 _RESTRICTIONS = {name: r for r, names in _CLASSES.items() for name in names.split()}
@@ -73,6 +73,9 @@ _HEIGHT = re.compile(r"(FL)?\s*(-?\d+(?:\.\d+)?)\s*(FT|F|M)?\s*(AGL|GND|SFC|ASFC
 _GROUND = {"GND", "SFC", "GROUND", "SURFACE"}
 _UNLIMITED = {"UNL", "UNLIM", "UNLTD", "UNLIMITED"}
 _ABOVE_GROUND = {"AGL", "GND", "SFC", "ASFC"}
+_PRESSURE_NOTE = (
+    "flight levels are heights of pressure: a lower limit is taken at the lowest, an upper one at the highest"
+)
 _TEXTS = {"AN", "AI", "AY", "AF", "AG"}
 
 
@@ -202,9 +205,9 @@ class _Parser:
         metres = value if unit == "M" else value * M_PER_FT
         if level or over == "STD":
             metres *= 100.0 if level else 1.0
-            factor, offset_m = PRESSURE_LOW if command == "AL" else PRESSURE_HIGH
-            record.tallies.append((command, _PRESSURE_NOTE[command]))
-            return Height(max(0.0, factor * (metres + offset_m)), Datum.AMSL)
+            record.tallies.append((command, _PRESSURE_NOTE))
+            outwards, offset_m = (min, SEA_LEVEL_M[0]) if command == "AL" else (max, SEA_LEVEL_M[1])
+            metres, over = outwards((metres + offset_m) * warmth for warmth in WARMTH), "AMSL"
         return height(metres, Datum.AGL if over in _ABOVE_GROUND else Datum.AMSL, "m", "")
 
     def _activation(self, record: _Record, rest: str) -> None:
@@ -269,14 +272,6 @@ class _Parser:
             return circle(self.reader, [centre.lon_deg, centre.lat_deg], radius_m, "DC")
         ring = [(p.lon_deg, p.lat_deg) for p in arcs.ring(record.pieces)]
         return polygon(self.reader, [ring], "outline", closed=False)
-
-
-_PRESSURE_NOTE = {
-    "AL": f"a flight level as lower limit is taken at the lowest it can be: {PRESSURE_LOW[0]:g} × (its height "
-    f"{PRESSURE_LOW[1]:+g} m)",
-    "AH": f"a flight level as upper limit is taken at the highest it can be: {PRESSURE_HIGH[0]:g} × (its height "
-    f"{PRESSURE_HIGH[1]:+g} m)",
-}
 
 
 def _arc(record: _Record, command: str, rest: str) -> arcs.Arc:
@@ -344,7 +339,8 @@ def _feet(limit: Height, outwards: Callable[[float], int]) -> str:
 
 def _degrees_text(at: LatLon) -> str:
     def part(value: float, width: int, signs: str) -> str:
-        units = round(abs(value) * 60e5)
-        return f"{units // 6_000_000:0{width}d}:{units % 6_000_000 / 1e5:08.5f} {signs[value < 0.0]}"
+        signed = round(value * 60e5)
+        units = abs(signed)
+        return f"{units // 6_000_000:0{width}d}:{units % 6_000_000 / 1e5:08.5f} {signs[signed < 0]}"
 
     return f"{part(at.lat_deg, 2, 'NS')} {part(at.lon_deg, 3, 'EW')}"

@@ -58,7 +58,8 @@ def polygon(reader: Reader, rings: Any, field: str, *, closed: bool = True) -> P
     parsed = [[_position(p, field) for p in ring] for ring in rings]
     _check_order(reader, [p for ring in parsed for p in ring], field)
     corners = [_corners(reader, ring, field, closed) for ring in parsed]
-    _check_extent(corners[0], field)
+    for ring in corners:
+        _check_extent(ring, field)
     corners = _validated(reader, corners, field)
     latlons = [tuple(_latlon(p, field) for p in ring) for ring in corners]
     return Polygon(latlons[0], tuple(latlons[1:]))
@@ -94,6 +95,8 @@ def _check_extent(ring: list[Position], field: str) -> None:
         raise FeatureError(field, "the outline crosses the antimeridian", "cut it there into two zones")
     if max(lats) > 85.0 or min(lats) < -85.0:
         raise FeatureError(field, "the outline reaches beyond 85 degrees of latitude", "not supported; leave it out")
+    _latlon((max(lons), lats[0]), field)
+    _latlon((min(lons), lats[0]), field)
 
 
 def _validated(reader: Reader, corners: list[list[Position]], field: str) -> list[list[Position]]:
@@ -136,6 +139,8 @@ def _told(reason: str, origin: NDArray[np.float64], scale: NDArray[np.float64]) 
 
 
 def _position(value: Any, field: str) -> Position:
+    if type(value) is list and len(value) == 2 and type(value[0]) is float and type(value[1]) is float:
+        return value[0], value[1]  # most of a large file; whether they are on the globe is checked for each ring
     if not isinstance(value, (list, tuple)) or len(value) < 2:
         raise FeatureError(field, f"{short(value)} is not a position", "give [longitude, latitude]")
     return number(value[0], field), number(value[1], field)

@@ -7,17 +7,28 @@ which QGroundControl passes over, keep them from file to file.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import shapely
 
+from geofences.formats.codec import Keeps
 from geofences.formats.common import AreaOfOperation, FeatureError, Json, ParsedAirspace, Reader
 from geofences.formats.qgc_plan import FenceArea, PlanFile, attempt, dump_plan, open_document, read_fence
 from geofences.geodesy import LatLon, destination
 from geofences.volumes import Circle, Polygon, Restriction, Role, Volume, Zone
 
 NAME = "QGC"
+KEEPS = Keeps(
+    heights=False,
+    times=False,
+    open_zones=False,
+    unions=False,
+    holes=False,
+    message=False,
+    authority=False,
+)
 _CIRCLE_CORNERS = 64
 
 
@@ -49,6 +60,11 @@ def dump(zones: Sequence[Zone]) -> Json:
     first = next((a.outline for a in areas), None)
     home = LatLon(0.0, 0.0) if first is None else first.centre if isinstance(first, Circle) else first.outer[0]
     return dump_plan(PlanFile(home, 0.0, (), tuple(areas)))
+
+
+def write(zones: Sequence[Zone]) -> str:
+    """`dump` as text, for zones that fit `KEEPS`."""
+    return json.dumps(dump(zones), indent=1)
 
 
 def _areas(zone: Zone) -> Iterator[FenceArea]:

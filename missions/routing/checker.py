@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
-from math import hypot, isfinite
+from math import hypot, inf, isfinite
 
 from geofences.heights import Terrain
-from missions.energy import leg_energy
-from missions.plan import Ending, Plan
+from missions.energy import FREE, climb_cost, leg_energy
+from missions.plan import Ending, Plan, Waypoint
 from missions.routing.flown import (
     TIME_SLACK_S,
     Flown,
@@ -148,6 +148,9 @@ def _energy(plan: Plan, rules: Rules) -> Iterator[Violation]:
             climb_m=leg.end.alt_amsl_m - leg.start.alt_amsl_m,
             wind=rules.wind,
         )
+        ground = rules.terrain.ground_amsl_m(leg.start.position)
+        if needed is not None and i == 0 and plan.take_off and ground is not None:
+            needed += climb_cost(vehicle, rules.payload_kg, max(0.0, leg.start.alt_amsl_m - ground))
         if needed is None:
             yield Violation(i, "wind", f"leg {i} cannot be held in this wind", at=leg.start.position)
         elif leg.energy_wh < needed.energy_wh * 0.99 - 0.05:
@@ -157,7 +160,9 @@ def _energy(plan: Plan, rules: Rules) -> Iterator[Violation]:
 
 def _alternates(plan: Plan, rules: Rules, found: Outlines) -> Iterator[Violation]:
     closed: dict[str, str | None] = {}
+    used_wh = 0.0
     for i, leg in enumerate(plan.legs):
+        before_wh, used_wh = used_wh, used_wh + leg.energy_wh
         if not leg.alternates:
             yield Violation(i, "no_alternate", f"leg {i} has no legal alternate within reach", at=leg.end.position)
         for alternate in leg.alternates:
@@ -174,11 +179,34 @@ def _alternates(plan: Plan, rules: Rules, found: Outlines) -> Iterator[Violation
             if alternate.distance_m < nearest - 1.0:
                 text = f"alternate {alternate.site_id} of leg {i} is farther than the plan says"
                 yield Violation(i, "alternate_distance", text, at=leg.end.position)
+            # What is used grows evenly along a leg, and the way left is convex: the least left is at one of its ends.
+            for point, wh in ((leg.start, before_wh), (leg.end, used_wh)):
+                left = _left_at(plan, site, point, wh, rules)
+                if left < rules.reserve_pct - 0.1:
+                    text = f"alternate {site.site_id} of leg {i} is out of reach: {left:.0f} % of battery left at best"
+                    yield Violation(i, "alternate_energy", text, at=point.position)
+                    break
             if site.site_id not in closed:
                 closed[site.site_id] = _closed_over(plan, site, rules, found)
             if closed[site.site_id] is not None:
                 text = f"alternate {site.site_id} of leg {i} is closed by {closed[site.site_id]}"
                 yield Violation(i, "alternate_closed", text, closed[site.site_id], site.position)
+
+
+def _left_at(plan: Plan, site: Site, point: Waypoint, used_wh: float, rules: Rules) -> float:
+    """Percent of battery over the site after the straight way there, the shortest that could be legal; -inf if none."""
+    if rules.vehicle is None:
+        return inf
+    length, track_deg = distance_m(point.position, site.position), bearing_deg(point.position, site.position)
+    way = FREE
+    if length > 0.5:
+        flown = leg_energy(
+            rules.vehicle, rules.payload_kg, length_m=length, track_deg=track_deg, climb_m=0.0, wind=rules.wind
+        )
+        if flown is None:
+            return -inf
+        way = flown
+    return plan.energy.start_pct - 100.0 * (used_wh + way.energy_wh) / rules.vehicle.battery_wh
 
 
 def _closed_over(plan: Plan, site: Site, rules: Rules, found: Outlines) -> str | None:

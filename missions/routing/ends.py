@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from missions.routing.route import Climbing, RouteRequest
 from missions.routing.scene import MIN_MARGIN_M
-from missions.routing.space import ALWAYS, Space, Spans
+from missions.routing.space import Space
+from missions.routing.spans import ALWAYS, Interval, Spans, outside
 
 Array = NDArray[np.float64]
-Interval = tuple[float, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,20 +85,3 @@ def _shut(space: Space, number: int, *, at_start: bool) -> tuple[Spans, ...]:
     if scene.keep_in is not None and not scene.keep_in.covers(shapely.Point(scene.frame.to_xy([at])[0])):
         return (ALWAYS,)
     return tuple(spans for _, spans in space.column(at, low, layer))
-
-
-def outside(whole: Interval, shut: list[Interval]) -> list[Interval]:
-    """What is left of an interval (both ends included) outside of others (their ends are free)."""
-    if not shut:
-        return [whole]
-    left: list[Interval] = []
-    at, end = whole
-    for a, b in sorted(shut):
-        if b <= at or a >= end:
-            continue
-        if a >= at:
-            left.append((at, a))
-        at = b
-        if at > end:
-            return left
-    return [*left, (at, end)]

@@ -16,9 +16,11 @@ from geofences.heights import Terrain
 from geofences.times import applies_within, next_free
 from geofences.volumes import Restriction, Role, Volume, Zone
 from missions.plan import Reason
-from missions.routing.lattice import Way, during, shares
+from missions.routing.cuts import shares
+from missions.routing.lattice import Way
 from missions.routing.scene import VERTICAL_MARGIN_M, Scene, View
 from missions.routing.space import Space
+from missions.routing.spans import during
 from missions.routing.tangent import segments
 
 

@@ -205,10 +205,11 @@ def fence_violations(
     if len(rally) > MAX_RALLY_POINTS:
         yield Violation(-1, "rally", f"there are {len(rally)} rally points; PX4 stores {MAX_RALLY_POINTS}")
     places = [("home", home), *((f"rally point {name}", at) for name, at in rally)]
+    points = [_point(at) for _, at in places]
     for keep_in in keep_ins:
-        area = _Inside(keep_in)
-        for name, at in places:
-            if not area.holds(_point(at)).all():
+        area = _inside(keep_in)
+        for (name, at), point in zip(places, points, strict=True):
+            if not area.holds(point).all():
                 more = ": PX4 would not enforce it" if name == "home" else ""
                 yield Violation(-1, "fence", f"the fence's keep-in does not hold {name}{more}", at=at)
         for flown in () if strayed else lines:
@@ -216,15 +217,19 @@ def fence_violations(
             if not held.all():
                 at = flown.line.place(int(np.argmin(held)))
                 yield Violation(flown.index, "fence", f"{flown.name} leaves the fence's keep-in", at=at)
+    extents = np.array([_extent(flown.line) for flown in lines] + [_extent(point) for point in points], dtype=object)
     for keep_out in keep_outs:
         outline = _keep_outs.get(keep_out, make=partial(Outline, _FENCE, Volume(keep_out)))
-        for flown in lines:
-            touched = outline.touched(flown.line)
-            if touched.any():
-                at = flown.line.place(int(np.argmax(touched)))
-                yield Violation(flown.index, "fence", f"{flown.name} touches a keep-out of the fence", at=at)
-        for name, at in places:
-            if outline.touched(_point(at)).any():
+        for i in np.flatnonzero(shapely.intersects(outline.bounds, extents)).tolist():
+            line = lines[i].line if i < len(lines) else points[i - len(lines)]
+            touched = outline.touched(line)
+            if not touched.any():
+                continue
+            if i < len(lines):
+                at = line.place(int(np.argmax(touched)))
+                yield Violation(lines[i].index, "fence", f"{lines[i].name} touches a keep-out of the fence", at=at)
+            else:
+                name, at = places[i - len(lines)]
                 yield Violation(-1, "fence", f"{name} is inside a keep-out of the fence", at=at)
 
 
@@ -247,9 +252,21 @@ class _Inside:
         return np.asarray(inside[:-1] & inside[1:])
 
 
+_insides: IdentityCache[_Inside] = IdentityCache(512)
+"""plans made in the air share the fence that is on board"""
+
+
 def holds(keep_in: Polygon | Circle, at: LatLon) -> bool:
     """Whether a keep-in of the fence surely holds the place."""
-    return bool(_Inside(keep_in).holds(_point(at)).all())
+    return bool(_inside(keep_in).holds(_point(at)).all())
+
+
+def _inside(keep_in: Polygon | Circle) -> _Inside:
+    return _insides.get(keep_in, make=partial(_Inside, keep_in))
+
+
+def _extent(line: Track) -> shapely.Polygon:
+    return shapely.box(line.lon.min(), line.lat.min(), line.lon.max(), line.lat.max())
 
 
 def _point(at: LatLon) -> Track:

@@ -13,6 +13,7 @@ from math import ceil
 
 from geofences.formats.qgc_plan import PlanFile
 from geofences.geodesy import LatLon, destination
+from geofences.volumes import Role
 from missions.energy import climb_cost, leg_energy
 from missions.planfile import RETURN_M, FlightOfFile, Stretch, fly, nearest_landing
 from missions.routing.flown import (
@@ -157,7 +158,9 @@ def _returns(
             lines = [Flown(stretch.item, "", line, eta_s, late_s) for line in (climb, way, down)]
             closed = [zone_id for line in lines for zone_id in forbidden(line, rules, found)]
             if closed:
-                text = f"item {stretch.item}: PX4's own return to {name} from here would enter {closed[0]}"
+                zone = rules.airspace.zone(closed[0])
+                would = "leave" if zone is not None and zone.role is Role.KEEP_IN else "enter"
+                text = f"item {stretch.item}: PX4's own return to {name} from here would {would} {closed[0]}"
                 yield Violation(stretch.item, "return", text, closed[0], at)
                 break
         if left:

@@ -38,6 +38,8 @@ PLACELESS = frozenset(
     | {530, 531, 532, 534, 1000, 1001, 2000, 2001, 2003, 2500, 2501, VTOL_TRANSITION}
 )
 """commands taken in the frame without places"""
+FIXED_WING = 1
+"""MAV_TYPE"""
 _GATE_M = 0.05
 _VTOL_TYPES = range(19, 26)
 """MAV_TYPE of VTOLs"""
@@ -74,14 +76,18 @@ def px4_notes(file: PlanFile) -> Iterator[str]:
             yield f"item {first.number}, the first place, is {away / 1000:.1f} km from home; PX4 warns above 10 km"
 
 
+def airframe_of(file: PlanFile) -> Airframe:
+    """What the file says that it was made for."""
+    return Airframe.VTOL if file.vehicle_type in _VTOL_TYPES else Airframe.MULTIROTOR
+
+
 def _vehicle(file: PlanFile, airframe: Airframe) -> Iterator[Violation]:
     kind = file.vehicle_type
-    if kind is None or kind == 0:
-        return
-    made_for = Airframe.VTOL if kind in _VTOL_TYPES else Airframe.MULTIROTOR
-    if made_for is not airframe or kind == 1:
-        what = "a fixed wing" if kind == 1 else f"a {made_for}"
-        yield Violation(-1, "vehicle", f"the plan was made for {what} (MAV_TYPE {kind}), not for a {airframe}")
+    if kind == FIXED_WING:
+        yield Violation(-1, "vehicle", f"the plan was made for a fixed wing (MAV_TYPE {kind}), not for a {airframe}")
+    elif kind and airframe_of(file) is not airframe:
+        made_for = f"a {airframe_of(file)} (MAV_TYPE {kind})"
+        yield Violation(-1, "vehicle", f"the plan was made for {made_for}, not for a {airframe}")
 
 
 def _item(item: MissionItem, airframe: Airframe) -> Iterator[Violation]:

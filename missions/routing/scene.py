@@ -16,6 +16,7 @@ from geofences.heights import Terrain
 from geofences.shapes import inflate
 from geofences.times import applies_throughout, applies_within, intervals
 from geofences.volumes import Role, Zone
+from missions.routing.judge import IdentityCache
 from missions.routing.tangent import Field, Obstacles
 
 Array = NDArray[np.float64]
@@ -49,11 +50,18 @@ class Scene:
     """The closed zones of an airspace as obstacles for the planner, inflated by the margin.
 
     A `near` point (a pad, or a vehicle) that is outside of a zone but within the margin makes the margin to that zone
-    smaller, to 0.9 of its distance: `tightened` says where, in metres.
+    smaller, to 0.9 of its distance: `tightened` says where, in metres. `more` are further obstacles, with margin, and
+    what they stand for.
     """
 
     def __init__(
-        self, airspace: Airspace, terrain: Terrain, frame: LocalFrame, view: View, near: tuple[Array, ...] = ()
+        self,
+        airspace: Airspace,
+        terrain: Terrain,
+        frame: LocalFrame,
+        view: View,
+        near: tuple[Array, ...] = (),
+        more: Sequence[tuple[shapely.Polygon, tuple[str, ...]]] = (),
     ) -> None:
         self.view = view
         self.terrain = terrain
@@ -68,10 +76,10 @@ class Scene:
         self._own: list[tuple[shapely.Polygon, tuple[str, ...]]] = []
         self._own_zones: dict[int, Zone] = {}
         """of those of the own ones that stand for a zone; the others stand for the outside of the keep-ins"""
-        for point in near:
-            self._tighten(point)
+        self._tighten(near)
         if self.keep_in is not None:
             self._own.extend((part, self.keep_in_ids) for part in self._outside(self.keep_in, near))
+        self._own.extend(more)
         self.field = Field(self._shared, self._in_the_way, [p for p, _ in self._own])
 
     def closed(self, i: int) -> bool:
@@ -156,11 +164,12 @@ class Scene:
     def _in_the_way(self, i: int) -> bool:
         return i not in self._replaced and self.closed(i)
 
-    def _tighten(self, point: Array) -> None:
-        here = shapely.Point(point)
-        for i in self._shared.tree.query(here, predicate="intersects").tolist():
+    def _tighten(self, near: tuple[Array, ...]) -> None:
+        points = shapely.points(np.array(near).reshape(-1, 2))
+        which, what = self._shared.tree.query(points, predicate="intersects")
+        for k, i in zip(which.tolist(), what.tolist(), strict=True):
             shape = self.index.shapes[i]
-            gap = float(shapely.distance(shape.polygon, here))
+            gap = float(shapely.distance(shape.polygon, points[k]))
             if gap > 0.0 and self._in_the_way(i):
                 margin = _TIGHT * gap
                 self._replaced.add(i)
@@ -178,7 +187,7 @@ class Scene:
             and inner_band(s.volume, self.terrain).covers(view.band)
             and applies_throughout(s.zone, view.start_s, view.end_s)
         ]
-        return shapely.union_all(parts)
+        return parts[0] if len(parts) == 1 else shapely.union_all(parts)
 
     def _outside(self, keep_in: shapely.Geometry, near: tuple[Array, ...]) -> list[shapely.Polygon]:
         """Everything out of the keep-ins, and within the margin of their edge, as obstacles."""
@@ -189,7 +198,15 @@ class Scene:
             if 0.0 < gap <= margin * 1.5:
                 margin = min(margin, _TIGHT * gap / 1.5)
                 self.tightened.update(dict.fromkeys(self.keep_in_ids, margin))
-        inside = shapely.buffer(keep_in, -margin, join_style="mitre", mitre_limit=1.5)
-        x, y = self.index.frame.to_xy([self.index.frame.origin])[0]
-        world = shapely.box(x - _OUTSIDE_M, y - _OUTSIDE_M, x + _OUTSIDE_M, y + _OUTSIDE_M)
-        return list(shapely.get_parts(shapely.difference(world, inside)))
+        return _beyond.get(keep_in, extra=margin, make=lambda: _all_but(keep_in, margin))
+
+
+_beyond: IdentityCache[list[shapely.Polygon]] = IdentityCache(64)
+"""one keep-in is the same object for every question"""
+
+
+def _all_but(keep_in: shapely.Geometry, margin_m: float) -> list[shapely.Polygon]:
+    """All around the frame's origin but the inside of the keep-ins."""
+    inside = shapely.buffer(keep_in, -margin_m, join_style="mitre", mitre_limit=1.5)
+    world = shapely.box(-_OUTSIDE_M, -_OUTSIDE_M, _OUTSIDE_M, _OUTSIDE_M)
+    return list(shapely.get_parts(shapely.difference(world, inside)))

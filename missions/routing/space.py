@@ -17,12 +17,9 @@ from geofences.times import intervals
 from geofences.volumes import Zone
 from missions.routing.route import RouteRequest
 from missions.routing.scene import Scene, View, band_at
+from missions.routing.spans import ALWAYS, Spans
 
 Array = NDArray[np.float64]
-Spans = tuple[tuple[float, float], ...]
-"""times in seconds since departure was wished, apart and in order"""
-
-ALWAYS: Spans = ((-np.inf, np.inf),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +147,3 @@ class Space:
             else:
                 merged.append((a - slack - zero, b + slack - zero))
         return tuple(merged)
-
-
-__all__ = ["ALWAYS", "Hits", "Space", "Spans"]

@@ -1,20 +1,17 @@
-"""The exact shortest path among polygons in a plane, adding only the obstacles that a path meets.
+"""The exact cheapest path among polygons in a plane, looking only at the obstacles that are in its way.
 
 A shortest path among polygons bends only at convex corners and its pieces are tangents there (Lozano-Pérez & Wesley
-1979). Let S be a few of the obstacles: the shortest path among S alone is never longer than the true one. So: find it
-by A*, look what it meets among all obstacles, add that to S, repeat. When it meets nothing it is the true optimum.
-Within A* a corner's tangents are worked out when it is first expanded, and afterwards only completed for what was
-added to S since: most corners of most obstacles are never looked at.
+1979); so does a path of least time in uniform wind (`missions.routing.pace`). `missions.routing.search` finds it; here
+are the obstacles, and what the search asks about them.
 
 Corners are pushed out by `PUSH_M`, so that a path never touches an obstacle and no predicate is asked about contact.
 """
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from functools import cached_property
 
 import numpy as np
 import shapely
@@ -22,6 +19,7 @@ from numpy.typing import NDArray
 
 from geofences.rtree import PolygonTree
 from missions.routing.pace import Pace
+from missions.routing.search import Plane, Search
 
 Array = NDArray[np.float64]
 
@@ -30,8 +28,9 @@ PUSH_M = 1e-4
 
 _FLAT = 1e-12
 """sine below which three points count as one line"""
-_SLACK = 1e-6
-"""sine by which a tangent may miss: rounding must not lose one, and a false one is only a candidate more"""
+_EDGE_M = 10.0 * PUSH_M
+"""an end this near to an obstacle may lie between it and its corners pushed out: it begins a step away"""
+_BESIDE = 2.0 * _EDGE_M * np.exp(2j * np.pi / 16 * np.arange(16))
 
 
 class Obstacles:
@@ -99,6 +98,7 @@ class Field:
         return self._shared.polygons[i] if i < n or self._own is None else self._own.polygons[i - n]
 
     def corners(self, i: int) -> tuple[Array, Array, Array]:
+        """Convex corners of obstacle i pushed out, and the unit vectors from each corner to its two neighbours."""
         n = len(self._shared)
         return self._shared.corners(i) if i < n or self._own is None else self._own.corners(i - n)
 
@@ -106,8 +106,9 @@ class Field:
         """Pairs (geometry, obstacle) that touch or cross, of obstacles in the way."""
         which, what = self._shared.tree.query(geometries, predicate="intersects")
         if len(what):
-            keep = np.fromiter((self._is_active(i) for i in what.tolist()), dtype=bool, count=len(what))
-            which, what = which[keep], what[keep]
+            keep = [self._is_active(i) for i in what.tolist()]
+            if not all(keep):
+                which, what = which[keep], what[keep]
         if self._own is not None:
             own_which, own_what = self._own.tree.query(geometries, predicate="intersects")
             which = np.concatenate([which, own_which])
@@ -126,29 +127,89 @@ class Field:
         return sorted(set(self.hits(np.array([shapely.Point(point)], dtype=object))[1].tolist()))
 
     def shortest(self, start: Array, goal: Array, pace: Pace | None = None) -> Path | NoPath:
-        """The shortest path, or with a pace that of least time; none if an end is inside of an obstacle."""
-        search = _Search(self, start, goal, pace)
-        if search.to_goal[0] == np.inf:  # nor is there another way: displacements that can be flown add up to such
+        """The shortest path, or with a pace that of least time. There is none from or to the inside of an obstacle.
+
+        An end on the very edge of an obstacle is outside of it.
+        """
+        ends = self._outside(np.array([complex(*start), complex(*goal)]))
+        if isinstance(ends, NoPath):
+            return ends
+        if _cost(ends, pace) == np.inf:  # nor is there another way: displacements that can be flown add up to such
             return NoPath(())
-        path = [0, 1]
-        proven: set[tuple[int, int]] = set()
-        while True:
-            pieces = [p for p in pairwise(path) if p not in proven]
-            xy = search.xy
-            which, what = self.hits(segments(xy[[a for a, _ in pieces]], xy[[b for _, b in pieces]]))
-            met = set(what.tolist()) - search.obstacles
-            if not met:
-                if len(what):  # only a start or goal inside an obstacle leaves a piece that still meets a known one
-                    return NoPath(tuple(sorted(search.obstacles)))
-                points = xy[path]
-                return Path(points, _sum(points, None), _sum(points, pace), tuple(sorted(search.obstacles)))
-            blocked = set(which.tolist())
-            proven.update(p for k, p in enumerate(pieces) if k not in blocked)
-            search.add(sorted(met))
-            found = search.run()
-            if found is None:
-                return NoPath(tuple(sorted(search.obstacles)))
-            path = found
+        here, there = complex(ends[0]), complex(ends[1])
+        search = Search(self, here, there, pace)
+        bends = search.run() if abs(there - here) > PUSH_M else [here, there]
+        met = tuple(sorted(search.obstacles))
+        if bends is None:
+            return NoPath(self._closing(here, there) or met)
+        points = np.array(bends)
+        xy = np.column_stack([points.real, points.imag])
+        xy[0], xy[-1] = start, goal
+        return Path(xy, _cost(points, None), _cost(points, pace), met)
+
+    def met(self, starts: Plane, ends: Plane) -> list[list[int]]:
+        """The obstacles that each segment touches or crosses."""
+        found: list[list[int]] = [[] for _ in starts]
+        lines = shapely.linestrings(np.stack([starts, ends], axis=1).view(np.float64).reshape(-1, 2, 2))
+        which, what = self.hits(lines)
+        for i, k in zip(which.tolist(), what.tolist(), strict=True):
+            found[i].append(k)
+        return found
+
+    def nearest(self, among: Sequence[int], place: complex) -> int:
+        """The obstacle nearest to a place."""
+        if len(among) == 1:
+            return among[0]
+        polygons = np.array([self.polygon(i) for i in among], dtype=object)
+        return among[int(np.argmin(shapely.distance(polygons, shapely.Point(place.real, place.imag))))]
+
+    def apart(self, a: complex, b: complex) -> bool:
+        """True if obstacles that touch close every way between two free places."""
+        return bool(self._closing(a, b))
+
+    def _closing(self, a: complex, b: complex) -> tuple[int, ...]:
+        """The fewest obstacles that together enclose one of two places and not the other; () if none do."""
+        walls = [
+            yard.exterior
+            for yard in self._yards
+            if shapely.contains_xy(yard, a.real, a.imag) != shapely.contains_xy(yard, b.real, b.imag)
+        ]
+        if not walls:
+            return ()
+        which, what = self.hits(np.array(walls, dtype=object))
+        closing = [tuple(sorted(what[which == i].tolist())) for i in range(len(walls))]
+        return min(closing, key=len)
+
+    @cached_property
+    def _yards(self) -> NDArray[np.object_]:
+        """What obstacles enclose, one with a hole or several that touch: disjoint ones enclose nothing together."""
+        active = [i for i in range(len(self._shared)) if self._is_active(i)]
+        own = [] if self._own is None else self._own.polygons.tolist()
+        polygons = np.array([*self._shared.polygons[active], *own], dtype=object)
+        one, other = shapely.STRtree(polygons).query(polygons, predicate="intersects")
+        walls = shapely.get_num_interior_rings(polygons) > 0
+        walls[one[one != other]] = True
+        parts = shapely.get_parts(shapely.union_all(polygons[walls]))
+        rings = [shapely.Polygon(ring) for part in parts for ring in part.interiors]
+        return np.array(rings, dtype=object)
+
+    def _outside(self, ends: Plane) -> Plane | NoPath:
+        """The ends, from the edge of an obstacle a step beside it; `NoPath` if one is inside."""
+        points = shapely.points(ends.real, ends.imag)
+        which, what = self.hits(shapely.buffer(points, _EDGE_M, quad_segs=1))
+        if not len(which):
+            return ends
+        outside = ends.copy()
+        for i in sorted(set(which.tolist())):
+            around = what[which == i]
+            beside = ends[i] + _BESIDE
+            steps = shapely.points(beside.real, beside.imag)
+            room = np.min([shapely.distance(self.polygon(k), steps) for k in around.tolist()], axis=0)
+            room[self.hits(steps)[0]] = 0.0
+            if room.max() == 0.0:
+                return NoPath(tuple(sorted(set(around.tolist()))))
+            outside[i] = beside[room.argmax()]
+        return outside
 
     def _is_active(self, i: int) -> bool:
         known = self._known.get(i)
@@ -157,113 +218,10 @@ class Field:
         return known
 
 
-class _Search:
-    """A* over the corners of the obstacles added so far; node 0 is the start, node 1 the goal."""
-
-    def __init__(self, field: Field, start: Array, goal: Array, pace: Pace | None) -> None:
-        self.field = field
-        self.pace = pace
-        self.obstacles: set[int] = set()
-        self.xy = np.array([start, goal], dtype=np.float64)
-        self.prev = np.zeros((2, 2))
-        self.next = np.zeros((2, 2))
-        self.to_goal: list[float] = [_sum(self.xy, pace), 0.0]
-        self._trees: list[shapely.STRtree] = []  # one per call of add: corners know which of them they have seen
-        self._nodes: list[int] = []  # number of nodes after each call of add
-        self._seen: dict[int, int] = {}
-        self._out: dict[int, tuple[NDArray[np.intp], Array, NDArray[np.object_]]] = {}
-        self._lists: dict[int, list[tuple[int, float]]] = {}
-
-    def add(self, obstacles: Sequence[int]) -> None:
-        corners = [self.field.corners(i) for i in obstacles]
-        self.xy = np.concatenate([self.xy, *(c[0] for c in corners)])
-        self.prev = np.concatenate([self.prev, *(c[1] for c in corners)])
-        self.next = np.concatenate([self.next, *(c[2] for c in corners)])
-        left = self.xy[1] - self.xy[len(self.to_goal) :]
-        self.to_goal.extend(_costs(left[:, 0], left[:, 1], self.pace).tolist())
-        polygons = np.array([self.field.polygon(i) for i in obstacles], dtype=object)
-        self._trees.append(shapely.STRtree(polygons))
-        self._nodes.append(len(self.xy))
-        self.obstacles.update(obstacles)
-
-    def run(self) -> list[int] | None:
-        """Node numbers of the shortest path among the obstacles added; None if there is none."""
-        cost: dict[int, float] = {0: 0.0}
-        parent: dict[int, int] = {}
-        done: set[int] = set()
-        queue: list[tuple[float, int]] = [(self.to_goal[0], 0)]
-        while queue:
-            _, node = heapq.heappop(queue)
-            if node == 1:
-                path = [1]
-                while path[-1] != 0:
-                    path.append(parent[path[-1]])
-                return path[::-1]
-            if node in done:
-                continue
-            done.add(node)
-            here = cost[node]
-            for other, length in self._tangents(node):
-                reach = here + length
-                if other not in done and reach < cost.get(other, np.inf):
-                    cost[other] = reach
-                    parent[other] = node
-                    heapq.heappush(queue, (reach + self.to_goal[other], other))
-        return None
-
-    def _tangents(self, u: int) -> list[tuple[int, float]]:
-        """The nodes seen from u along tangents, with their distances; brought up to date with what was added."""
-        seen = self._seen.get(u, 0)
-        if seen == len(self._trees):
-            return self._lists[u]
-        first = self._nodes[seen - 1] if seen else 0
-        ids, lengths = self._candidates(u, first)
-        lines = segments(np.broadcast_to(self.xy[u], (len(ids), 2)), self.xy[ids])
-        keep = _clear(lines, self._trees)
-        ids, lengths, lines = ids[keep], lengths[keep], lines[keep]
-        if seen:
-            old_ids, old_lengths, old_lines = self._out[u]
-            keep = _clear(old_lines, self._trees[seen:])
-            ids = np.concatenate([old_ids[keep], ids])
-            lengths = np.concatenate([old_lengths[keep], lengths])
-            lines = np.concatenate([old_lines[keep], lines])
-        self._out[u] = ids, lengths, lines
-        self._seen[u] = len(self._trees)
-        result = self._lists[u] = list(zip(ids.tolist(), lengths.tolist(), strict=True))
-        return result
-
-    def _candidates(self, u: int, first: int) -> tuple[NDArray[np.intp], Array]:
-        """Nodes from `first` on whose line to u is tangent at both ends."""
-        d = self.xy[first:] - self.xy[u]
-        dx, dy = d[:, 0], d[:, 1]
-        length = np.hypot(dx, dy)
-        slack = _SLACK * length
-        # Both neighbours of a corner on one side of the line, or on it.
-        (px, py), (nx, ny) = self.prev[u], self.next[u]
-        a, b = dx * py - dy * px, dx * ny - dy * nx
-        p, n = self.prev[first:], self.next[first:]
-        c, e = dx * p[:, 1] - dy * p[:, 0], dx * n[:, 1] - dy * n[:, 0]
-        ok = (np.minimum(a, b) >= -slack) | (np.maximum(a, b) <= slack)
-        ok &= (np.minimum(c, e) >= -slack) | (np.maximum(c, e) <= slack)
-        ok &= length > 0.0
-        ids = np.flatnonzero(ok)
-        return ids + first, length[ids] if self.pace is None else self.pace.seconds(dx[ids], dy[ids])
-
-
 def segments(starts: Array, ends: Array) -> NDArray[np.object_]:
     """Line strings from each start to its end."""
     lines: NDArray[np.object_] = shapely.linestrings(np.stack([starts, ends], axis=1))
     return lines
-
-
-def _clear(lines: NDArray[np.object_], trees: Sequence[shapely.STRtree]) -> NDArray[np.bool_]:
-    clear = np.ones(len(lines), dtype=bool)
-    for tree in trees:
-        left = np.flatnonzero(clear)
-        if not len(left):
-            break
-        clear[left[tree.query(lines[left], predicate="intersects")[0]]] = False
-    return clear
 
 
 def _corners(polygon: shapely.Polygon) -> tuple[Array, Array, Array]:
@@ -287,10 +245,6 @@ def _ring_corners(v: Array) -> tuple[Array, Array, Array]:
     return (v + push)[convex], -into[convex], out[convex]
 
 
-def _costs(dx: Array, dy: Array, pace: Pace | None) -> Array:
-    return np.hypot(dx, dy) if pace is None else pace.seconds(dx, dy)
-
-
-def _sum(points: Array, pace: Pace | None) -> float:
-    steps = np.diff(points, axis=0)
-    return float(_costs(steps[:, 0], steps[:, 1], pace).sum())
+def _cost(points: Plane, pace: Pace | None) -> float:
+    legs = np.diff(points)
+    return float((np.abs(legs) if pace is None else pace.seconds(legs.real, legs.imag)).sum())

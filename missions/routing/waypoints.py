@@ -21,9 +21,11 @@ from numpy.typing import NDArray
 from geofences.geodesy import LatLon, LocalFrame, distance_m
 from geofences.heights import FlatTerrain, Terrain
 from missions.plan import Infeasible, Reason
-from missions.routing.lattice import Way, during, shares
+from missions.routing.cuts import shares
+from missions.routing.lattice import Way
 from missions.routing.route import Route, RouteRequest
 from missions.routing.space import Space
+from missions.routing.spans import during
 from missions.routing.tangent import segments
 
 Array = NDArray[np.float64]

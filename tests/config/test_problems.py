@@ -52,7 +52,7 @@ CASES = {
     "an unknown home of a box": (put("boxes", 0, "home", "depot"), "boxes[0].home", "'depot' is no site", "Known: "),
     "too few pads": (put("sites", 0, "pads", 2), "vehicles[0].home", "2 pads for 3 vehicles", "Raise its `pads`"),
     "a site far away": (put("sites", 1, "lat", 38.2), "sites[1].lat", "km from teral", "swapped"),
-    "a pad above flat ground": (put("sites", 1, "elevation_amsl_m", 480), "sites[1].elevation_amsl_m", "flat", ""),
+    "a pad above the ground": (put("sites", 1, "elevation_amsl_m", 480), "sites[1].elevation_amsl_m", "at 420 m", ""),
     "no airspace file": (put("airspace", ["air/x.json"]), "airspace[0]", "air/x.json does not exist", ""),
     "no product folder": (put("products", ["products", "p"]), "products[1]", "does not exist", "relative to this file"),
     "no type file": (put("vehicle_types", 0, "file", "vehicles/x.yaml"), "vehicle_types[0].file", "not exist", "path"),

@@ -2,28 +2,35 @@
 
 import json
 import random
+from dataclasses import replace
 from datetime import UTC, datetime, time
 from pathlib import Path
+from time import process_time
 
 import pytest
 from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from geofences.daylight import SunEvent
-from geofences.formats import CODECS, AreaOfOperation, ed269, ed318, geojson, load_airspace_text
-from geofences.geodesy import LatLon
+from geofences.formats import (
+    CODECS,
+    AreaOfOperation,
+    ed269,
+    ed318,
+    geojson,
+    load_airspace_bytes,
+    load_airspace_text,
+)
+from geofences.geodesy import LatLon, distance_m
 from geofences.heights import Datum, Height
 from geofences.volumes import (
-    Applicability,
-    Authority,
     Circle,
     DailyPeriod,
-    Polygon,
     Restriction,
     Role,
     Volume,
     Zone,
 )
+from tests.geofences.strategies import airspaces
 from tests.support.shared import SHARED_DATA, needs_shared
 
 ROOT = Path(__file__).parents[2]
@@ -62,6 +69,7 @@ def test_the_swiss_sample_in_ed318_is_read_whole():
     assert bern.volumes[0].lower == Height(60.0, Datum.AGL)
     assert bern.authority[0].name == "Skyguide"
     assert len(bern.volumes[0].outline.outer) == 27
+    assert "exemption permit" in bern.conditions
 
 
 @needs_samples
@@ -86,6 +94,25 @@ def test_the_examples_of_ed318_are_read_whole(name):
         assert [v.upper.value_m for v in zone.volumes] == [150.0, 50.0]
         assert zone.applies_at(datetime(2019, 5, 6, 16, 30, tzinfo=UTC).timestamp())
         assert not zone.applies_at(datetime(2019, 5, 6, 17, 30, tzinfo=UTC).timestamp())
+
+
+REAL = ["cis_source_sample_ed269", "cis_source_sample_ed318", "ed318-examples/Example_Collection"]
+
+
+@needs_samples
+@pytest.mark.parametrize("name", list(CODECS))
+@pytest.mark.parametrize("real", REAL)
+def test_real_zones_go_through_every_format_and_back(real, name):
+    found = load(SAMPLES / f"{real}.json").zones
+    codec = CODECS[name]
+    dumped = codec.dump_text(found)
+    parsed = load_airspace_text(dumped.text, "x")
+    assert parsed.format == codec.name
+    assert parsed.problems == ()
+    assert [z.zone_id for z in parsed.zones] == [z.zone_id for z in codec.fit(found)[0]]
+    if name in ("ed318", "geojson", "kml"):
+        assert parsed.zones == found
+        assert dumped.problems == ()
 
 
 @needs_samples
@@ -121,95 +148,76 @@ def test_the_demo_valley_is_good_and_its_keep_in_is_an_extension():
 
 # round trips
 
-latlons = st.builds(LatLon, st.floats(-60, 60), st.floats(-170, 170))
 
-
-def around(centre, size, n):
-    """A convex ring, so that it is valid whatever its size."""
-    from geofences.geodesy import destination
-
-    return tuple(destination(centre, -360.0 * k / n, size) for k in range(n))
-
-
-polygons = st.builds(
-    lambda c, s, n, hole: Polygon(around(c, s, n), (around(c, s / 4, 3),) if hole else ()),
-    latlons,
-    st.floats(50, 20_000),
-    st.integers(3, 9),
-    st.booleans(),
-)
-circles = st.builds(Circle, latlons, st.floats(1, 50_000))
-words = st.text(st.characters(codec="utf-8", exclude_categories=("C", "Z")), min_size=1, max_size=12)
-
-
-@st.composite
-def volumes(draw, data=tuple(Datum)):
-    lower = draw(st.none() | st.builds(Height, st.floats(0, 500), st.sampled_from(data)))
-    upper = draw(st.none() | st.builds(Height, st.floats(501, 9000), st.sampled_from(data)))
-    return Volume(draw(polygons | circles), lower, upper)
-
-
-clock = st.builds(time, st.integers(0, 23), st.integers(0, 59), st.integers(0, 59), st.sampled_from((0, 250_000)))
-times = clock | st.sampled_from(SunEvent)
-daily = st.builds(DailyPeriod, st.frozensets(st.integers(1, 7), max_size=6), times, times)
-instants = st.datetimes(datetime(2000, 1, 1), datetime(2100, 1, 1)).map(lambda t: t.replace(tzinfo=UTC))  # noqa: DTZ001
-
-
-@st.composite
-def applicabilities(draw):
-    start, end = sorted(draw(st.lists(instants, min_size=2, max_size=2, unique=True)))
-    days = tuple(draw(st.lists(daily, max_size=2)))
-    return Applicability(start if draw(st.booleans()) else None, end, days)
-
-
-authorities = st.builds(Authority, words, st.none() | words, st.none() | words, st.none() | words)
-
-
-@st.composite
-def zones(draw, restrictions, roles):
-    role = draw(st.sampled_from(roles))
-    return Zone(
-        zone_id=draw(words).strip()[:7] or "z",
-        name=draw(words),
-        restriction=draw(st.sampled_from(restrictions)),
-        volumes=tuple(draw(st.lists(volumes(), min_size=1, max_size=3))),
-        role=role,
-        applicability=tuple(draw(st.lists(applicabilities(), max_size=2))),
-        message=draw(st.just("") | words),
-        authority=tuple(draw(st.lists(authorities, max_size=2))),
-    )
-
-
-def unique(found):
-    return list({z.zone_id: z for z in found}.values())
-
-
-EVERY = tuple(Restriction)
-OLD = tuple(r for r in Restriction if r is not Restriction.USPACE)
-
-
+@pytest.mark.parametrize("name", ["ed318", "ed269", "geojson", "kml", "qgc"])
 @settings(max_examples=40, deadline=None)
-@given(st.lists(zones(EVERY, tuple(Role)), max_size=3).map(unique))
-def test_ed318_reads_back_what_it_writes(found):
-    parsed = ed318.parse(ed318.write(found), "x")
+@given(found=airspaces)
+def test_every_format_reads_back_what_it_can_hold(name, found):
+    codec = CODECS[name]
+    dumped = codec.dump_text(found)
+    parsed = codec.parse(dumped.text, "x", None)
     assert parsed.problems == ()
-    assert list(parsed.zones) == found
+    fitting = codec.fit(found)[0]
+    if name == "qgc":
+        assert fence(parsed.zones) == fence(fitting)
+    else:
+        assert parsed.zones == fitting
+    assert load_airspace_bytes(dumped.text.encode(), "x").zones == parsed.zones or not parsed.zones
 
 
-@settings(max_examples=40, deadline=None)
-@given(st.lists(zones(OLD, (Role.KEEP_OUT,)), max_size=3).map(unique))
-def test_ed269_reads_back_what_it_writes(found):
-    parsed = ed269.parse(ed269.write(found), "x")
+def fence(found):
+    """In a plan's own order: the keep-in first, polygons before circles."""
+    return {
+        z.zone_id: replace(z, volumes=sorted(z.volumes, key=lambda v: isinstance(v.outline, Circle))) for z in found
+    }
+
+
+@settings(max_examples=60, deadline=None)
+@given(found=airspaces)
+def test_openair_reads_back_what_it_can_hold_and_no_zone_is_smaller(found):
+    codec = CODECS["openair"]
+    text = codec.dump_text(found).text
+    parsed = codec.parse(text, "x", None)
     assert parsed.problems == ()
-    assert list(parsed.zones) == found
+    fitting = codec.fit(found)[0]
+    assert [replace(z, volumes=()) for z in parsed.zones] == [replace(z, volumes=()) for z in fitting]
+    for read, written in zip(parsed.zones, fitting, strict=True):
+        for v, w in zip(read.volumes, written.volumes, strict=True):
+            assert_limits(v, w)
+            assert_outlines(v.outline, w.outline)
+    assert codec.dump_text(parsed.zones).text == text, "once rounded, the same for ever"
 
 
-@settings(max_examples=40, deadline=None)
-@given(st.lists(zones(EVERY, tuple(Role)), max_size=3).map(unique))
-def test_geojson_reads_back_what_it_writes(found):
-    parsed = geojson.parse(geojson.write(found), "x")
-    assert parsed.problems == ()
-    assert list(parsed.zones) == found
+def assert_limits(read, written):
+    for v, w, outwards in ((read.lower, written.lower, -1), (read.upper, written.upper, 1)):
+        assert (v is None) == (w is None)
+        if v is not None:
+            assert v.datum is w.datum
+            assert -1e-6 <= (v.value_m - w.value_m) * outwards <= 0.3049
+
+
+def assert_outlines(read, written):
+    if isinstance(written, Circle):
+        assert distance_m(read.centre, written.centre) < 0.03
+        assert -1e-3 <= read.radius_m - written.radius_m <= 0.186
+    else:
+        assert len(read.outer) == len(written.outer)
+        assert all(distance_m(p, q) < 0.03 for p, q in zip(read.outer, written.outer, strict=True))
+
+
+@pytest.mark.parametrize("name", list(CODECS))
+@settings(max_examples=30, deadline=None)
+@given(found=airspaces)
+def test_whatever_a_format_cuts_from_a_zone_is_told_and_a_keep_in_never_grows(name, found):
+    found = [replace(z, source=str(i)) for i, z in enumerate(found)]
+    fitting, problems = CODECS[name].fit(found)
+    told = {p.feature_id for p in problems}
+    left = {z.source: z for z in fitting}
+    for zone in found:
+        cut = left.get(zone.source)
+        assert cut == zone or zone.zone_id in told
+        if cut is not None and cut.role is Role.KEEP_IN:
+            assert (cut.volumes, cut.applicability) == (zone.volumes, zone.applicability)
 
 
 def test_what_a_format_cannot_say_is_told_when_written():
@@ -300,6 +308,75 @@ def test_a_crossing_of_centimetres_is_repaired_and_said():
     assert len(parsed.zones) == 1
 
 
+def test_what_a_repair_drops_is_counted_and_an_unclosed_ring_is_closed():
+    ring = [[8.0, 47.0], [8.01, 47.0], [8.01, 47.0], [8.01, 47.0], [8.01, 47.01], [8.0, 47.01]]
+    parsed = parse(feature(ring))
+    assert len(parsed.zones[0].volumes[0].outline.outer) == 4
+    assert [n.text.split(";")[0] for n in parsed.notes] == [
+        "a ring does not end where it began",
+        "2 corners that repeat the one before were left out",
+    ]
+
+
+def test_a_spike_of_a_decimetre_is_cut_off_and_one_of_a_kilometre_refused_with_its_place():
+    square = [[8.0, 47.0], [8.01, 47.0], [8.01, 47.01], [8.0, 47.01]]
+    for tip, ok in ((8.010001, True), (8.02, False)):
+        spiked = [*square[:2], [8.01, 47.005], [tip, 47.005], [8.01, 47.005], *square[2:], square[0]]
+        parsed = parse(feature(spiked))
+        assert parsed.ok is ok
+        told = (parsed.notes or parsed.problems)[0].text
+        assert ("repaired" in told) is ok
+        assert ok or "near 47.005000, 8.0" in told
+
+
+def test_which_way_round_a_ring_is_drawn_does_not_matter():
+    ring = feature()["geometry"]["coordinates"][0]
+    back = parse(feature(ring[::-1]))
+    assert back.ok
+    assert not back.notes
+    assert set(back.zones[0].volumes[0].outline.outer) == set(parse(feature()).zones[0].volumes[0].outline.outer)
+
+
+def test_a_property_that_is_not_known_is_told_once_for_all_features():
+    parsed = parse(feature(lower=30), feature(id="Z2", lower=40), feature(id="Z3"))
+    (note,) = parsed.notes
+    assert note.field == "properties.lower"
+    assert note.text.endswith("(2: Z1, Z2)")
+
+
+@pytest.mark.parametrize(
+    "ring",
+    [
+        [[8.0 + k * 1e-6, 47.0 + (k % 2) * 1e-3] for k in range(300_000)],
+        [[random.Random(k).uniform(7, 8), random.Random(-k).uniform(46, 47)] for k in range(10_000)],
+        [[8.0 + (k * 7919 % 9973) * 1e-5, 47.0 + (k * 104729 % 9967) * 1e-5] for k in range(9_900)],
+    ],
+    ids=["300,000 corners", "10,000 corners at random", "9,900 crossing edges"],
+)
+def test_no_outline_however_wild_takes_long(ring):
+    text = json.dumps({"type": "FeatureCollection", "features": [feature(ring)]})
+    before = process_time()
+    (problem,) = load_airspace_text(text, "t.geojson").problems
+    assert process_time() - before < 2.0
+    assert problem.feature_id == "Z1"
+    assert "vertices" in problem.text or "near 4" in problem.text
+
+
+def test_nested_collections_and_huge_numbers_are_refused_in_one_line():
+    (zone,) = parse(feature()).zones
+    document = json.loads(ed318.write([zone]))
+    geometry = document["features"][0]["geometry"]
+    for _ in range(60):
+        geometry = {"type": "GeometryCollection", "geometries": [geometry]}
+    document["features"][0]["geometry"] = geometry
+    (problem,) = ed318.parse(json.dumps(document), "x").problems
+    assert "nested" in problem.text
+    for bad in ("1e999", "-1e999", "1" * 400, "9" * 5000, "NaN"):
+        parsed = load_airspace_text(geojson.write([zone]).replace("8.01", bad), "x")
+        assert len(parsed.problems) == 1
+        assert len(str(parsed.problems[0])) < 300
+
+
 def test_swapped_coordinates_are_found_against_the_area_of_operation():
     area = AreaOfOperation(LatLon(47.0, 8.0), 50_000.0)
     swapped = [[lat, lon] for lon, lat in feature()["geometry"]["coordinates"][0]]
@@ -363,6 +440,22 @@ def places(node, path=()):
         for key in node if isinstance(node, dict) else range(len(node)):
             yield (*path, key)
             yield from places(node[key], (*path, key))
+
+
+@pytest.mark.parametrize("name", ["kml", "openair"])
+def test_no_damage_to_a_text_escapes_as_an_exception(name):
+    rng = random.Random(5)
+    zones = load(ROOT / "configs" / "airspace" / "valley.ed318.json").zones
+    good = CODECS[name].dump_text(zones).text
+    junk = ["", "<", "-", "nan", "1e999", "\n", "99:99", "AC", "\x00", "&a;", "\ud800", "DC 1\n", "<Point/>", "9" * 400]
+    noticed = 0
+    for _ in range(200):
+        at = rng.randrange(len(good))
+        damaged = good[:at] + rng.choice(junk) + good[at + rng.choice((0, 1, 3, 40, 2_000)) :]
+        parsed = load_airspace_text(damaged, "mutant")
+        noticed += not parsed.ok or bool(parsed.notes)
+        assert all(p.fix for p in parsed.problems)
+    assert noticed > 60
 
 
 def test_no_mutation_of_a_good_file_escapes_as_an_exception():

@@ -66,7 +66,7 @@ def test_a_destination_inside_it_is_refused_with_what_would_open_it():
 def test_the_swiss_sample_in_ed269_routes_too():
     args = ("--from", "46.2165,6.160", "--to", "46.2165,6.180", "--airspace", SWISS_OLD, "--json")
     found = json.loads(run(plan_app, *args).stdout)
-    assert [r["code"] for r in found["reasons"] if "LSXX" in r["text"]] == ["around"]
+    assert [r["code"] for r in found["reasons"] if "LSXX" in r["text"] and r["code"] != "rtl"] == ["around"]
 
 
 def test_sites_of_a_configuration_can_be_named():

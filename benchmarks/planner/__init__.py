@@ -1,0 +1,1 @@
+"""Routing and airspace, measured: `python -m benchmarks.planner`."""
