@@ -28,6 +28,7 @@ from missions.decision.types import (
     Policy,
     Snapshot,
 )
+from missions.snapshot import Mode
 
 ACTION_OF = {
     CandidateKind.CONTINUE: Action.CONTINUE,
@@ -56,12 +57,18 @@ def decide(memory: Memory, snapshot: Snapshot, policy: Policy, now_s: float) -> 
         cause = away.row.name if away is not None else "takeover"
         text = away.text if away is not None else faults.BY_NAME["takeover"].text
         return memory, Decision(memory.action, None, cause, f"{text}.", active, stand_down=True)
-    silent = next((r for r in raised if r.row.silences), None)
+    silent = next((r for r in raised if r.row.silences and not _rests(r, snapshot, now_s)), None)
     if silent is not None:
         sentence = f"{silent.text}; {if_link_dies(snapshot)}."
         return memory, Decision(memory.action, None, silent.row.name, sentence, active, link_silent=True)
     decision = _steer(memory, snapshot, policy, now_s, raised)
     return _remember(memory, decision, snapshot, now_s), replace(decision, faults=active)
+
+
+def _rests(r: Raised, s: Snapshot, now_s: float) -> bool:
+    """PX4 has come to a HOLD by itself, as beyond its fence, and will hold until its battery is empty."""
+    holds = s.vehicle.mode is not None and s.vehicle.mode.value is Mode.HOLD
+    return holds and r.row.rests_after_s is not None and now_s - r.since_s > r.row.rests_after_s
 
 
 def if_link_dies(s: Snapshot) -> str:

@@ -48,6 +48,8 @@ class Fault:
     """the present plan must not be flown on; any other feasible route answers it, a HOLD it asks for included"""
     silences: bool = False
     """nothing can or may be commanded while it lasts: PX4 acts by itself"""
+    rests_after_s: float | None = None
+    """from then on PX4 that does no more than hold is commanded again: nothing follows on that HOLD"""
     blinds: bool = False
     """where it is is not known: nothing is flown by its position, it holds or lands on the spot"""
     stands_down: bool = False
@@ -71,6 +73,7 @@ TABLE: tuple[Fault, ...] = (
         "HEARTBEAT says critical",
         clear_after_s=2.0,
         silences=True,
+        rests_after_s=20.0,  # COM_FAIL_ACT_T, PX4's HOLD before it acts, is 5 s
     ),
     Fault(
         "takeover",
@@ -287,6 +290,12 @@ def _fold_one(row: Fault, memory: FaultMemory | None, holds: bool, policy: Polic
     return None if row.clear_again_s is None else FaultMemory(row.name, memory.since_s, False, now_s, memory.again)
 
 
+def _silence(row: Fault) -> str:
+    if row.rests_after_s is None:
+        return "no commands while it lasts"
+    return f"no commands while it lasts; of a HOLD, for {row.rests_after_s:g} s"
+
+
 def _clears(row: Fault) -> str:
     again = "" if row.clear_again_s is None else f", {row.clear_again_s:g} s when it was back within {CALM_S:g} s"
     return f"{row.clear_after_s:g} s{again}"
@@ -306,7 +315,7 @@ def as_markdown(policy: Policy | None = None) -> str:
                 (row.opens_comparison, "opens the payload comparison"),
                 (row.needs_new_route, "needs another route"),
                 (row.blinds, "nothing is flown by its position"),
-                (row.silences, "no commands while it lasts"),
+                (row.silences, _silence(row)),
                 (row.stands_down, "stands down"),
             )
             if flag

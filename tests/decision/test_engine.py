@@ -9,7 +9,7 @@ import pytest
 from missions.decision.engine import decide, if_link_dies
 from missions.decision.types import Action, CandidateKind, Decision, FlightPhase, Forecast, Memory, Policy, Snapshot
 from missions.orders import Priority
-from missions.snapshot import BoxVerdict, Mode
+from missions.snapshot import BoxVerdict, Mode, Timed
 from tests.decision.situations import (
     ALTERNATE,
     CALM,
@@ -310,6 +310,18 @@ def test_px4s_own_failsafe_is_not_fought_and_is_no_takeover() -> None:
     assert decision.link_silent
     assert not decision.stand_down
     assert decision.cause == "px4_failsafe"
+
+
+def test_a_failsafe_that_does_no_more_than_hold_is_led_on_after_a_while() -> None:
+    """Beyond its fence PX4 holds, and would hold until its battery is empty."""
+    held = replace(CALM.vehicle, failsafe=Timed(True, NOW - 0.5), mode=Timed(Mode.HOLD, NOW - 0.5))
+    decisions = run(replace(CALM, vehicle=held), 25.0)[1]
+    silent_s = [i / 2 for i, decision in enumerate(decisions) if decision.link_silent]
+    assert silent_s[-1] == pytest.approx(20.0, abs=1.0)
+    assert decisions[-1].action is Action.CONTINUE
+    assert not decisions[-1].stand_down
+    returning = run(failsafe(CALM), 25.0)[1][-1]
+    assert returning.link_silent
 
 
 def test_when_the_link_comes_back_the_decision_is_taken_up_again() -> None:
