@@ -12,11 +12,11 @@ from fleet.cli.output import ExitCode, JsonFlag, Output, when
 from fleet.cli.world import World, read_instant, read_place, read_wind, read_world, read_zones
 
 if TYPE_CHECKING:
-    from geofences.airspace import Airspace
     from geofences.geodesy import LatLon
     from missions.plan import Infeasible, Plan
     from missions.planning import PlanRequest
     from missions.sites import Site
+    from missions.vehicles import VehicleType
 
 
 def plan(
@@ -25,12 +25,29 @@ def plan(
     airspace: Annotated[
         list[Path] | None, typer.Option("--airspace", help="ED-318, ED-269 or GeoJSON; repeatable")
     ] = None,
-    height: Annotated[float | None, typer.Option("--height", metavar="M", help="cruise height, m above ground")] = None,
+    height: Annotated[
+        list[float] | None,
+        typer.Option("--height", metavar="M", help="cruise height, m above ground; repeatable, the first is preferred"),
+    ] = None,
     authorise: Annotated[
         list[str] | None, typer.Option("--authorise", metavar="ZONE", help="zone id; repeatable")
     ] = None,
     wind: Annotated[str, typer.Option("--wind", metavar="N,E", help="the air's motion north and east, m/s")] = "0,0",
     depart: Annotated[str | None, typer.Option("--depart", metavar="ISO", help="departure time; default now")] = None,
+    latest: Annotated[
+        str | None, typer.Option("--latest", metavar="ISO", help="it may wait for a zone to open until then")
+    ] = None,
+    vehicle: Annotated[
+        str | None, typer.Option("--vehicle", metavar="TYPE", help="of the configuration's types; default its first")
+    ] = None,
+    payload: Annotated[
+        float | None, typer.Option("--payload", metavar="KG", min=0.0, help="default: the most it carries")
+    ] = None,
+    battery: Annotated[float, typer.Option("--battery", metavar="PCT", min=0.0, max=100.0)] = 100.0,
+    alternate: Annotated[
+        list[str] | None,
+        typer.Option("--alternate", metavar="LAT,LON|SITE", help="one more place to land on; repeatable"),
+    ] = None,
     map_file: Annotated[
         Path | None, typer.Option("--map", metavar="OUT", help="write a picture: .png or .html")
     ] = None,
@@ -40,8 +57,9 @@ def plan(
     json: JsonFlag = False,
 ) -> None:
     """Plan a route through the airspace: around, over, under or through zones, with the reason for each."""
-    from missions.plan import Infeasible
-    from missions.planning import make_plan
+    from missions.plan import Ending, Infeasible
+    from missions.planning import PlanRequest, make_plan
+    from missions.sites import SiteKind
 
     out = Output(json)
     if map_file is not None and map_file.suffix.lower() not in (".png", ".html", ".htm"):
@@ -55,34 +73,12 @@ def plan(
         out.fail(
             ExitCode.USAGE, f"--authorise: no zone {', '.join(unknown)}", "see `fleet airspace check FILE` for ids"
         )
-    request = _request(out, world, begin, goal, zones, authorised, height, wind, depart)
-    began = time.perf_counter()
-    outcome = make_plan(request)
-    took_ms = (time.perf_counter() - began) * 1000.0
-    if map_file is not None:
-        _picture(out, map_file, outcome, request, begin, goal, world)
-    if isinstance(outcome, Infeasible):
-        out.fail(ExitCode.REFUSED, f"no legal route from {begin.name} to {goal.name}", reasons=outcome.reasons)
-    out.data(_as_json(outcome, took_ms), _as_text(outcome, begin, goal, took_ms))
-
-
-def _request(
-    out: Output,
-    world: World,
-    begin: Site,
-    goal: Site,
-    airspace: Airspace,
-    authorised: frozenset[str],
-    height: float | None,
-    wind: str,
-    depart: str | None,
-) -> PlanRequest:
-    from missions.plan import Ending
-    from missions.planning import PlanRequest
-    from missions.sites import SiteKind
-
-    ways_out = (SiteKind.ALTERNATE, SiteKind.REICING)
-    return PlanRequest(
+    depart_s = time.time() if depart is None else read_instant(out, depart)
+    heights = tuple(height or [world.layer_agl_m])
+    carrier = _vehicle(out, world, vehicle)
+    ways_out = [s for s in world.sites.values() if s.kind in (SiteKind.ALTERNATE, SiteKind.REICING)]
+    more = [read_place(out, "--alternate", text, world) for text in alternate or []]
+    request = PlanRequest(
         plan_id="plan",
         start=begin.position,
         start_amsl_m=begin.elevation_amsl_m,
@@ -90,24 +86,51 @@ def _request(
         goal=goal,
         ending=Ending.LAND,
         home=begin,
-        alternates=tuple(s for s in world.sites.values() if s.kind in ways_out),
-        vehicle=world.vehicle,
-        payload_kg=world.vehicle.max_payload_kg,
-        battery_pct=100.0,
+        alternates=tuple({s.site_id: s for s in (*ways_out, *more)}.values()),
+        vehicle=carrier,
+        payload_kg=carrier.max_payload_kg if payload is None else payload,
+        battery_pct=battery,
         wind=read_wind(out, wind),
-        depart_s=time.time() if depart is None else read_instant(out, depart),
-        airspace=airspace,
+        depart_s=depart_s,
+        airspace=zones,
         authorised=authorised,
         terrain=world.terrain,
-        cruise_agl_m=world.layer_agl_m if height is None else height,
+        cruise_agl_m=heights[0],
+        layers_agl_m=heights[1:],
+        latest_depart_s=None if latest is None else read_instant(out, latest),
         ceiling_agl_m=world.ceiling_agl_m,
         margin_m=world.margin_m,
         reserve_pct=world.reserve_pct,
     )
+    began = time.perf_counter()
+    outcome = make_plan(request)
+    took_ms = (time.perf_counter() - began) * 1000.0
+    if map_file is not None:
+        _picture(out, map_file, outcome, request, begin, goal, world, more)
+    if isinstance(outcome, Infeasible):
+        out.fail(ExitCode.REFUSED, f"no legal route from {begin.name} to {goal.name}", reasons=outcome.reasons)
+    out.data(_as_json(outcome, took_ms), _as_text(outcome, begin, goal, took_ms, depart_s))
+
+
+def _vehicle(out: Output, world: World, name: str | None) -> VehicleType:
+    if name is None:
+        return world.vehicle
+    found = next((v for v in world.vehicles if v.name == name), None)
+    if found is None:
+        known = ", ".join(v.name for v in world.vehicles)
+        out.fail(ExitCode.USAGE, f"--vehicle {name}: no such vehicle type", f"known types: {known}")
+    return found
 
 
 def _picture(
-    out: Output, path: Path, outcome: Plan | Infeasible, request: PlanRequest, begin: Site, goal: Site, world: World
+    out: Output,
+    path: Path,
+    outcome: Plan | Infeasible,
+    request: PlanRequest,
+    begin: Site,
+    goal: Site,
+    world: World,
+    more: list[Site],
 ) -> None:
     from fleet.maps import plan_picture
 
@@ -116,7 +139,7 @@ def _picture(
             path,
             outcome,
             request.airspace,
-            world.sites.values(),
+            [*world.sites.values(), *more],
             start=begin.position,
             goal=goal.position,
             names=(begin.name, goal.name),
@@ -145,10 +168,13 @@ def _as_json(made: Plan, took_ms: float) -> dict[str, Any]:
             {**at(w.position), "alt_amsl_m": round(w.alt_amsl_m, 1), "eta": when(w.eta_s)} for w in made.waypoints
         ],
         "energy": made.energy,
+        "px4_returns": [leg.returns for leg in made.legs],
         "alternates": [[a.site_id for a in leg.alternates] for leg in made.legs],
         "fence": {
-            "keep_outs_on_vehicle": len(made.fence.keep_out),
-            "enforced_by_controller": made.fence.enforced_by_controller,
+            "on_vehicle": made.fence.on_vehicle,
+            "enforced_by_controller": dict(
+                zip(made.fence.enforced_by_controller, made.fence.why_controller, strict=True)
+            ),
         },
         "reasons": made.notes,
         "checked_by": made.checked_by,
@@ -156,7 +182,7 @@ def _as_json(made: Plan, took_ms: float) -> dict[str, Any]:
     }
 
 
-def _as_text(made: Plan, begin: Site, goal: Site, took_ms: float) -> str:
+def _as_text(made: Plan, begin: Site, goal: Site, took_ms: float, asked_s: float) -> str:
     energy = made.energy
     lines = [
         f"{begin.name} → {goal.name}: {made.length_m / 1000:.2f} km in {(made.arrive_s - made.depart_s) / 60:.1f} min "
@@ -168,7 +194,23 @@ def _as_text(made: Plan, begin: Site, goal: Site, took_ms: float) -> str:
             lines.append(f"      to change that: {reason.fix}")
     if not made.notes:
         lines.append("  nothing closed lies in the straight way")
+    if made.depart_s - asked_s > 1.0:
+        lines.append(f"  departs at {when(made.depart_s)}, {(made.depart_s - asked_s) / 60:.0f} min later")
+    lines += _fence_lines(made)
     lines.append("waypoints (lat, lon, m AMSL):")
     lines += [f"  {w.position.lat_deg:.6f}, {w.position.lon_deg:.6f}, {w.alt_amsl_m:.0f}" for w in made.waypoints]
     lines.append(f"planned in {took_ms:.1f} ms and checked leg by leg by {made.checked_by}")
     return "\n".join(lines)
+
+
+def _fence_lines(made: Plan) -> list[str]:
+    """Who enforces what, and where PX4 goes by itself."""
+    fence = made.fence
+    held = ", ".join(dict.fromkeys(fence.on_vehicle))
+    lines = [f"  enforced by PX4: {held}"] if held else []
+    for zone_id, why in zip(fence.enforced_by_controller, fence.why_controller, strict=True):
+        lines.append(f"  enforced by the controller alone: {zone_id}: {why}")
+    places = dict.fromkeys(r.site_id for leg in made.legs for r in leg.returns if r.legal)
+    if places:
+        lines.append(f"  should the link die, PX4 returns to the nearest of {', '.join(places)}")
+    return lines
