@@ -296,12 +296,13 @@ def _plan_from_here(s: Situation, goal: Site, ending: Ending, label: str) -> Pla
         layer_agl_m=s.flight.layer_agl_m,
         depart_s=s.now_s,
         on_board=s.flight.plan.on_board if s.flight.plan is not None else None,
-        velocity_m_s=_velocity(s.state),
+        velocity_m_s=ground_velocity(s.state),
     )
     return None if isinstance(made, Infeasible) else made
 
 
-def _velocity(state: VehicleState) -> tuple[float, float] | None:
+def ground_velocity(state: VehicleState) -> tuple[float, float] | None:
+    """North and east in m/s; None where it is not known."""
     return None if state.velocity is None else (state.velocity.value.north_m_s, state.velocity.value.east_m_s)
 
 

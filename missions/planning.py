@@ -4,11 +4,11 @@ What the waypoints of a plan mean:
 
 - `legs[0].start` is where the plan begins. With `take_off` it lies over the pad at cruise height: the climb from the
   ground to it has no leg of its own, its time lies between `depart_s` and the first `eta_s`, and its energy is in the
-  first leg. Without `take_off` it is where the vehicle is, at the height it has: not a place to fly to, so what a link
-  uploads begins with the end of the first leg.
+  first leg. Without `take_off` it is where the vehicle is, or where it can stop, at the height it has: not a place to
+  fly to, so what a link uploads begins with the end of the first leg.
 - In the air and more than 5 m off cruise height, the first leg is a climb or descent over one place.
-- Then follow cruise waypoints, each `cruise_agl_m` above the ground below it (over level ground: one height AMSL), the
-  last of them over the pad.
+- Then follow cruise waypoints, each `cruise_agl_m` (or another of `layers_agl_m`) above the ground below it, the last
+  of them over the pad. Two over one place are a climb or descent between layers.
 - The last leg is vertical: for HOLD_AT_DROP down to `drop_height_agl_m` above the site's elevation, for LAND down to
   the site's elevation (the touchdown).
 - `Leg.length_m` is horizontal, so that of a vertical leg is 0.
@@ -20,44 +20,27 @@ reckoned with the payload and keep the reserve.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import pairwise
 from math import hypot
 
 import numpy as np
 from numpy.typing import NDArray
 
-from geofences.airspace import Airspace, frame_for
+from geofences.airspace import frame_for
 from geofences.geodesy import LatLon, LocalFrame, bearing_deg, distance_m
-from geofences.heights import FlatTerrain, Terrain
-from missions import contingency, fence
-from missions.contingency import Carrier
+from geofences.heights import FlatTerrain
 from missions.energy import FREE, LegCost, climb_cost, hover_cost, leg_energy, slowest_ground_speed_m_s
-from missions.plan import (
-    Alternate,
-    Ending,
-    EnergyBudget,
-    FenceSet,
-    Infeasible,
-    Leg,
-    OnBoard,
-    Plan,
-    RallyPoint,
-    Reason,
-    Waypoint,
-)
-from missions.returns import CLEAR_M, Envelope, Returns, return_band
-from missions.routing.checker import TIME_SLACK_S, Rules, check_plan
-from missions.routing.on_board import on_board
+from missions.plan import Ending, Infeasible, Leg, Plan, Reason, Waypoint
+from missions.planrequest import PlanRequest
+from missions.proving import checked, proven_plan, scene_for
 from missions.routing.pace import Pace
 from missions.routing.planner import plan_route
-from missions.routing.route import Climbing, Corridor, Route, RouteRequest
-from missions.routing.scene import Scene, View, band_at
+from missions.routing.route import Climbing, Route, RouteRequest
+from missions.routing.scene import Scene
 from missions.routing.static import column_block, route_in
 from missions.routing.tangent import NoPath
-from missions.sites import Site, SiteKind
-from missions.snapshot import Wind
-from missions.vehicles import Airframe, VehicleType
+from missions.vehicles import Airframe
 
 DROP_HOVER_S = 45.0
 """over the pad from arrival to release: settle, the recipient's confirmation, the gripper"""
@@ -70,47 +53,6 @@ LEVEL_M = 5.0
 """a vehicle this near to cruise height needs no vertical leg first"""
 
 Array = NDArray[np.float64]
-
-
-@dataclass(frozen=True, slots=True)
-class PlanRequest:
-    """One flight from where a vehicle is to a site. Heights AGL or AMSL as named, times since the Unix epoch."""
-
-    plan_id: str
-    start: LatLon
-    start_amsl_m: float
-    take_off: bool
-    goal: Site
-    ending: Ending
-    home: Site
-    alternates: tuple[Site, ...]
-    vehicle: VehicleType
-    payload_kg: float
-    """box and content"""
-    battery_pct: float
-    wind: Wind
-    depart_s: float
-    airspace: Airspace
-    authorised: frozenset[str]
-    terrain: Terrain
-    cruise_agl_m: float
-    drop_height_agl_m: float = 8.0
-    ceiling_agl_m: float = 120.0
-    margin_m: float = 30.0
-    reserve_pct: float = 20.0
-    then_home: bool = False
-    on_board: OnBoard | None = None
-    """of a vehicle in the air: its fence and rally points stay as they are. None: the plan brings its own"""
-    layers_agl_m: tuple[float, ...] = ()
-    """other heights that may be flown where that is quicker, on the way too; `cruise_agl_m` is preferred"""
-    latest_depart_s: float | None = None
-    """waiting on the pad until a zone opens is allowed until then; None: no waiting"""
-    corridors: tuple[Corridor, ...] = ()
-    """ways that are liked"""
-    velocity_m_s: tuple[float, float] | None = None
-    """of a vehicle in the air, north and east over ground: its route begins where it can stop"""
-    require_contingency: bool = False
-    """no take-off where PX4's own return would not be legal from every place of the route"""
 
 
 def make_plan(request: PlanRequest) -> Plan | Infeasible:
@@ -140,7 +82,7 @@ def make_plan(request: PlanRequest) -> Plan | Infeasible:
         if isinstance(made, Infeasible) or end_s <= scene.view.end_s:
             break
         window = 1.3 * (end_s - request.depart_s)  # zones may open or close within a longer flight
-    return _checked(begun, made) if isinstance(made, Plan) else made
+    return checked(begun, made) if isinstance(made, Plan) else made
 
 
 def _level(request: PlanRequest) -> bool:
@@ -151,7 +93,7 @@ def _begin(request: PlanRequest, frame: LocalFrame, end_s: float) -> tuple[PlanR
     """The request from where the flight can begin, its scene, and start, goal and home in that."""
     here, goal, home = frame.to_xy([request.start, request.goal.position, request.home.position])
     ahead = here + _braking(request)
-    scene = _scene(request, frame, request.cruise_agl_m, end_s, (here, goal, home))
+    scene = scene_for(request, frame, request.cruise_agl_m, end_s, (here, goal, home))
     if request.take_off or np.array_equal(here, ahead) or not scene.field.free(here[None], ahead[None])[0]:
         return request, scene, np.stack([here, goal, home])
     begun = replace(request, start=frame.to_latlon(ahead[None])[0], velocity_m_s=None)
@@ -165,14 +107,6 @@ def _braking(request: PlanRequest) -> Array:
     north, east = request.velocity_m_s
     speed = hypot(north, east)
     return np.array([east, north]) * (REACTION_S + speed / (2.0 * BRAKING_M_S2)) if speed > STILL_M_S else np.zeros(2)
-
-
-def _scene(request: PlanRequest, frame: LocalFrame, layer_agl_m: float, end_s: float, near: tuple[Array, ...]) -> Scene:
-    margin = request.margin_m + request.vehicle.min_turn_radius_m
-    view = View(band_at(layer_agl_m), request.depart_s, end_s, margin, request.authorised, request.ceiling_agl_m)
-    fence_on_board = request.on_board.fence if request.on_board is not None and not request.take_off else None
-    more = on_board(fence_on_board, frame, margin, near) if fence_on_board is not None else []
-    return Scene(request.airspace, request.terrain, frame, view, near, more)
 
 
 def _hopeless(request: PlanRequest) -> Infeasible | None:
@@ -227,12 +161,12 @@ def _in_scene(request: PlanRequest, scene: Scene, xy: Array, given: Route | None
         return legs, request.depart_s
     if given is not None:  # by then other zones may be closed than at the departure
         landed = replace(request, depart_s=legs[-1].end.eta_s)
-        homeward = _scene(landed, scene.frame, request.cruise_agl_m, scene.view.end_s, (xy[1], xy[2]))
+        homeward = scene_for(landed, scene.frame, request.cruise_agl_m, scene.view.end_s, (xy[1], xy[2]))
     after = _afterwards(request, scene if given is None else homeward, xy)
     if isinstance(after, Infeasible):
         return after, request.depart_s
     arrive_s = legs[-1].end.eta_s
-    return _plan(request, scene, route, legs, after, timed=given is not None), arrive_s + after.time_s
+    return proven_plan(request, scene, route, legs, after, timed=given is not None), arrive_s + after.time_s
 
 
 def _legs(request: PlanRequest, route: Route) -> list[Leg] | Infeasible:
@@ -308,148 +242,4 @@ def _afterwards(request: PlanRequest, scene: Scene, xy: Array) -> LegCost | Infe
     return cost
 
 
-def _plan(
-    request: PlanRequest, scene: Scene, route: Route, legs: list[Leg], after: LegCost, *, timed: bool
-) -> Plan | Infeasible:
-    """`timed`: each leg has been planned for the time and the height that it is flown at, and so are its ways out."""
-    used = np.cumsum([leg.energy_wh for leg in legs]).tolist()
-    nodes = scene.frame.to_xy([legs[0].start.position, *(leg.end.position for leg in legs)])
-    carrier = Carrier(request.vehicle, request.payload_kg, request.wind, request.battery_pct)
-    landing = [request.goal] if request.ending is Ending.LAND else []
-    cruise = request.cruise_agl_m
-    sites = contingency.usable(scene, [request.home, *request.alternates, *landing], cruise)
-    if timed:
-        alternates = _timed_alternates(request, scene, legs, nodes, used, sites, carrier)
-    else:
-        alternates = contingency.leg_alternates(scene, nodes, used, sites, carrier, cruise, request.reserve_pct)
-    envelope, rally, held = _last_line(request, scene, legs, nodes, sites, carrier, used)
-    notes = route.reasons
-    if not envelope.full:
-        why = Reason("rtl", _without_return(envelope, legs), "add a landing site near there, or keep the link up there")
-        if request.require_contingency and request.take_off:
-            return Infeasible((why,))
-        notes = (*notes, why)
-    use_wh = used[-1] + after.energy_wh
-    return Plan(
-        plan_id=request.plan_id,
-        goal_site=request.goal.site_id,
-        ending=request.ending,
-        take_off=request.take_off,
-        legs=tuple(
-            replace(leg, alternates=ways, returns=returns)
-            for leg, ways, returns in zip(legs, alternates, envelope.per_leg, strict=True)
-        ),
-        fence=held,
-        rally=rally,
-        energy=EnergyBudget(request.battery_pct, use_wh, carrier.left_pct(use_wh), request.reserve_pct),
-        home=request.home.position,
-        home_amsl_m=request.home.elevation_amsl_m,
-        cruise_agl_m=cruise,
-        depart_s=request.depart_s,
-        arrive_s=legs[-1].end.eta_s,
-        airspace_version=request.airspace.version,
-        exits_zone=route.exits_zone,
-        notes=notes,
-    )
-
-
-def _timed_alternates(
-    request: PlanRequest,
-    scene: Scene,
-    legs: list[Leg],
-    nodes: Array,
-    used_wh: list[float],
-    sites: list[Site],
-    carrier: Carrier,
-) -> list[tuple[Alternate, ...]]:
-    """Of each leg at the height that it is flown at, by what is closed from then on."""
-    found = []
-    for i, leg in enumerate(legs):
-        ground = request.terrain.ground_amsl_m(leg.start.position)
-        layer = max(leg.start.alt_amsl_m, leg.end.alt_amsl_m) - (ground if ground is not None else 0.0)
-        begun = replace(request, depart_s=leg.start.eta_s - TIME_SLACK_S)
-        there = _scene(begun, scene.frame, layer, scene.view.end_s, (nodes[i], nodes[i + 1]))
-        ends, used = nodes[i : i + 2], used_wh[i : i + 1]
-        found += contingency.leg_alternates(there, ends, used, sites, carrier, layer, request.reserve_pct)
-    return found
-
-
-def _last_line(
-    request: PlanRequest,
-    scene: Scene,
-    legs: list[Leg],
-    nodes: Array,
-    sites: list[Site],
-    carrier: Carrier,
-    used_wh: list[float],
-) -> tuple[Envelope, tuple[RallyPoint, ...], FenceSet]:
-    """What PX4 does without us: its returns, the rally points they lead to, and the fence that it holds."""
-    rule, home = request.vehicle.returns, request.home
-    if request.on_board is not None:
-        others = [_at(rally, home) for rally in request.on_board.rally]
-    else:
-        landing = request.goal.site_id if request.ending is Ending.LAND else None
-        others = [s for s in sites if s.site_id not in (home.site_id, landing)]
-        if request.vehicle.airframe is Airframe.VTOL and request.ending is Ending.HOLD_AT_DROP:
-            # PX4 returns a VTOL that hovers on its rotors, which do not carry it far: the pad below must be an answer.
-            others += contingency.usable(scene, [request.goal], request.cruise_agl_m)
-    there = scene.frame.to_xy([home.position, *(s.position for s in others)])
-    longest_s = float(carrier.seconds(there[None, :, :] - nodes[:, None, :]).max())
-    view = replace(
-        scene.view,
-        band=return_band(rule, request.cruise_agl_m),
-        end_s=max(scene.view.end_s, legs[-1].end.eta_s + longest_s),
-        margin_m=min(CLEAR_M, request.margin_m) + request.vehicle.min_turn_radius_m,
-    )
-    sky = Scene(request.airspace, request.terrain, scene.frame, view, near=(nodes[0], nodes[-1], *there))
-    found = Returns(sky, legs, [home, *others], rule, on_rotors=request.vehicle.airframe is Airframe.VTOL)
-    everything = range(1, 1 + len(others))
-    chosen = everything if request.on_board is not None else found.best_rally()
-    envelope = found.envelope(chosen, carrier, used_wh, request.reserve_pct)
-    top = max(view.band.upper_m, request.ceiling_agl_m)
-    if request.on_board is not None:
-        return envelope, request.on_board.rally, fence.kept(sky, nodes, request.on_board.fence, top)
-    rally = fence.rally_points([others[k - 1] for k in chosen], home)
-    return envelope, rally, fence.fence_set(sky, nodes, there, envelope.swept, top)
-
-
-def _at(rally: RallyPoint, home: Site) -> Site:
-    amsl_m = home.elevation_amsl_m + rally.alt_rel_home_m
-    return Site(rally.site_id, rally.site_id, SiteKind.ALTERNATE, rally.position, amsl_m)
-
-
-def _without_return(envelope: Envelope, legs: list[Leg]) -> str:
-    bad = (r for returns in envelope.per_leg for r in returns if not r.legal)
-    whys = dict.fromkeys(why for r in bad for why in r.reason.split("; "))
-    share = 100.0 * envelope.illegal_share(legs)
-    return f"on {share:.0f} % of the route PX4's own straight return would not be legal: {'; '.join(whys)}"
-
-
-def _checked(request: PlanRequest, plan: Plan) -> Plan | Infeasible:
-    sites = {s.site_id: s for s in (request.home, *request.alternates, request.goal)}
-    violations = check_plan(
-        plan,
-        Rules(
-            airspace=request.airspace,
-            authorised=request.authorised,
-            terrain=request.terrain,
-            ceiling_agl_m=request.ceiling_agl_m,
-            reserve_pct=request.reserve_pct,
-            vehicle=request.vehicle,
-            payload_kg=request.payload_kg,
-            wind=request.wind,
-            goal=request.goal,
-            sites=sites,
-        ),
-    )
-    if not violations:
-        return plan
-    reasons = {(v.code, v.text): Reason(v.code, v.text, _FIXES.get(v.code, "")) for v in violations}
-    return Infeasible(tuple(reasons.values()), tuple(dict.fromkeys(v.zone_id for v in violations if v.zone_id)))
-
-
-_FIXES = {
-    "reserve": "charge the battery, carry less, or choose a nearer site",
-    "no_alternate": "add an alternate landing site near the route, or charge the battery",
-    "ceiling": "choose a lower cruise height",
-}
+__all__ = ["DROP_HOVER_S", "PlanRequest", "make_plan"]

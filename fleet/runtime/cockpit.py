@@ -16,7 +16,7 @@ from fleet.runtime.turns import Turns
 from geofences.geodesy import distance_m
 from missions.decision.types import Candidate, CandidateKind, Conflict, Decision, FlightPhase, Policy
 from missions.delivery import NEAR_SITE_M, Flight, FlightEvent, Intent, Step, next_phase
-from missions.options import World, gross_payload_kg, plan_to
+from missions.options import World, gross_payload_kg, ground_velocity, plan_to
 from missions.orders import OrderEvent, OrderState
 from missions.plan import Ending, Infeasible, Plan
 from missions.position import doubt
@@ -194,6 +194,7 @@ class Cockpit:
             layer_agl_m=self.flight.layer_agl_m,
             depart_s=now_s,
             on_board=self.flight.plan.on_board if self.flight.plan is not None else None,
+            velocity_m_s=ground_velocity(state),
         )
 
     async def abandon(self, why: str, *, unassign: bool) -> None:
