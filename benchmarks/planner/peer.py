@@ -91,7 +91,11 @@ class Visgraph:
             self.seen(self.module.Point(*place), self.graph)
 
 
-PEERS = {"extremitypathfinder": Extremity, "pyvisgraph": Visgraph}
+PEERS: dict[str, type[Extremity] | type[Visgraph]] = {
+    "extremitypathfinder": Extremity,
+    "extremitypathfinder_numba": Extremity,
+    "pyvisgraph": Visgraph,
+}
 
 
 def run(task: dict[str, Any]) -> dict[str, Any]:

@@ -24,7 +24,8 @@ from missions.routing.tangent import Field
 from missions.routing.tangent import Path as Found
 
 PACKAGES = {
-    "extremitypathfinder": ("extremitypathfinder[numba]==2.7.2",),
+    "extremitypathfinder": ("extremitypathfinder==2.7.2",),
+    "extremitypathfinder_numba": ("extremitypathfinder[numba]==2.7.2",),
     "pyvisgraph": ("pyvisgraph==0.2.1", "tqdm"),
 }
 COVERAGE = 0.25
