@@ -5,6 +5,8 @@ Of a polygon that is not convex that may be more than is inside. It is meant for
 
 from __future__ import annotations
 
+from math import cos, pi, sin
+
 import numpy as np
 import shapely
 from numpy.typing import NDArray
@@ -15,6 +17,8 @@ Array = NDArray[np.float64]
 Numbers = NDArray[np.intp]
 
 _ROUNDING = 1e-9
+_BESIDE_M = 0.05
+_ROSE = np.array([(cos(t), sin(t)) for t in (pi * k / 16 for k in range(32))])
 
 
 class Outlines:
@@ -33,6 +37,17 @@ class Outlines:
         self._polygons = np.concatenate([self._polygons, polygons])
         self._sides = np.concatenate([self._sides, *sides])
         self._first, self._count = np.concatenate([self._first, first]), np.concatenate([self._count, count])
+
+    def crossings(self, fresh: NDArray[np.object_]) -> Array:
+        """Places (n, 2) just outside of where the outlines of fresh polygons cross each other's and those added."""
+        every = np.concatenate([self._polygons, fresh])
+        which, what = shapely.STRtree(every).query(fresh, predicate="intersects")
+        new = which + len(self._polygons) > what
+        a, b = fresh[which[new]], every[what[new]]
+        met = shapely.intersection(shapely.boundary(a), shapely.boundary(b))
+        points, pair = shapely.get_coordinates(met, return_index=True)
+        found = [_beside(point, a[i], b[i]) for point, i in zip(points, pair.tolist(), strict=True)]
+        return np.array([place for place in found if place is not None]).reshape(-1, 2)
 
     def cuts(self, start: Array, ends: Array, what: Numbers) -> Array:
         """Shares (n, 2) of the pieces from `start` to each end at which each enters and leaves its polygon."""
@@ -59,6 +74,14 @@ class Outlines:
         enter[graze], leave[graze] = 0.0, 1.0
         shares: Array = np.clip(np.column_stack([enter, leave]), 0.0, 1.0)
         return shares
+
+
+def _beside(point: Array, a: shapely.Polygon, b: shapely.Polygon) -> Array | None:
+    """A place outside of both polygons next to a point where their outlines cross."""
+    around = point + _BESIDE_M * _ROSE
+    free = around[~shapely.intersects_xy(a, around[:, 0], around[:, 1])]
+    free = free[~shapely.intersects_xy(b, free[:, 0], free[:, 1])]
+    return free.mean(axis=0) if len(free) else None
 
 
 def _sides(polygon: shapely.Polygon) -> Array:

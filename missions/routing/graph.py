@@ -1,7 +1,9 @@
 """The graph of routes over several heights and through time: tangents between corners, and what closes them when.
 
 Nodes are start and goal, the points of corridors, the convex corners of the obstacles added so far, and places to
-change layers. What is known of a node is completed when obstacles are added, as in the static search.
+change layers: those asked for, and where the outlines of two obstacles cross, since what one closes in one layer and
+the other in another leaves a gap that ends there. What is known of a node is completed when obstacles are added, as in
+the static search.
 """
 
 from __future__ import annotations
@@ -41,13 +43,14 @@ class Edges:
 
 @dataclass(frozen=True, slots=True)
 class Slant:
-    """A tangent to a node in another layer, changing layers after a share of it."""
+    """A tangent to a node that changes layers on its way."""
 
     node: int
     layer: int
     seconds: float
     """of the tangent"""
-    share: float
+    changes: tuple[tuple[float, int], ...]
+    """after which share of it, and to which layer"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,8 +122,9 @@ class Graph:
     def add(self, obstacles: Sequence[int], places: Array) -> None:
         polygons = np.array([self._space.polygon(k) for k in obstacles], dtype=object)
         self._add_nodes([self._space.corners(k) for k in obstacles])
-        if len(places):
-            self._add_free(places)
+        crossings = self._outlines.crossings(polygons) if len(self._states) > 1 else _NO_CUTS
+        if len(places) or len(crossings):
+            self._add_free(np.concatenate([places, crossings]))
         self._first.append(len(self.known))
         self._trees.append(shapely.STRtree(polygons))
         self._counts.append(len(self.xy))
@@ -213,37 +217,56 @@ class Graph:
         return [(a - seconds, b) for k in over for a, b in self._space.closed_to_step(k, layer, other)]
 
     def slants(self, u: int, layer: int) -> list[Slant]:
-        """The tangents from a node that begin in one layer and end in another, where neither is open all the way."""
+        """The tangents from a node that change layers on their way, where no layer is open all the way."""
         known = self._slants.get((u, layer))
         if known is None or known[0] != len(self._trees):
             known = self._slants[u, layer] = len(self._trees), list(self._slanted(u, layer))
         return known[1]
 
     def _slanted(self, u: int, layer: int) -> Iterator[Slant]:
-        """What is closed at times is taken for closed."""
+        """Once to another layer, or there and back. What is closed at times is taken for closed."""
         sight = self._sight(u)
-        which, what, cuts = sight.hits.which, sight.hits.what, sight.cuts
+        which, what, (enter, leave) = sight.hits.which, sight.hits.what, sight.cuts.T
         n, here = len(sight.ids), self._states[layer][what] > 0
-        until = np.ones(n)
-        np.minimum.at(until, which[here], cuts[here, 0])
+        until, after = np.ones(n), np.zeros(n)  # where the first that closes this layer begins, and the last ends
+        np.minimum.at(until, which[here], enter[here])
+        np.maximum.at(after, which[here], leave[here])
         for other, state in enumerate(self._states):
             if other == layer:
                 continue
-            there = state[what] > 0
+            there, pinned = state[what] > 0, self._pinned(layer, other)
             since = np.zeros(n)
-            np.maximum.at(since, which[there], cuts[there, 1])
+            np.maximum.at(since, which[there], leave[there])
             # Worth it only where layers cannot be changed at the tangent's end, nor at its start.
-            pinned = self._pinned(layer, other)
             leaves, enters = pinned[sight.ids], np.full(n, pinned[u])
             leaves[which[here]] = enters[which[there]] = True
             for i in np.flatnonzero(leaves & enters & (since < until)).tolist():
-                aside = _BESIDE_M / float(np.hypot(*(self.xy[sight.ids[i]] - self.xy[u])))
-                share, among = float(since[i]) + aside, np.flatnonzero(which == i)
-                for enter, leave, k in sorted((*cuts[j].tolist(), int(what[j])) for j in among.tolist()):
-                    if enter < share < leave + aside and self._to_step(k, layer, other):
-                        share = leave + aside
-                if share < until[i]:
-                    yield Slant(int(sight.ids[i]), other, float(sight.seconds[i]), share)
+                up = self._change(u, i, since[i], until[i], layer, other)
+                if up is not None:
+                    yield Slant(int(sight.ids[i]), other, float(sight.seconds[i]), ((up, other),))
+            # There and back: the other layer is open from before the first to behind the last that closes this one.
+            early, late = there & (leave < until[which]), there & (enter > after[which])
+            since, before = np.zeros(n), np.ones(n)
+            np.maximum.at(since, which[early], leave[early])
+            np.minimum.at(before, which[late], enter[late])
+            over = until < after
+            over[which[there & ~early & ~late]] = False
+            over &= ((since > 0.0) | pinned[u]) & ((before < 1.0) | pinned[sight.ids])
+            for i in np.flatnonzero(over).tolist():
+                up = self._change(u, i, since[i], until[i], layer, other)
+                down = self._change(u, i, after[i], before[i], layer, other)
+                if up is not None and down is not None:
+                    yield Slant(int(sight.ids[i]), layer, float(sight.seconds[i]), ((up, other), (down, layer)))
+
+    def _change(self, u: int, i: int, since: float, until: float, layer: int, other: int) -> float | None:
+        """The first share of the tangent from node u, between two, where layers can be changed."""
+        sight = self._sight(u)
+        aside = _BESIDE_M / float(np.hypot(*(self.xy[sight.ids[i]] - self.xy[u])))
+        share, among = since + aside, np.flatnonzero(sight.hits.which == i)
+        for enter, leave, k in sorted((*sight.cuts[j].tolist(), int(sight.hits.what[j])) for j in among.tolist()):
+            if enter < share < leave + aside and self._to_step(k, layer, other):
+                share = leave + aside
+        return float(share) if share < until else None
 
     def _pinned(self, layer: int, other: int) -> NDArray[np.bool_]:
         """Of each node, whether a change between two layers over it is closed at some time."""

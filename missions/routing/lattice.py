@@ -1,7 +1,7 @@
 """The search over layers, through time and along corridors: one A* over (corner, layer), each with when it departs.
 
 Pieces in a layer are tangents as in `missions.routing.tangent`; a step between layers is straight up or down over a
-node of `missions.routing.graph`, or on a tangent that is open in one layer first and in the other then (a slant).
+node of `missions.routing.graph`, or on a tangent (a slant): once to another layer, or there and back.
 Where a piece that was tried meets an obstacle, the places before and behind it become nodes.
 
 A label at a node says: leaving the pad at any time of [first, last], one is there `tau_s` later, at a cost. What
@@ -119,14 +119,18 @@ class Lattice:
         return Way(xy, tuple(s.layer for s in stops), at_s, last.first_s, last.tau_s, last.cost_s)
 
     def _stops(self, a: _Label, b: _Label, depart_s: float) -> list[_Stop]:
-        """Where a piece leads: one place, but for a slant three."""
-        xy, start_s, end_s = self._graph.xy, depart_s + a.tau_s, depart_s + b.tau_s
-        end = _Stop(xy[b.node], b.layer, end_s)
-        if b.slant is None:
-            return [end]
-        place = xy[a.node] + b.slant.share * (xy[b.node] - xy[a.node])
-        before_s, after_s = start_s + b.slant.share * b.slant.seconds, end_s - (1.0 - b.slant.share) * b.slant.seconds
-        return [_Stop(place, a.layer, before_s), _Stop(place, b.layer, after_s), end]
+        """Where a piece leads: one place, but for a slant also twice those where it changes layers."""
+        xy, at_s, layer, flown = self._graph.xy, depart_s + a.tau_s, a.layer, 0.0
+        changes, seconds = (b.slant.changes, b.slant.seconds) if b.slant is not None else ((), 0.0)
+        stops = []
+        for share, other in changes:
+            place = xy[a.node] + share * (xy[b.node] - xy[a.node])
+            at_s += (share - flown) * seconds
+            stops.append(_Stop(place, layer, at_s))
+            at_s += self._ends.step(layer, other, on_the_way=True)[0]
+            stops.append(_Stop(place, other, at_s))
+            layer, flown = other, share
+        return [*stops, _Stop(xy[b.node], b.layer, depart_s + b.tau_s)]
 
     def _run(self) -> list[_Label] | Expired | None:
         """Labels from the start to the landing; None if there is no way."""
@@ -195,8 +199,10 @@ class Lattice:
                     yield u, other, cost, seconds, part, None
         if len(self._space.layers) > 1:
             for slant in self._graph.slants(u, layer):
-                seconds, cost = self._ends.step(layer, slant.layer, on_the_way=True)
-                yield slant.node, slant.layer, slant.seconds + cost, slant.seconds + seconds, departs, slant
+                levels = [layer, *(other for _, other in slant.changes)]
+                steps = [self._ends.step(a, b, on_the_way=True) for a, b in pairwise(levels)]
+                seconds, cost = (slant.seconds + sum(step[i] for step in steps) for i in (0, 1))
+                yield slant.node, slant.layer, cost, seconds, departs, slant
         if u == GOAL:
             down = self._ends.descent[layer]
             shut = [(a - tau - down.time_s, b - tau) for spans in down.closed for a, b in spans]

@@ -88,7 +88,7 @@ def assert_legal(route: Route, request: RouteRequest, blocks: list[Block]) -> No
         for block, shape in zip(blocks, polygons, strict=True):
             if block.blocks(min(low, high) - 5.0, max(low, high) + 5.0):
                 for place, when in places:
-                    closed = any(x + 0.01 < when < y - 0.01 for x, y in block.spans)
+                    closed = any(x + 0.1 < when < y - 0.1 for x, y in block.spans)
                     assert not (closed and shapely.intersects_xy(shape, *place)), f"inside at {when:.0f} s"
         t += times
     end = t + request.climbing.time_s(-route.heights_agl_m[-1])
