@@ -85,6 +85,15 @@ def make_plan(request: PlanRequest) -> Plan | Infeasible:
     return checked(begun, made) if isinstance(made, Plan) else made
 
 
+def why_not(request: PlanRequest, refused: Infeasible) -> Infeasible:
+    """What blocks the way itself and what opens it, each fix planned with; as refused, if the way is not what fails.
+
+    It plans many times: for people who ask, not for every candidate.
+    """
+    found = plan_route(_wanted(request)) if refused.zone_ids else None
+    return found if isinstance(found, Infeasible) else refused
+
+
 def _level(request: PlanRequest) -> bool:
     return isinstance(request.terrain, FlatTerrain)
 
@@ -242,4 +251,4 @@ def _afterwards(request: PlanRequest, scene: Scene, xy: Array) -> LegCost | Infe
     return cost
 
 
-__all__ = ["DROP_HOVER_S", "PlanRequest", "make_plan"]
+__all__ = ["DROP_HOVER_S", "PlanRequest", "make_plan", "why_not"]

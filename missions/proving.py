@@ -174,8 +174,11 @@ def checked(request: PlanRequest, plan: Plan) -> Plan | Infeasible:
     )
     if not violations:
         return plan
-    reasons = {(v.code, v.text): Reason(v.code, v.text, _FIXES.get(v.code, "")) for v in violations}
-    return Infeasible(tuple(reasons.values()), tuple(dict.fromkeys(v.zone_id for v in violations if v.zone_id)))
+    stranded = ", ".join(str(v.leg_index) for v in violations if v.code == "no_alternate")
+    told = {"no_alternate": f"no legal place to land is within reach from leg {stranded}"}
+    texts = dict.fromkeys((v.code, told.get(v.code, v.text)) for v in violations)
+    reasons = [Reason(code, text, _FIXES.get(code, "")) for code, text in texts]
+    return Infeasible(tuple(reasons), tuple(dict.fromkeys(v.zone_id for v in violations if v.zone_id)))
 
 
 _FIXES = {

@@ -58,7 +58,7 @@ def plan(
 ) -> None:
     """Plan a route through the airspace: around, over, under or through zones, with the reason for each."""
     from missions.plan import Ending, Infeasible
-    from missions.planning import PlanRequest, make_plan
+    from missions.planning import PlanRequest, make_plan, why_not
     from missions.sites import SiteKind
 
     out = Output(json)
@@ -105,6 +105,8 @@ def plan(
     began = time.perf_counter()
     outcome = make_plan(request)
     took_ms = (time.perf_counter() - began) * 1000.0
+    if isinstance(outcome, Infeasible):
+        outcome = why_not(request, outcome)
     if map_file is not None:
         _picture(out, map_file, outcome, request, begin, goal, world, more)
     if isinstance(outcome, Infeasible):

@@ -77,6 +77,30 @@ def test_sites_of_a_configuration_can_be_named():
     assert result.stdout.count("\n") < 25
 
 
+def test_vehicle_load_battery_heights_and_further_alternates_can_be_said():
+    there = ("--from", "teral", "--to", "orvane", "--config", FLEET, "--depart", SUNDAY, "--json")
+    full = json.loads(run(plan_app, *there).stdout)
+    light = json.loads(run(plan_app, *there, "--vehicle", "courier-x8", "--payload", 0.5, "--battery", 60).stdout)
+    assert light["energy"]["start_pct"] == 60.0
+    assert light["energy"]["use_wh"] < full["energy"]["use_wh"]
+    field = json.loads(run(plan_app, *there, "--alternate", "7.45,38.215", "--height", 80, "--height", 110).stdout)
+    assert "7.45,38.215" in [r["site_id"] for leg in field["px4_returns"] for r in leg]
+    assert set(full["fence"]["enforced_by_controller"]) == {"PRISON", "USPACE"}
+    unknown = run(plan_app, *there, "--vehicle", "glider")
+    assert unknown.exit_code == 2
+    assert "courier-x8" in unknown.stderr
+
+
+def test_a_refusal_says_what_would_open_the_way():
+    blocked = ("--from", "7.5,38.2", "--to", "7.5225,38.235", "--airspace", VALLEY, "--depart", SUNDAY)
+    result = run(plan_app, *blocked)
+    assert result.exit_code == 3
+    assert "PARK" in result.stderr or "TVAD" in result.stderr
+    poor = run(plan_app, "--from", "7.5,38.2", "--to", "7.5,38.25", "--battery", 20)
+    assert poor.exit_code == 3
+    assert "no legal place to land is within reach from leg 0, 1" in poor.stderr
+
+
 def test_without_a_configuration_pairs_and_a_default_vehicle_work():
     result = run(plan_app, "--from", "7.5,38.2", "--to", "7.51,38.21")
     assert result.exit_code == 0, result.output
