@@ -51,6 +51,8 @@ class Slant:
     """of the tangent"""
     changes: tuple[tuple[float, int], ...]
     """after which share of it, and to which layer"""
+    closed: tuple[Interval, ...]
+    """times at which it must not be begun"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,39 +226,44 @@ class Graph:
         return known[1]
 
     def _slanted(self, u: int, layer: int) -> Iterator[Slant]:
-        """Once to another layer, or there and back. What is closed at times is taken for closed."""
+        """Once to another layer, or there and back: as if what is closed at times were open, and as if it were not."""
+        found: dict[Slant, None] = {}
+        for least in (1, 2):  # of these states: what is 1 is closed always
+            shut = [(state == 1) | (state == least) for state in self._states]
+            for other in range(len(self._states)):
+                if other != layer:
+                    found |= dict.fromkeys(self._between(u, layer, other, shut))
+        yield from found
+
+    def _between(self, u: int, layer: int, other: int, closed: list[NDArray[np.bool_]]) -> Iterator[Slant]:
         sight = self._sight(u)
         which, what, (enter, leave) = sight.hits.which, sight.hits.what, sight.cuts.T
-        n, here = len(sight.ids), self._states[layer][what] > 0
-        until, after = np.ones(n), np.zeros(n)  # where the first that closes this layer begins, and the last ends
-        np.minimum.at(until, which[here], enter[here])
-        np.maximum.at(after, which[here], leave[here])
-        for other, state in enumerate(self._states):
-            if other == layer:
-                continue
-            there, pinned = state[what] > 0, self._pinned(layer, other)
-            since = np.zeros(n)
-            np.maximum.at(since, which[there], leave[there])
-            # Worth it only where layers cannot be changed at the tangent's end, nor at its start.
-            leaves, enters = pinned[sight.ids], np.full(n, pinned[u])
-            leaves[which[here]] = enters[which[there]] = True
-            for i in np.flatnonzero(leaves & enters & (since < until)).tolist():
-                up = self._change(u, i, since[i], until[i], layer, other)
-                if up is not None:
-                    yield Slant(int(sight.ids[i]), other, float(sight.seconds[i]), ((up, other),))
-            # There and back: the other layer is open from before the first to behind the last that closes this one.
-            early, late = there & (leave < until[which]), there & (enter > after[which])
-            since, before = np.zeros(n), np.ones(n)
-            np.maximum.at(since, which[early], leave[early])
-            np.minimum.at(before, which[late], enter[late])
-            over = until < after
-            over[which[there & ~early & ~late]] = False
-            over &= ((since > 0.0) | pinned[u]) & ((before < 1.0) | pinned[sight.ids])
-            for i in np.flatnonzero(over).tolist():
-                up = self._change(u, i, since[i], until[i], layer, other)
-                down = self._change(u, i, after[i], before[i], layer, other)
-                if up is not None and down is not None:
-                    yield Slant(int(sight.ids[i]), layer, float(sight.seconds[i]), ((up, other), (down, layer)))
+        n, here, there = len(sight.ids), closed[layer][what], closed[other][what]
+        pinned = self._pinned(layer, other)
+        until, after, since = np.ones(n), np.zeros(n), np.zeros(n)
+        np.minimum.at(until, which[here], enter[here])  # where the first that closes this layer begins
+        np.maximum.at(after, which[here], leave[here])  # and the last ends
+        np.maximum.at(since, which[there], leave[there])
+        # Worth it only where layers cannot be changed at the tangent's end, nor at its start.
+        leaves, enters = pinned[sight.ids], np.full(n, pinned[u])
+        leaves[which[here]] = enters[which[there]] = True
+        for i in np.flatnonzero(leaves & enters & (since < until)).tolist():
+            up = self._change(u, i, since[i], until[i], layer, other)
+            if up is not None:
+                yield self._slant(u, i, layer, ((up, other),))
+        # There and back: the other layer is open from before the first to behind the last that closes this one.
+        early, late = there & (leave < until[which]), there & (enter > after[which])
+        since, before = np.zeros(n), np.ones(n)
+        np.maximum.at(since, which[early], leave[early])
+        np.minimum.at(before, which[late], enter[late])
+        over = until < after
+        over[which[there & ~early & ~late]] = False
+        over &= ((since > 0.0) | pinned[u]) & ((before < 1.0) | pinned[sight.ids])
+        for i in np.flatnonzero(over).tolist():
+            up = self._change(u, i, since[i], until[i], layer, other)
+            down = self._change(u, i, after[i], before[i], layer, other)
+            if up is not None and down is not None:
+                yield self._slant(u, i, layer, ((up, other), (down, layer)))
 
     def _change(self, u: int, i: int, since: float, until: float, layer: int, other: int) -> float | None:
         """The first share of the tangent from node u, between two, where layers can be changed."""
@@ -267,6 +274,23 @@ class Graph:
             if enter < share < leave + aside and self._to_step(k, layer, other):
                 share = leave + aside
         return float(share) if share < until else None
+
+    def _slant(self, u: int, i: int, layer: int, changes: tuple[tuple[float, int], ...]) -> Slant:
+        """With when a departure from its start is shut: where it changes layers nothing is closed at any time."""
+        sight, climbing, heights = self._sight(u), self._space.request.climbing, self._space.layers
+        among, seconds = np.flatnonzero(sight.hits.which == i).tolist(), float(sight.seconds[i])
+        levels, cuts = [layer, *(other for _, other in changes)], [0.0, *(share for share, _ in changes), 1.0]
+        shut: list[Interval] = []
+        late_s = 0.0
+        for n, level in enumerate(levels):
+            if n:
+                late_s += climbing.stop_s + climbing.time_s(heights[level] - heights[levels[n - 1]])
+            for j in among:
+                enter, leave = max(cuts[n], float(sight.cuts[j, 0])), min(cuts[n + 1], float(sight.cuts[j, 1]))
+                if enter < leave:
+                    spans = self._space.closed(self._keys[int(sight.hits.what[j])], level)
+                    shut += [(a - late_s - leave * seconds, b - late_s - enter * seconds) for a, b in spans]
+        return Slant(int(sight.ids[i]), levels[-1], seconds, changes, tuple(shut))
 
     def _pinned(self, layer: int, other: int) -> NDArray[np.bool_]:
         """Of each node, whether a change between two layers over it is closed at some time."""

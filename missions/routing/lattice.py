@@ -202,7 +202,8 @@ class Lattice:
                 levels = [layer, *(other for _, other in slant.changes)]
                 steps = [self._ends.step(a, b, on_the_way=True) for a, b in pairwise(levels)]
                 seconds, cost = (slant.seconds + sum(step[i] for step in steps) for i in (0, 1))
-                yield slant.node, slant.layer, cost, seconds, departs, slant
+                for part in outside(departs, [(a - tau, b - tau) for a, b in slant.closed]):
+                    yield slant.node, slant.layer, cost, seconds, part, slant
         if u == GOAL:
             down = self._ends.descent[layer]
             shut = [(a - tau - down.time_s, b - tau) for spans in down.closed for a, b in spans]

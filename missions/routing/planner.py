@@ -54,7 +54,7 @@ def plan_route(request: RouteRequest) -> Route | Infeasible:
     wanted = replace(request, layers_agl_m=low)
     made = _solve(wanted, frame, stop)
     if isinstance(made, Route):
-        return over_ground(wanted, made, frame)
+        return made
     return blockers(wanted, made, lambda other: _solve(other, frame, stop), stop)
 
 
@@ -143,7 +143,7 @@ def _woven(
         if isinstance(found, NoWay):
             return _refused(request, space, found)
         if found.tau_s <= lasts_s:
-            return _route(request, space, found)
+            return over_ground(request, _route(request, space, found), frame)
         lasts_s = 1.3 * found.tau_s
     return Infeasible((Reason("window", "the flight's time could not be settled"),))
 

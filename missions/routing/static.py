@@ -17,6 +17,7 @@ from missions.routing.explain import explain, fix_for, kind, label
 from missions.routing.route import Route, RouteRequest
 from missions.routing.scene import MIN_MARGIN_M, Scene
 from missions.routing.tangent import NoPath
+from missions.routing.waypoints import over_ground
 
 _MAX_BLOCKERS = 12
 
@@ -90,7 +91,7 @@ def settled_in(
         time_s=cruise_s + request.climbing.time_s(rise) + request.climbing.time_s(fall),
         cost_s=cruise_s + request.climbing.cost_s(rise) + request.climbing.cost_s(fall),
     )
-    return route, stands
+    return over_ground(request, route, scene.frame), stands
 
 
 def _blocked(scene: Scene, path: NoPath, start: NDArray[np.float64], goal: NDArray[np.float64]) -> Infeasible:
