@@ -165,9 +165,11 @@ class MirrorWorld(Scene):
 
     def _answered(self, i: int, frame: bytes) -> None:
         for m in frames(frame):
-            if m["command"] == DO_GRIPPER and m["result"] == ACCEPTED and not self._seen[i].gripper_jammed:
+            opens = self._wants_open[i]
+            stuck = opens and self._seen[i].gripper_jammed
+            if m["command"] == DO_GRIPPER and m["result"] == ACCEPTED and not stuck:
                 self.fleet.look(i)
-                self.ground.release(i, self._wants_open[i])
+                self.ground.release(i, opens)
 
     # --- faults
 

@@ -153,11 +153,17 @@ class Cockpit:
             text = f"no way home ({made or 'no position'}): it lands at {elsewhere.goal_site}"
             notes = (*notes, self.note("alarm", text=text), self.note("planned", plan=to_json(elsewhere)))
         else:
-            # PX4 flies straight, past whatever lies there; but it knows a place to land, and holding leads to none.
             flight = replace(flight, intent=Intent.RETURN, goal_site=home, directive=CandidateKind.RETURN)
             notes = (*notes, self.note("return_by_px4", why=str(made) if made is not None else "no position"))
         self.watch.candidates, self.watch.candidates_at_s = (), None
         await self.set(replace(flight, operator_hold=False), *notes, order_event=order_event, **order)
+
+    async def return_by_px4(self, why: str) -> None:
+        """PX4 flies straight, past whatever lies there; but it knows a place to land, and holding leads to none."""
+        flight = self.turned_back()
+        flight = replace(flight, intent=Intent.RETURN, goal_site=flight.home_site, directive=CandidateKind.RETURN)
+        self.watch.candidates, self.watch.candidates_at_s, self.watch.failures = (), None, 0
+        await self.set(replace(flight, operator_hold=False), self.note("return_by_px4", why=why))
 
     def _bound_for(self, flight: Flight, plan: Plan, why: CandidateKind) -> Flight:
         return replace(flight, plan=plan, held=None, intent=Intent.FLY, goal_site=plan.goal_site, directive=why)

@@ -33,6 +33,8 @@ from missions.snapshot import VehicleState
 log = structlog.get_logger()
 
 RETRY_S = 2.0
+PLANS_REFUSED = 3
+"""uploads in the air, one after the other, before PX4 is left to return by itself"""
 START_TOLERANCE_M = 15.0
 
 
@@ -49,7 +51,11 @@ class Helm:
         if self._cockpit.watch.silent and flight.phase in AIRBORNE_PHASES:
             return
         if state.mode is not None and not may_be_in(flight, state, state.mode.value):
-            return  # somebody else may have taken over: the fault table decides, no command goes out meanwhile
+            # Somebody else may have taken over: the fault table decides, no command goes out meanwhile, nor is one that
+            # is under way repeated against them.
+            if watch.step is not None and watch.step_kind is not Step.RELEASE:
+                watch.step.cancel()
+            return
         step = next_step(flight, state)
         plan_id = flight.plan.plan_id if flight.plan is not None else ""
         if watch.step is not None:
@@ -143,12 +149,20 @@ class Helm:
             if barred is not None:
                 unsent = flight.release_tries - 1
                 flight = replace(flight, release=ReleaseState.NONE, release_at_s=None, release_tries=unsent)
+        if step is Step.UPLOAD and outcome.verdict is Verdict.REFUSED and self._gets_no_plan():
+            await self._cockpit.set(flight, self._cockpit.note("outcome", **body, verdict="refused", text=outcome.text))
+            await self._cockpit.return_by_px4(f"it refuses every plan: {outcome.text}")
+            return
         answer = {**body, "verdict": outcome.verdict.value, "text": outcome.text}
         if step is Step.UPLOAD and flight.held is not None:
             answer["held"] = to_json(flight.held)
         await self._cockpit.set(flight, self._cockpit.note("outcome", **answer))
         if flight.phase is FlightPhase.LAUNCHING and self._cockpit.watch.failures >= LAUNCH_TRIES:
             await self._cockpit.abandon(f"would not start: {outcome.text}", unassign=not flight.was_airborne)
+
+    def _gets_no_plan(self) -> bool:
+        """In the air PX4 refuses all that it is given, as inside a keep-out of its own fence: holding leads nowhere."""
+        return in_air(self._cockpit.port.state()) and self._cockpit.watch.failures >= PLANS_REFUSED
 
     async def _fit(self, step: Step) -> Outcome | None:
         """Before a plan or a start goes to a vehicle on the ground, it must keep its contract; what it lacks, or None.

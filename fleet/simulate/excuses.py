@@ -236,7 +236,10 @@ def _unconfirmed(trial: Trial, about: Incident) -> bool:
 
 
 def _never_left(trial: Trial, about: Incident) -> bool:
-    """It still waits on the ground."""
+    """It still waits on the ground: given to nobody, or to a vehicle that has not taken off with it."""
+    view = about.order.view if about.order is not None else None
+    if view is not None and view.vehicle_id is None:
+        return True
     return not about.vehicle_id or not any(
         up_s >= about.since_s for up_s, _ in trial.run.sightings[about.vehicle_id].flights()
     )

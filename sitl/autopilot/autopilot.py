@@ -305,8 +305,8 @@ class Autopilot:
     # --- gripper
 
     def _let_go(self, open_it: bool) -> None:
-        """The servo has moved: nobody but the load notices that the gripper is jammed."""
-        if not self.gripper_jammed:
+        """The servo has moved: nobody but the load notices that a jammed gripper stays shut."""
+        if not (open_it and self.gripper_jammed):
             self.out.release(open_it)
 
     # --- time
