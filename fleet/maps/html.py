@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from fleet.maps.profile import band_outline, uneven
 from fleet.maps.scene import (
     BASE_COLOURS,
     COLOURS,
@@ -16,10 +17,8 @@ from fleet.maps.scene import (
     ROUTE,
     Array,
     Picture,
-    band_outline,
     labels,
     scale_length_m,
-    uneven,
 )
 
 _SIZE = 820.0
@@ -164,7 +163,7 @@ def _profile(picture: Picture) -> str:
     words = []
     for band in sorted(picture.bands, key=lambda b: b.beside):
         colour = COLOURS[band.kind]
-        ring = band_outline(picture, band, top)
+        ring = band_outline(picture.profile, band, top)
         face = colour + ("1e" if band.beside or not band.closed else "55")
         dash = ' stroke-dasharray="4 3"' if band.beside else ""
         parts.append(f'<path d="{path(*ring.T)}Z" fill="{face}" stroke="{colour}"{dash}/>')

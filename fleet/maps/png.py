@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from fleet.maps.profile import band_outline, uneven
 from fleet.maps.scene import (
     BASE_COLOURS,
     COLOURS,
@@ -20,10 +21,8 @@ from fleet.maps.scene import (
     Picture,
     ReturnArea,
     ZoneArea,
-    band_outline,
     labels,
     scale_length_m,
-    uneven,
 )
 
 _GREY = "#5b6770"
@@ -272,7 +271,7 @@ def _profile(axes: Any, picture: Picture) -> None:
     named: set[str] = set()
     for band in sorted(picture.bands, key=lambda b: b.beside):
         colour = COLOURS[band.kind]
-        ring = band_outline(picture, band, top)
+        ring = band_outline(picture.profile, band, top)
         face = colour + ("1e" if band.beside or not band.closed else "55")
         edge = {"ls": (0, (3, 2)), "hatch": "//"} if band.beside else {}
         axes.fill(ring[:, 0] / 1000, ring[:, 1], facecolor=face, edgecolor=colour, lw=0.8, zorder=2, **edge)

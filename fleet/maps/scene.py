@@ -11,15 +11,15 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
+from fleet.maps.profile import Band, profile_of, zone_kind
 from geofences.airspace import Airspace, is_closed
 from geofences.bands import outer_band
 from geofences.geodesy import LatLon, LocalFrame, local_frame
 from geofences.heights import FlatTerrain, Terrain
 from geofences.shapes import ShapeIndex
 from geofences.times import applies_within
-from geofences.volumes import Restriction, Role
+from geofences.volumes import Restriction
 from missions.plan import Infeasible, Plan, Reason
-from missions.routing.judge import outlines, track
 from missions.sites import Site
 
 Array = NDArray[np.float64]
@@ -59,8 +59,6 @@ FLOWN = "#0b8f6a"
 RETURNS = ("#0b8f6a", "#1f78b4", "#b8860b", "#c2559b", "#5f7f2a", "#6a5acd", "#008b8b")
 """a colour for each place that PX4 may return to"""
 NO_RETURN = "#d4150f"
-BESIDE_M = 60.0
-"""a zone as near to the route as this shows in the profile"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,21 +79,6 @@ class BaseFeature:
     name: str
     geometry: str
     xy: Array
-
-
-@dataclass(frozen=True, slots=True)
-class Band:
-    """A zone's heights above ground over a stretch of the route."""
-
-    zone_id: str
-    kind: str
-    start_m: float
-    end_m: float
-    lower_m: float
-    upper_m: float
-    closed: bool
-    beside: bool = False
-    """the route passes it by within `BESIDE_M`"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +105,7 @@ class Picture:
     sites: tuple[tuple[str, str, float, float], ...]
     """name, kind, x, y"""
     alternates: tuple[Array, ...]
-    """from the middle of a leg to its nearest alternate"""
+    """from the middle of a leg to its nearest alternate, where that is open straight ahead"""
     returns: tuple[ReturnArea, ...]
     profile: Array
     """distance along the route, height above ground, ground above mean sea level"""
@@ -167,16 +150,21 @@ def picture_of(
         x, y = map(float, frame.to_xy([site.position])[0])
         if min(np.hypot(*(ends - (x, y)).T)) > 50.0 and _inside(box, x, y):
             marks.append((site.name, site.kind.value, x, y))
-    profile, bands = _profile(plan, airspace, authorised, ground, times) if plan is not None else (np.empty((0, 3)), ())
+    profile, bands = (
+        profile_of(plan, airspace, authorised, ground, times) if plan is not None else (np.empty((0, 3)), ())
+    )
+    zones = _zones(airspace, frame, box, authorised, cruise, ground, times)
+    shut = shapely.union_all([shapely.Polygon(z.rings[0], z.rings[1:]) for z in zones if z.closed])
+    ways = _alternate_lines(plan, known, frame) if plan is not None else ()
     return Picture(
         title=f"{names[0]} → {names[1]}",
         subtitle=_subtitle(outcome),
-        zones=_zones(airspace, frame, box, authorised, cruise, ground, times),
+        zones=zones,
         base=unlabelled(base_features(base_geojson, frame), [m[0] for m in marks]) if base_geojson else (),
         route=route,
         straight=ends,
         sites=tuple(marks),
-        alternates=tuple(_alternate_lines(plan, known, frame)) if plan is not None else (),
+        alternates=tuple(way for way in ways if not shut.intersects(shapely.LineString(way))),
         returns=returns,
         profile=profile,
         bands=bands,
@@ -185,10 +173,6 @@ def picture_of(
         facts=tuple(_facts(plan)) if plan is not None else (),
         box=box,
     )
-
-
-def zone_kind(role: Role, restriction: Restriction) -> str:
-    return "keep_in" if role is Role.KEEP_IN else restriction.value
 
 
 def base_features(text: str, frame: LocalFrame) -> Iterable[BaseFeature]:
@@ -268,66 +252,6 @@ def _zones(
     return zone_areas(airspace, frame, box, shut)
 
 
-def _profile(
-    plan: Plan, airspace: Airspace, authorised: frozenset[str], terrain: Terrain, times: tuple[float, float]
-) -> tuple[Array, tuple[Band, ...]]:
-    points: list[tuple[float, float, float]] = []
-    bands: list[Band] = []
-    begin = 0.0
-    found = outlines(airspace)
-    for leg in plan.legs:
-        line = track(leg.start.position, leg.start.alt_amsl_m, leg.end.position, leg.end.alt_amsl_m, terrain)
-        ground = np.nan_to_num(line.ground_amsl_m)
-        if plan.take_off and not points:
-            points.append((0.0, 0.0, float(ground[0])))
-        points += np.column_stack([begin + line.along_m, line.alt_amsl_m - ground, ground]).tolist()
-        for outline in found.near(line):
-            kind = zone_kind(outline.zone.role, outline.zone.restriction)
-            if kind == "keep_in" or leg.length_m == 0.0:
-                continue
-            hit = np.flatnonzero(outline.touched(line))
-            if len(hit):
-                band = outer_band(outline.volume, terrain)
-                a, b = begin + float(line.along_m[hit[0]]), begin + float(line.along_m[hit[-1] + 1])
-                closed = is_closed(outline.zone, authorised) and applies_within(outline.zone, *times)
-                bands.append(Band(outline.zone.zone_id, kind, a, b, max(0.0, band.lower_m), band.upper_m, closed))
-        begin += leg.length_m
-    inside = {band.zone_id for band in bands}
-    bands += _passed(plan, airspace, authorised, terrain, times, inside)
-    return np.array(points), tuple(bands)
-
-
-def _passed(
-    plan: Plan,
-    airspace: Airspace,
-    authorised: frozenset[str],
-    terrain: Terrain,
-    times: tuple[float, float],
-    inside: set[str],
-) -> Iterable[Band]:
-    """Zones that the route does not enter but passes by within `BESIDE_M`."""
-    start = plan.legs[0].start.position
-    frame = local_frame(start)
-    way = frame.to_xy([w.position for w in plan.waypoints])
-    if np.hypot(*np.ptp(way, axis=0)) < 1.0:
-        return
-    line, index = shapely.LineString(way), ShapeIndex.build(frame, airspace.zones)
-    for i in sorted(index.tree.query(line.buffer(BESIDE_M), predicate="intersects").tolist()):
-        shape = index.shapes[i]
-        kind = zone_kind(shape.zone.role, shape.zone.restriction)
-        if kind == "keep_in" or shape.zone.zone_id in inside:
-            continue
-        near = shapely.intersection(line, shape.polygon.buffer(BESIDE_M))
-        band = outer_band(shape.volume, terrain)
-        closed = is_closed(shape.zone, authorised) and applies_within(shape.zone, *times)
-        for part in shapely.get_parts(near):
-            along = [line.project(shapely.Point(p)) for p in shapely.get_coordinates(part)]
-            if along and max(along) > min(along):
-                yield Band(
-                    shape.zone.zone_id, kind, min(along), max(along), max(0.0, band.lower_m), band.upper_m, closed, True
-                )
-
-
 def return_areas(plan: Plan, sites: dict[str, Site], frame: LocalFrame) -> Iterable[ReturnArea]:
     """The plan's own account of where PX4 returns to, by stretch."""
     places = {r.site_id: r.position for r in plan.rally}
@@ -342,22 +266,6 @@ def return_areas(plan: Plan, sites: dict[str, Site], frame: LocalFrame) -> Itera
             name = sites[part.site_id].name if part.site_id in sites else part.site_id
             colour = colours[part.site_id] if part.legal else NO_RETURN
             yield ReturnArea(name if part.legal else "", colour, line, np.vstack([line, to, line[:1]]))
-
-
-def uneven(profile: Array) -> bool:
-    """Whether the ground along the route is worth drawing: heights are then shown above sea level."""
-    return bool(len(profile)) and float(np.ptp(profile[:, 2])) > 2.0
-
-
-def band_outline(picture: Picture, band: Band, top_m: float) -> Array:
-    """A zone's heights over its stretch of the route as a closed ring: distance, height as the profile shows it."""
-    profile, lift = picture.profile, uneven(picture.profile)
-    inner = profile[(profile[:, 0] > band.start_m) & (profile[:, 0] < band.end_m), 0]
-    along = np.concatenate([[band.start_m], inner, [band.end_m]])
-    ground = np.interp(along, profile[:, 0], profile[:, 2]) if lift else np.zeros(len(along))
-    low = ground + band.lower_m
-    high = np.maximum(low, np.minimum(ground + band.upper_m, top_m))
-    return np.column_stack([np.concatenate([along, along[::-1]]), np.concatenate([low, high[::-1]])])
 
 
 def _alternate_lines(plan: Plan, sites: dict[str, Site], frame: LocalFrame) -> Iterable[Array]:

@@ -254,7 +254,7 @@ def test_an_order_that_the_wind_forbids_waits_instead_of_being_loaded_again_and_
             return lambda: replace(told(), wind=Timed(Wind(0.0, 11.0), r.clock.now_s()))
 
         for vehicle in r.vehicles.values():
-            vehicle.battery_pct, vehicle.drain_pct_s = 54.0, 0.0  # enough in still air
+            vehicle.battery_pct, vehicle.drain_pct_s = 52.0, 0.0  # enough in still air
             vehicle.state = in_wind(vehicle.state)  # type: ignore[method-assign]
         order_id = (await r.place("orvane")).order.order_id
         await r.clock.sleep(60)
