@@ -8,7 +8,8 @@ from html import escape
 import numpy as np
 import shapely
 
-from fleet.maps.scene import COLOURS, NAMES, base_features, scale_length_m, unlabelled, zone_kind
+from fleet.maps.profile import zone_kind
+from fleet.maps.scene import COLOURS, NAMES, base_features, scale_length_m, unlabelled
 from fleet.simulate.evidence import clock_text
 from fleet.simulate.report.scene import Array, Scene
 from fleet.simulate.report.story import Line
