@@ -457,15 +457,17 @@ class Controller:
     async def _set_airspace(self, zone: Zone | None, withdrawn: str | None, actor: str) -> int | Refused:
         now = self._ledger.airspace
         after = now.with_zone(zone) if zone is not None else now.without_zone(withdrawn or "")
+        changed = zone or now.zone(withdrawn or "")
+        assert changed is not None
+        storing = asyncio.ensure_future(self._ledger.set_airspace(after, zone, withdrawn, actor))
+        await asyncio.sleep(0)  # changed from here on; no flight waits for the disk to hear of it
+        self._supervisor.airspace_changed(changed)
         try:
-            await self._ledger.set_airspace(after, zone, withdrawn, actor)
+            await storing
         except StoreUnavailableError as e:
             # Safety first: a closure is flown around even when it cannot be recorded.
             if zone is None:
                 return Refused(503, f"Not stored: {e}", (Reason(*_NO_STORE),))
-        changed = zone or now.zone(withdrawn or "")
-        assert changed is not None
-        await self._supervisor.airspace_changed(changed)
         return after.version
 
     def sites(self) -> Sequence[Site]:

@@ -24,6 +24,9 @@ from missions.sites import Site, SiteKind
 from missions.snapshot import VehicleState, Wind
 from missions.vehicles import Vehicle
 
+FAR_M = 10_000.0
+"""a closed zone this far ahead presses as little as none"""
+
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
@@ -44,7 +47,9 @@ class Surroundings:
     """compares the vehicle with its contract, before a flight"""
     auto_reice: bool
     """the pack swap is taken as done after the station's time for it: nobody confirms it"""
-    turns: Turns
+    looks: Turns
+    """who decides next: commands leave and the store writes between two"""
+    plans: Turns
     """who plans next"""
 
 
@@ -100,6 +105,12 @@ class Cockpit:
 
     def note(self, kind: str, **body: Any) -> Note:
         return Note(order_stream(self.flight.order_id), kind, {"vehicle_id": self.vehicle.vehicle_id, **body})
+
+    def due_s(self, within_s: float) -> float:
+        """When what is to be done within a time must be done: the sooner, the nearer the first closed zone ahead."""
+        conflict = self.watch.conflict
+        near = 1.0 if conflict is None else min(1.0, conflict.distance_ahead_m / FAR_M)
+        return self.clock.now_s() + near * within_s
 
     def site(self, site_id: str) -> Site:
         return self.around.world().sites[site_id]

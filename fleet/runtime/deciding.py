@@ -11,7 +11,7 @@ import structlog
 
 from fleet.records.codec import to_json
 from fleet.runtime.cockpit import Cockpit
-from fleet.runtime.turns import ROUTINE
+from missions.decision.conditions import low_end_pct
 from missions.decision.engine import decide
 from missions.decision.types import Action, Candidate, CandidateKind, Decision, FlightPhase, Snapshot
 from missions.delivery import Flight, FlightEvent, Intent, holds, may_be_in, may_have_ended, next_phase
@@ -26,6 +26,8 @@ PX4_BY_ITSELF = frozenset({Mode.HOLD, Mode.RETURN, Mode.LAND})
 """modes that PX4's failsafes choose while nothing can be commanded: no sign of somebody else"""
 CANDIDATES_EVERY_S = 7.5
 """well below the 10 s at which policy stops believing a candidate's route"""
+AS_GOOD = 0.01
+"""a lesser chance of arriving in range than by the plan that still counts as the same: the forecast's own rounding"""
 
 
 class Decider:
@@ -34,21 +36,21 @@ class Decider:
     def __init__(self, cockpit: Cockpit) -> None:
         self._cockpit = cockpit
 
-    def keep_candidates_warm(self, state: VehicleState, now_s: float) -> None:
-        watch = self._cockpit.watch
-        plan = self._cockpit.flight.plan
+    def look_ahead(self, state: VehicleState, now_s: float) -> bool:
+        """Finds the first closed zone on the plan, as the airspace is now. False: where it is cannot be told."""
+        plan, world = self._cockpit.flight.plan, self._cockpit.around.world()
         if plan is None or state.position is None or self._cockpit.doubt(state):
-            return
-        world, policy = self._cockpit.around.world(), self._cockpit.around.policy
-        watch.conflict = first_conflict(
-            plan,
-            state.position.value.point,
-            state.position.value.alt_amsl_m,
-            world.airspace,
-            world.authorised,
-            world.terrain,
-            now_s,
+            return False
+        here = state.position.value
+        self._cockpit.watch.conflict = first_conflict(
+            plan, here.point, here.alt_amsl_m, world.airspace, world.authorised, world.terrain, now_s
         )
+        return True
+
+    def keep_candidates_warm(self, state: VehicleState, now_s: float) -> None:
+        if not self.look_ahead(state, now_s):
+            return
+        watch, world, policy = self._cockpit.watch, self._cockpit.around.world(), self._cockpit.around.policy
         due = watch.candidates_at_s is None or now_s - watch.candidates_at_s >= CANDIDATES_EVERY_S
         off_m = self._off_route_m(state) or 0.0
         watch.off_route = off_m > policy.conformance_m
@@ -69,9 +71,8 @@ class Decider:
                 outlook=self._cockpit.around.boxes.outlook(self._cockpit.flight.box.box_id, now_s),
                 now_s=now_s,
             )
-            urgency = watch.conflict.distance_ahead_m if watch.conflict is not None else ROUTINE
             watch.refreshing = asyncio.create_task(
-                self._refresh(situation, urgency), name=f"candidates {situation.flight.flight_id}"
+                self._refresh(situation), name=f"candidates {situation.flight.flight_id}"
             )
 
     def _off_route_m(self, state: VehicleState) -> float | None:
@@ -83,17 +84,23 @@ class Decider:
         off_m = progress(flight.plan, here.point, here.alt_amsl_m).cross_track_m
         return max(0.0, off_m - self._cockpit.vehicle.type.min_turn_radius_m)
 
-    async def _refresh(self, situation: Situation, urgency: float) -> None:
+    async def _refresh(self, situation: Situation) -> None:
         # Not in a thread: PROJ's objects must stay in the one that made them, and a route takes milliseconds.
-        watch, found = self._cockpit.watch, []
+        watch, found, due_s = self._cockpit.watch, [], self._cockpit.due_s(CANDIDATES_EVERY_S)
         try:
             making: Iterator[Candidate | None] = candidates(situation)
             while True:
-                async with self._cockpit.around.turns.take(urgency):
+                async with self._cockpit.around.plans.take(due_s):
                     candidate = next(making, None)
-                if candidate is None:
+                if candidate is None or situation.flight.plan is not self._cockpit.flight.plan:
                     break
                 found.append(candidate)
+                if candidate.kind is CandidateKind.REROUTE and self._answers(candidate, found[0]):
+                    # The rest, of older airspace and so not to be flown, stays: nobody may think that there is none.
+                    rest = [c for c in watch.candidates if c.kind not in (CandidateKind.CONTINUE, candidate.kind)]
+                    watch.candidates, watch.candidates_at_s = (*found, *rest), situation.now_s
+                    due_s = situation.now_s + CANDIDATES_EVERY_S
+                    self._cockpit.wake()
             if situation.flight.plan is self._cockpit.flight.plan:
                 watch.candidates, watch.candidates_at_s = tuple(found), situation.now_s
         except Exception:
@@ -102,6 +109,22 @@ class Decider:
             if watch.refreshing is asyncio.current_task():
                 watch.refreshing = None
             self._cockpit.wake()
+
+    def _answers(self, reroute: Candidate, plan: Candidate) -> bool:
+        """Whether a new route may be flown before all else is planned, which in a wave of closures takes seconds.
+
+        It may where a zone has just come, and where it serves the payload as well as the plan did: nothing that is
+        still to be planned could be preferred to it then.
+        """
+        watch, policy = self._cockpit.watch, self._cockpit.around.policy
+        others = [c for c in watch.candidates if c.kind is not CandidateKind.CONTINUE]
+        return (
+            watch.conflict is not None
+            and any(c.plan.airspace_version != reroute.plan.airspace_version for c in others)
+            and low_end_pct(reroute.energy_end_pct, policy) >= policy.reserve_pct
+            and reroute.p_on_time >= plan.p_on_time
+            and (reroute.p_in_range or 0.0) >= (plan.p_in_range or 0.0) - AS_GOOD
+        )
 
     def _snapshot(self, state: VehicleState, now_s: float) -> Snapshot | None:
         flight, watch = self._cockpit.flight, self._cockpit.watch

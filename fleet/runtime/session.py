@@ -70,6 +70,11 @@ class Session:
         if urgent or self._cockpit.clock.now_s() - self._looked_s >= PACE_S:
             self._woken.set()
 
+    def look_ahead(self) -> None:
+        """Finds out what lies closed on its way, as the airspace is now: so urgent is its next look."""
+        if self._cockpit.flight.phase in AIRBORNE_PHASES:
+            self._decider.look_ahead(self._cockpit.port.state(), self._cockpit.clock.now_s())
+
     async def operate(self, command: str, actor: str) -> str | None:
         """An operator's request, as an event. Returns why it is refused, or None."""
         flight, state = self._cockpit.flight, self._cockpit.port.state()
@@ -122,6 +127,8 @@ class Session:
         try:
             while self._cockpit.flight.is_open:
                 await self._wait()
+                async with self._cockpit.around.looks.take(self._cockpit.due_s(TICK_S)):
+                    self._looked_s = self._cockpit.clock.now_s()
                 try:
                     await self._look()
                 except StoreUnavailableError as e:
@@ -142,7 +149,6 @@ class Session:
         except TimeoutError:
             pass
         self._woken.clear()
-        self._looked_s = self._cockpit.clock.now_s()
 
     async def _look(self) -> None:
         now_s = self._cockpit.clock.now_s()

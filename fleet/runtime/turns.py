@@ -1,7 +1,8 @@
-"""Planning takes turns on the loop: one piece at a time, the most urgent first, and everybody else in between.
+"""Work takes turns on the loop: one piece at a time, what is due first first, and everybody else in between.
 
-A zone that closes across a hundred routes asks for hundreds of plans in one instant. Made as they come they would
-keep the loop for a second at a time, and a vehicle that must be told to hold would wait for the routes of all others.
+A zone that closes across a hundred routes asks for a hundred decisions and hundreds of plans in one instant. Done as
+they come they would keep the loop for a second at a time, and a vehicle that must be told to hold would wait for the
+routes of all others.
 """
 
 from __future__ import annotations
@@ -12,13 +13,9 @@ import heapq
 from collections.abc import AsyncIterator
 from itertools import count
 
-BEFORE_ALL = float("-inf")
-ROUTINE = float("inf")
-"""the urgency of what nobody waits for"""
-
 
 class Turns:
-    """Who waits is served in the order of urgency (the least number first), equals in the order in which they came."""
+    """Who is due first is served first, and so everybody is in the end; equals in the order in which they came."""
 
     def __init__(self) -> None:
         self._waiting: list[tuple[float, int, asyncio.Future[None]]] = []
@@ -26,11 +23,11 @@ class Turns:
         self._taken = False
 
     @contextlib.asynccontextmanager
-    async def take(self, urgency: float = ROUTINE) -> AsyncIterator[None]:
+    async def take(self, due_s: float) -> AsyncIterator[None]:
         """The body is one piece of work, some milliseconds long. Before it begins the loop has turned at least once."""
         loop = asyncio.get_running_loop()
         turn: asyncio.Future[None] = loop.create_future()
-        heapq.heappush(self._waiting, (urgency, next(self._count), turn))
+        heapq.heappush(self._waiting, (due_s, next(self._count), turn))
         loop.call_soon(self._give)
         try:
             await turn
@@ -38,7 +35,7 @@ class Turns:
         finally:
             if turn.done() and not turn.cancelled():
                 self._taken = False
-                # Not at once: whoever has just finished may ask again, and may be the most urgent.
+                # Not at once: whoever has just finished may ask again, and may be the next.
                 loop.call_soon(self._give)
 
     def _give(self) -> None:
