@@ -9,7 +9,7 @@ from math import inf, isinf
 import numpy as np
 import pytest
 import shapely
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from geofences.airspace import Airspace
@@ -315,7 +315,6 @@ def arcs(xy: np.ndarray, radius_m: float) -> list[np.ndarray]:
     return found
 
 
-@settings(max_examples=25)
 @given(seed=st.integers(0, 10_000), radius=st.sampled_from([60.0, 150.0, 300.0]))
 def test_a_turn_at_any_bend_stays_clear_of_the_zones_by_the_margin(seed, radius):
     rng = np.random.default_rng(seed)
@@ -332,7 +331,6 @@ def test_a_turn_at_any_bend_stays_clear_of_the_zones_by_the_margin(seed, radius)
 # laws
 
 
-@settings(max_examples=25)
 @given(seed=st.integers(0, 10_000))
 def test_withdrawing_a_static_zone_never_makes_the_best_route_worse(seed):
     blocks = problem(np.random.default_rng(seed), 5, timed=False, layered=True)
@@ -342,7 +340,6 @@ def test_withdrawing_a_static_zone_never_makes_the_best_route_worse(seed):
         assert must(fewer).cost_s <= whole.cost_s * 1.02
 
 
-@settings(max_examples=25)
 @given(seed=st.integers(0, 10_000))
 def test_a_later_limit_for_the_departure_never_makes_the_arrival_worse(seed):
     blocks = problem(np.random.default_rng(seed), 4, timed=True, layered=False)
