@@ -30,7 +30,7 @@ from fleet.mavlink.frame import scan
 from fleet.mavlink.peer import Peer
 from fleet.mavlink.station import Station, open_station
 from fleet.mavlink.udp import MAX_DATAGRAMS_PER_TURN
-from fleet.runtime.deciding import CANDIDATES_EVERY_S
+from fleet.runtime.cockpit import CANDIDATES_EVERY_S
 from fleet.runtime.session import PACE_S
 from missions.decision.engine import decide
 from missions.decision.types import Memory, Policy, Snapshot

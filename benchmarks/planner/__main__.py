@@ -8,7 +8,7 @@ from typing import Any
 
 from benchmarks.report import report, say
 
-ROWS = ("peers", "dense", "whole", "national")
+ROWS = ("peers", "dense", "whole", "national", "closure")
 
 
 def main() -> None:

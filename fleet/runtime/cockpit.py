@@ -24,6 +24,8 @@ from missions.sites import Site, SiteKind
 from missions.snapshot import VehicleState, Wind
 from missions.vehicles import Vehicle
 
+CANDIDATES_EVERY_S = 7.5
+"""well below the 10 s at which policy stops believing a candidate's route"""
 FAR_M = 10_000.0
 """a closed zone this far ahead presses as little as none"""
 

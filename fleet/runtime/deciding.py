@@ -10,7 +10,7 @@ from typing import Any
 import structlog
 
 from fleet.records.codec import to_json
-from fleet.runtime.cockpit import Cockpit
+from fleet.runtime.cockpit import CANDIDATES_EVERY_S, Cockpit
 from missions.decision.conditions import low_end_pct
 from missions.decision.engine import decide
 from missions.decision.types import Action, Candidate, CandidateKind, Decision, FlightPhase, Snapshot
@@ -24,8 +24,6 @@ log = structlog.get_logger()
 
 PX4_BY_ITSELF = frozenset({Mode.HOLD, Mode.RETURN, Mode.LAND})
 """modes that PX4's failsafes choose while nothing can be commanded: no sign of somebody else"""
-CANDIDATES_EVERY_S = 7.5
-"""well below the 10 s at which policy stops believing a candidate's route"""
 AS_GOOD = 0.01
 """a lesser chance of arriving in range than by the plan that still counts as the same: the forecast's own rounding"""
 

@@ -9,7 +9,7 @@ import structlog
 
 from fleet.mavlink.port import Outcome, UploadOutcome, Verdict
 from fleet.records.codec import to_json
-from fleet.runtime.cockpit import Cockpit
+from fleet.runtime.cockpit import CANDIDATES_EVERY_S, Cockpit
 from fleet.runtime.departure import LAUNCH_TRIES
 from fleet.runtime.drop import Drop
 from fleet.store import StoreUnavailableError
@@ -114,7 +114,9 @@ class Helm:
 
     async def _command(self, step: Step) -> None:
         if step is Step.UPLOAD and in_air(self._cockpit.port.state()):
-            self._from_where_it_holds()
+            # It holds, with a route known: whoever has none yet is planned for first.
+            async with self._cockpit.around.plans.take(self._cockpit.due_s(CANDIDATES_EVERY_S)):
+                self._from_where_it_holds()
         plan = self._cockpit.flight.plan
         body = {"step": step.value, "plan_id": plan.plan_id if plan is not None else None}
         before = self._cockpit.flight
