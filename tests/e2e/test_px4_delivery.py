@@ -118,7 +118,9 @@ def deliver(stack: Stack) -> None:
     outcomes = bodies(stack, order_id, "outcome")
     assert [o["step"] for o in outcomes if o["verdict"] == "done"] == COMMANDS
     assert {o["text"] for o in outcomes if o["step"] == "upload"} == {"verified by opaque_id"}
-    assert not bodies(stack, order_id, "alarm")
+    # No box is on board to tell by its mount: the vehicle's word alone is worth an alarm, and nothing else went wrong.
+    (alarm,) = [event["text"] for event in bodies(stack, order_id, "alarm")]
+    assert alarm.startswith("released by the vehicle's own answer alone")
 
     (release,) = [step for step in bodies(stack, order_id, "custody") if step["step"] == "release"]
     assert (release["confirmed"], release["verdict"]) == ("unconfirmed", "unknown")
