@@ -37,9 +37,6 @@ class Extremity:
         env.prepare()
         env.find_shortest_path((-5.0, 4.0), (20.0, 5.0))
 
-    def estimate_s(self) -> float:
-        return 0.0
-
     def prepare(self) -> None:
         self.prepared = self.make()
         self.prepared.store(self.boundary, self.holes, validate=False)
@@ -47,9 +44,6 @@ class Extremity:
 
     def length(self, start: list[float], goal: list[float]) -> float:
         return float(self.prepared.find_shortest_path(tuple(start), tuple(goal))[1])
-
-    def part_of_a_query(self, start: list[float], goal: list[float]) -> None:
-        raise NotImplementedError("its preparation cannot be sampled")
 
 
 class Visgraph:
@@ -104,7 +98,7 @@ def run(task: dict[str, Any]) -> dict[str, Any]:
     if cache.exists():
         prepare_s, peer.prepared = pickle.loads(cache.read_bytes())
         out = {"prepared": "before", "prepare_s": prepare_s}
-    elif (estimate_s := peer.estimate_s()) > task["bound_s"]:
+    elif isinstance(peer, Visgraph) and (estimate_s := peer.estimate_s()) > task["bound_s"]:
         times = []
         for start, goal in task["ends"]:
             start_s = time.perf_counter()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from fleet.cli.airspace_reading import AirspaceFile, as_json, read_airspace, reasons
-from fleet.cli.output import ExitCode, JsonFlag, Output
+from fleet.cli.output import ExitCode, JsonFlag, Output, check_picture
 
 if TYPE_CHECKING:
     from geofences.comparing import Summary
@@ -27,8 +27,7 @@ def info(
     from geofences.comparing import summarise
 
     out = Output(json)
-    if map_file is not None and map_file.suffix.lower() not in (".png", ".html", ".htm"):
-        out.fail(ExitCode.USAGE, f"--map {map_file}: unknown kind of picture", "end it in .png or .html")
+    check_picture(out, map_file)
     parsed = read_airspace(out, file)
     found = summarise(parsed.zones)
     facts = _facts(found)

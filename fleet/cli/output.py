@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, is_dataclass
 from datetime import UTC, datetime
 from enum import Enum, IntEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, Protocol
 
 import typer
@@ -152,3 +153,9 @@ def when(at_s: float | None) -> str:
 
 def _print_json(value: Any) -> None:
     print(json_module.dumps(to_json(value), indent=2, ensure_ascii=False), flush=True)
+
+
+def check_picture(out: Output, file: Path | None) -> None:
+    """Ends with a usage error unless `--map` names a kind of picture that can be drawn: before the work, not after."""
+    if file is not None and file.suffix.lower() not in (".png", ".html", ".htm"):
+        out.fail(ExitCode.USAGE, f"--map {file}: unknown kind of picture", "end it in .png or .html")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fleet.cli.output import ExitCode, JsonFlag, Output, when
+from fleet.cli.output import ExitCode, JsonFlag, Output, check_picture, when
 from fleet.cli.world import World, read_instant, read_place, read_wind, read_world, read_zones
 
 if TYPE_CHECKING:
@@ -62,8 +62,7 @@ def plan(
     from missions.sites import SiteKind
 
     out = Output(json)
-    if map_file is not None and map_file.suffix.lower() not in (".png", ".html", ".htm"):
-        out.fail(ExitCode.USAGE, f"--map {map_file}: unknown kind of picture", "end it in .png or .html")
+    check_picture(out, map_file)
     world = read_world(out, config)
     begin, goal = read_place(out, "--from", start, world), read_place(out, "--to", to, world)
     zones = read_zones(out, [*world.airspace_files, *(airspace or [])])

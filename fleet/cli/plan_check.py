@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fleet.cli.output import ExitCode, JsonFlag, Output, when
+from fleet.cli.output import ExitCode, JsonFlag, Output, check_picture, when
 from fleet.cli.world import World, read_instant, read_wind, read_world, read_zones
 
 if TYPE_CHECKING:
@@ -46,8 +46,7 @@ def check(
     from missions.routing.imported import check_file
 
     out = Output(json)
-    if map_file is not None and map_file.suffix.lower() not in (".png", ".html", ".htm"):
-        out.fail(ExitCode.USAGE, f"--map {map_file}: unknown kind of picture", "end it in .png or .html")
+    check_picture(out, map_file)
     world = read_world(out, config)
     plan = read_plan(out, file)
     rules = _rules(out, world, plan, config, vehicle, airspace or [], frozenset(authorise or []), wind)

@@ -321,6 +321,37 @@ def test_while_the_link_is_silent_nothing_is_commanded_and_then_it_goes_on():
     tell(story)
 
 
+def test_a_command_under_way_is_broken_off_when_a_pilot_takes_the_sticks():
+    async def story(r: Rig) -> None:
+        order_id = (await r.place()).order.order_id
+        await r.until(lambda: r.order(order_id).state == "released")
+        vehicle = r.vehicle_of(order_id)
+        vehicle.answer_s = 4.0  # the way home: what is sent is long under way
+        await r.until(lambda: vehicle.commands[-1] == "fly")
+        vehicle.mode = Mode.MANUAL
+        await r.clock.sleep(10.0)
+        assert vehicle.mode is Mode.MANUAL
+        assert vehicle.commands[-1] == "fly"
+
+    tell(story)
+
+
+def test_who_is_given_no_plan_in_the_air_returns_by_px4s_own_rule():
+    """As inside a keep-out of its own fence: PX4 refuses every mission from there, and holding leads nowhere."""
+
+    async def story(r: Rig) -> None:
+        order_id = (await r.place()).order.order_id
+        await r.until_phase(order_id, "releasing")
+        vehicle = r.vehicle_of(order_id)
+        vehicle.refuse["upload"] = "Geofence violation for waypoint 2"
+        await r.until(lambda: vehicle.mode is Mode.RETURN, 120.0)
+        assert vehicle.commands[-4:] == ["upload", "upload", "upload", "return"]
+        (why,) = [e["why"] for e in r.events(order_id, "return_by_px4")]
+        assert "Geofence violation for waypoint 2" in why
+
+    tell(story)
+
+
 def test_a_gripper_that_jams_is_tried_once_more_on_the_mounts_word_and_then_the_box_comes_home():
     async def story(r: Rig) -> None:
         for vehicle in r.vehicles.values():
