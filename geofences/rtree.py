@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 
 MOST_CHANGES = 64
 """so many polygons added or gone since the big tree was built, it is built anew: queries must not feel them"""
+QUICKLY_BUILT = 256
+"""a tree of so few takes some tens of microseconds to build: a change makes a new one"""
 
 Numbers = NDArray[np.intp]
 
@@ -58,7 +60,8 @@ class PolygonTree:
         if len(gone):
             taken = (base_now >= gone.start) & (base_now < gone.stop)
             base_now = np.where(taken, -1, np.where(base_now >= gone.stop, base_now - len(gone), base_now))
-        if len(polygons) - first + np.count_nonzero(base_now < 0) > MOST_CHANGES:
+        changes = len(polygons) - first + np.count_nonzero(base_now < 0)
+        if changes > MOST_CHANGES or len(polygons) <= QUICKLY_BUILT:
             return PolygonTree(polygons)
         after = object.__new__(PolygonTree)
         after.polygons = polygons

@@ -166,7 +166,7 @@ class Decider:
         key = _decision_key(decision, self._cockpit.flight.phase)
         changed = key != self._cockpit.watch.decision_key
         self._cockpit.watch.decision, self._cockpit.watch.decision_key = decision, key
-        flight = replace(self._cockpit.flight, memory=memory)
+        flight = self._cockpit.flight if memory == before else replace(self._cockpit.flight, memory=memory)
         if decision.link_silent and flight.expected and not flight.expected >= PX4_BY_ITSELF:
             flight = replace(flight, expected=flight.expected | PX4_BY_ITSELF)
         if not changed:

@@ -181,7 +181,9 @@ class Session:
     def _reckon(self, state: VehicleState) -> None:
         flight = self._cockpit.flight
         if flight.phase in AIRBORNE_PHASES or flight.phase is FlightPhase.STOOD_DOWN:
-            self._cockpit.flight = replace(flight, reckoning=reckoned(flight.reckoning, state))
+            reckoning = reckoned(flight.reckoning, state)
+            if reckoning != flight.reckoning:
+                self._cockpit.flight = replace(flight, reckoning=reckoning)
 
     async def _after_doubt(self, state: VehicleState, now_s: float) -> None:
         """Its position was wrong and is believed again: what could not be planned or released then is made good."""

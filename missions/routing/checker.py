@@ -211,6 +211,8 @@ def _left_at(plan: Plan, site: Site, point: Waypoint, used_wh: float, rules: Rul
 
 def _closed_over(plan: Plan, site: Site, rules: Rules, found: Outlines) -> str | None:
     """The closed zone, or the keep-in, that forbids a descent over the site at any time of the plan; None if none."""
+    if found.nothing_near(site.position):
+        return None
     low, high = site.elevation_amsl_m, site.elevation_amsl_m + plan.cruise_agl_m
     line = track(site.position, low, site.position, high, rules.terrain)
     whole = Flown(-1, site.site_id, line, plan.legs[0].start.eta_s, plan.legs[-1].end.eta_s, vertical=True)

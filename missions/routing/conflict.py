@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
-from math import cos, hypot, radians
+from math import cos, hypot, inf, radians
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,7 +58,7 @@ class _Span:
 class _Line:
     """The plan's centre line in metres north and east of its start, good to 0.1 % over tens of kilometres."""
 
-    __slots__ = ("at", "cos_lat", "lat0", "lon0", "points", "total")
+    __slots__ = ("answer", "asked", "at", "cos_lat", "lat0", "lon0", "points", "total")
 
     def __init__(self, plan: Plan) -> None:
         first = plan.legs[0].start
@@ -70,6 +70,9 @@ class _Line:
         for leg in plan.legs:
             self.at.append(self.at[-1] + leg.length_m)
         self.total = self.at[-1]
+        self.asked: tuple[LatLon, float | None] | None = None
+        self.answer = Progress(0, 0.0, 0.0, self.total)
+        """to the last question: each look at a vehicle asks it several times"""
 
     def xy(self, p: LatLon) -> tuple[float, float]:
         return (p.lon_deg - self.lon0) * self.cos_lat * _M_PER_DEG, (p.lat_deg - self.lat0) * _M_PER_DEG
@@ -84,28 +87,32 @@ _spans: IdentityCache[tuple[_Span, ...]] = IdentityCache(512)
 def progress(plan: Plan, at: LatLon, alt_amsl_m: float | None = None) -> Progress:
     """The nearest place on the plan. Without a height, climbs and descents over one place cannot be told apart."""
     line = _lines.get(plan, make=lambda: _Line(plan))
+    if line.asked == (at, alt_amsl_m):
+        return line.answer
     x, y = line.xy(at)
     points = line.points
-    best = Progress(0, 0.0, float("inf"), line.total)
+    leg_index, share, nearest = 0, 0.0, inf
     if plan.take_off and alt_amsl_m is not None:
         px, py, pz = points[0]  # the climb from the ground, which has no leg of its own
         low = min(plan.home_amsl_m, pz)
         dz = max(0.0, low - alt_amsl_m, alt_amsl_m - pz)
-        best = Progress(0, 0.0, hypot(x - px, y - py, dz), line.total)
+        nearest = hypot(x - px, y - py, dz)
     for i, ((ax, ay, az), (bx, by, bz)) in enumerate(pairwise(points)):
         dx, dy, dz = bx - ax, by - ay, bz - az
         rise = 0.0 if alt_amsl_m is None else alt_amsl_m - az
         if alt_amsl_m is None:
             dz = 0.0
         square = dx * dx + dy * dy + dz * dz
-        share = 0.0
+        part = 0.0
         if square > 0.0:
-            share = min(1.0, max(0.0, ((x - ax) * dx + (y - ay) * dy + rise * dz) / square))
-        off = hypot(x - ax - share * dx, y - ay - share * dy, rise - share * dz)
-        if off < best.cross_track_m - 1e-6:
-            along = share * plan.legs[i].length_m
-            best = Progress(i, along, off, line.total - line.at[i] - along)
-    return best
+            part = min(1.0, max(0.0, ((x - ax) * dx + (y - ay) * dy + rise * dz) / square))
+        off = hypot(x - ax - part * dx, y - ay - part * dy, rise - part * dz)
+        if off < nearest - 1e-6:
+            leg_index, share, nearest = i, part, off
+    along = share * plan.legs[leg_index].length_m
+    line.asked = at, alt_amsl_m
+    line.answer = Progress(leg_index, along, nearest, line.total - line.at[leg_index] - along)
+    return line.answer
 
 
 def first_conflict(
@@ -187,7 +194,7 @@ def _around(
 ) -> Iterator[Zone]:
     """Closed zones that hold the vehicle now."""
     found = outlines(airspace)
-    if not found.keep_ins and not found.any_near(at):
+    if found.nothing_near(at):
         return
     here = track(at, alt_amsl_m, at, alt_amsl_m, terrain)
     for outline in found.closed_near(here, authorised):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import lru_cache, partial
 
 import numpy as np
 import shapely
@@ -269,7 +269,9 @@ def _extent(line: Track) -> shapely.Polygon:
     return shapely.box(line.lon.min(), line.lat.min(), line.lon.max(), line.lat.max())
 
 
+@lru_cache(1024)
 def _point(at: LatLon) -> Track:
+    """Home and rally points are the same for many plans."""
     return track(at, 0.0, at, 0.0, _SEA)
 
 

@@ -31,6 +31,8 @@ GROUND_STEPS = 8
 """looks at the ground per piece, one each 12.5 m or less: a ridge of slope g between two is missed by 6.3 m · g"""
 CONTACT_M = 0.002
 """what is this near to an edge counts as on the closed side of it"""
+_RIM_DEG = 1e-4
+"""far more than `CONTACT_M` at any latitude that is flown at"""
 _DEG_M = 110_500.0
 """less than a degree of latitude anywhere"""
 
@@ -198,6 +200,8 @@ class Outlines:
         self._boxes = boxes
         """(4, n): west, south, east, north in degrees"""
         self.keep_ins = tuple(o for o in self.all if o.zone.role is Role.KEEP_IN)
+        self._keeps_out = np.array([o.zone.role is not Role.KEEP_IN for o in self.all], dtype=bool)
+        self._calm = _well_inside(self.keep_ins)
 
     @classmethod
     def of(cls, zones: Sequence[Zone]) -> Outlines:
@@ -211,9 +215,14 @@ class Outlines:
         boxes = [self._boxes[:, : gone.start], self._boxes[:, gone.stop :], _boxes_of(fresh)]
         return Outlines((*kept, *fresh), np.concatenate(boxes, axis=1))
 
-    def any_near(self, at: LatLon) -> bool:
-        """Whether the box of any outline holds the place: far from all of them there is nothing more to ask."""
-        return bool(self._touching(at.lon_deg, at.lat_deg, at.lon_deg, at.lat_deg).any())
+    def nothing_near(self, at: LatLon) -> bool:
+        """True where there is surely nothing more to ask at any height or time: outside of the boxes of all keep-outs,
+        and well inside a keep-in, if there is one."""
+        if self._calm is not None and not shapely.contains_xy(self._calm, at.lon_deg, at.lat_deg):
+            return False
+        lon, lat = at.lon_deg, at.lat_deg
+        hit = self._touching(lon - _RIM_DEG, lat - _RIM_DEG, lon + _RIM_DEG, lat + _RIM_DEG)
+        return not bool((hit & self._keeps_out).any())
 
     def near(self, line: Track) -> Iterator[Outline]:
         room = line.contact_deg
@@ -257,6 +266,20 @@ def outside_keep_ins(found: Outlines, line: Track, applies: Callable[[Zone], boo
     region = parts[0] if len(parts) == 1 else shapely.union_all(parts)
     shapely.prepare(region)
     return ~covered(region, line)
+
+
+def _well_inside(keep_ins: Sequence[Outline]) -> shapely.Geometry | None:
+    """What keep-ins of all heights and times hold, without a rim of some metres; None where there is no keep-in."""
+    if not keep_ins:
+        return None
+    always = [
+        o.polygon
+        for o in keep_ins
+        if o.polygon is not None and o.volume.lower is None and o.volume.upper is None and not o.zone.applicability
+    ]
+    region = shapely.union_all([shapely.buffer(p, -_RIM_DEG) for p in always])
+    shapely.prepare(region)
+    return region
 
 
 def covered(region: shapely.Geometry, line: Track) -> Mask:

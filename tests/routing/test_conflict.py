@@ -5,11 +5,16 @@ from dataclasses import replace
 from datetime import time
 
 import pytest
+import shapely
+from hypothesis import given
+from hypothesis import strategies as st
 
 from geofences.airspace import Airspace
+from geofences.heights import Datum, Height
 from geofences.volumes import Applicability, DailyPeriod
 from missions.planning import make_plan
 from missions.routing.conflict import first_conflict, progress
+from missions.routing.judge import outlines, outside_keep_ins, track
 from tests.routing.valley import CLOSURE, GROUND, SITES, SUNDAY, VALLEY, at, circle, in_air, keep_in, planned, request
 
 SALME = planned(make_plan(request("salme")))
@@ -84,6 +89,27 @@ def test_a_smaller_keep_in_ahead_is_a_conflict():
     assert found.zone_id == "BOX"
     assert 3500 < found.distance_ahead_m < 4300
     assert ask(small, 0, 0, alt=500.0, plan=NDEBA).zone_id == "BOX"
+
+
+@given(east_m=st.floats(-4000.0, 4000.0), north_m=st.floats(-4000.0, 4000.0), agl_m=st.floats(0.0, 130.0))
+def test_where_nothing_is_near_nothing_is_closed_at_any_height_or_time(east_m, north_m, agl_m):
+    zones = circle("A", -800, 200, 700), circle("HIGH", 900, 900, 900, lower_agl_m=100.0), CLOSURE
+    low = keep_in("LOW", 0, 0, 3500, 3500)
+    low = replace(low, volumes=(replace(low.volumes[0], upper=Height(90.0, Datum.AGL)),))
+    airspace = Airspace(2, (keep_in("BOX", -3000, -1000, 3000, 3000), low, *zones))
+    here, found = at(east_m, north_m), outlines(airspace)
+    line = track(here, 430.0 + agl_m, here, 430.0 + agl_m, GROUND)
+    closed = any(outline.touched(line).any() for outline in found.closed_near(line, frozenset()))
+    outside = outside_keep_ins(found, line, lambda zone: zone.zone_id == "BOX").any()
+    if found.nothing_near(here):
+        assert not closed
+        assert not outside
+    elif not closed and not outside:  # it may well ask once too often, but only near an edge
+        boxed = any(
+            outline.bounds.buffer(2e-4).covers(shapely.Point(here.lon_deg, here.lat_deg)) for outline in found.all[2:]
+        )
+        rim = min(abs(east_m + 3000), abs(east_m - 3000), abs(north_m + 1000), abs(north_m - 3000))
+        assert boxed or rim < 30.0
 
 
 def test_progress_runs_from_the_start_to_the_end_of_the_plan():
