@@ -51,6 +51,10 @@ def plan(
     map_file: Annotated[
         Path | None, typer.Option("--map", metavar="OUT", help="write a picture: .png or .html")
     ] = None,
+    file: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="FILE.plan", help="write it for QGroundControl, over what is there"),
+    ] = None,
     config: Annotated[
         Path | None, typer.Option("--config", metavar="FILE", help="a fleet.yaml: sites, vehicle types")
     ] = None,
@@ -63,6 +67,8 @@ def plan(
 
     out = Output(json)
     check_picture(out, map_file)
+    if file is not None and file.suffix.lower() != ".plan":
+        out.fail(ExitCode.USAGE, f"--out {file}: QGroundControl opens plans by their name", "end it in .plan")
     world = read_world(out, config)
     begin, goal = read_place(out, "--from", start, world), read_place(out, "--to", to, world)
     zones = read_zones(out, [*world.airspace_files, *(airspace or [])])
@@ -110,7 +116,9 @@ def plan(
         _picture(out, map_file, outcome, request, begin, goal, world, more)
     if isinstance(outcome, Infeasible):
         out.fail(ExitCode.REFUSED, f"no legal route from {begin.name} to {goal.name}", reasons=outcome.reasons)
-    out.data(_as_json(outcome, took_ms), _as_text(outcome, begin, goal, took_ms, depart_s))
+    if file is not None:
+        _write(out, file, outcome, carrier)
+    out.data(_as_json(outcome, took_ms, file), _as_text(outcome, begin, goal, took_ms, depart_s))
 
 
 def _vehicle(out: Output, world: World, name: str | None) -> VehicleType:
@@ -121,6 +129,16 @@ def _vehicle(out: Output, world: World, name: str | None) -> VehicleType:
         known = ", ".join(v.name for v in world.vehicles)
         out.fail(ExitCode.USAGE, f"--vehicle {name}: no such vehicle type", f"known types: {known}")
     return found
+
+
+def _write(out: Output, path: Path, made: Plan, vehicle: VehicleType) -> None:
+    from fleet.cli.plan_file import write_plan
+
+    try:
+        write_plan(path, made, vehicle)
+    except OSError as error:
+        out.fail(ExitCode.FAILED, f"{path} cannot be written: {error.strerror}", "check the path")
+    out.say(f"plan: {path}; it tells no times: check it for its departure, `fleet plan check --depart`")
 
 
 def _picture(
@@ -155,7 +173,7 @@ def _picture(
     out.say(f"picture: {path}")
 
 
-def _as_json(made: Plan, took_ms: float) -> dict[str, Any]:
+def _as_json(made: Plan, took_ms: float, file: Path | None) -> dict[str, Any]:
     def at(p: LatLon) -> dict[str, float]:
         return {"lat": round(p.lat_deg, 7), "lon": round(p.lon_deg, 7)}
 
@@ -180,6 +198,7 @@ def _as_json(made: Plan, took_ms: float) -> dict[str, Any]:
         "reasons": made.notes,
         "checked_by": made.checked_by,
         "planned_in_ms": round(took_ms, 2),
+        "file": None if file is None else str(file),
     }
 
 
