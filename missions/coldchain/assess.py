@@ -63,7 +63,8 @@ def rules_for(product: Product, budget_min: Sequence[tuple[str, float]] = (), ma
     for name in left:
         if name not in names:
             known = ", ".join(names) or "none: it has no allowance"
-            raise ProfileError(f"order: budget_min.{name}: {product.product_id} has no such excursion; use {known}")
+            problem = f"{product.product_id} has no such excursion"
+            raise ProfileError("order", ("budget_min", name), problem, f"use {known}")
     allowed: list[float | None] = []
     for e in product.excursions:
         limits = [m for m in (e.allowed_min, left.get(e.name)) if m is not None]

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from itertools import pairwise
 from math import isfinite
-from typing import Any
+from typing import Any, NoReturn
 
 DEFAULT_MAX_GAP_S = 120.0
 """two missed minutes: a payload of 7 kJ/K behind a failed seal warms by at most 4 K in them"""
+
+PROBE_LOWEST_C = -50.0
+PROBE_HIGHEST_C = 70.0
+"""ends of what common probes measure; −127 °C and 85 °C are what some of them say when they are broken"""
+PROBE_MARGIN_C = 10.0
 
 
 class Outcome(StrEnum):
@@ -75,7 +81,11 @@ class Product:
     light_lux_max: float | None = None
     tilt_deg_max: float | None = None
     shock_g_max: float | None = None
+    rh_pct_max: float | None = None
+    unagitated_max_min: float | None = None
+    """longest time in the box, where nothing agitates it, whatever the temperature"""
     shelf_life_days: float | None = None
+    """by its source, for people: what counts is the lot's expiry, which the order carries"""
     max_gap_s: float = DEFAULT_MAX_GAP_S
     """a longer time without a believable sample counts as unknown, not as the last value"""
     notes: str = ""
@@ -95,23 +105,41 @@ class Product:
                 best = e
         return best
 
+    @property
+    def probe_range_c(self) -> tuple[float, float]:
+        """What a working probe beside it can show: a reading outside is a broken probe, not a temperature."""
+        return min(PROBE_LOWEST_C, self.lower_c - PROBE_MARGIN_C), max(PROBE_HIGHEST_C, self.upper_c + PROBE_MARGIN_C)
+
     def _distance(self, e: Excursion) -> float:
         return e.lower_c - self.upper_c if e.lower_c >= self.upper_c else self.lower_c - e.upper_c
 
 
 class ProfileError(ValueError):
-    """A profile that cannot be used; the message names the file, the field and the fix."""
+    """A profile that cannot be used: which file (or order), which field and where it stands, what is wrong, the fix."""
+
+    def __init__(self, source: str, loc: Loc, problem: str, fix: str) -> None:
+        super().__init__(f"{source}: {_path(loc)}: {problem}; {fix}")
+        self.source, self.loc, self.field, self.problem, self.fix = source, loc, _path(loc), problem, fix
 
 
+Loc = tuple[str | int, ...]
+
+
+def _path(loc: Loc) -> str:
+    """`excursions[0].lower_c` for ("excursions", 0, "lower_c")."""
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in loc).removeprefix(".")
+
+
+_LIMITS = ("light_lux_max", "tilt_deg_max", "shock_g_max", "rh_pct_max", "unagitated_max_min", "shelf_life_days")
 _FIELDS = {
-    "product_id", "name", "source", "band", "excursions", "freeze", "alarms", "mkt", "spoiled",
-    "light_lux_max", "tilt_deg_max", "shock_g_max", "shelf_life_days", "max_gap_s", "notes",
+    "product_id", "name", "source", "band", "excursions", "freeze", "alarms", "mkt", "spoiled", *_LIMITS,
+    "max_gap_s", "notes",
 }  # fmt: skip
 
 
 def product_from_mapping(mapping: Mapping[str, Any], source: str) -> Product:
     """A profile from parsed YAML; `source` is the file's name, for messages. Raises ProfileError."""
-    p = _Reader(mapping, source, "")
+    p = _Reader(mapping, source, ())
     p.only(_FIELDS)
     band = p.part("band", "the label's range, for example `band: {lower_c: 2, upper_c: 8}`")
     band.only({"lower_c", "upper_c"})
@@ -130,19 +158,44 @@ def product_from_mapping(mapping: Mapping[str, Any], source: str) -> Product:
         lower_c=lower,
         upper_c=upper,
         excursions=tuple(_excursion(e) for e in p.parts("excursions")),
-        alarms=(*_freeze(p), *(_alarm(a) for a in p.parts("alarms"))),
+        alarms=(*_freeze(p, lower, upper), *(_alarm(a, lower, upper) for a in p.parts("alarms"))),
         mkt=_mkt(p),
         spoiled_at_or_below_c=spoiled.optional_number("at_or_below_c") if spoiled else None,
         spoiled_at_or_above_c=spoiled.optional_number("at_or_above_c") if spoiled else None,
-        light_lux_max=p.optional_number("light_lux_max"),
-        tilt_deg_max=p.optional_number("tilt_deg_max"),
-        shock_g_max=p.optional_number("shock_g_max"),
-        shelf_life_days=p.optional_number("shelf_life_days"),
         max_gap_s=p.optional_number("max_gap_s", above=0.0) or DEFAULT_MAX_GAP_S,
-        notes=str(mapping.get("notes", "")),
+        notes=str(mapping.get("notes", "")).strip(),
+        **{limit: p.optional_number(limit, above=0.0) for limit in _LIMITS},
     )
     _check_ranges(product, p)
     return product
+
+
+def product_to_mapping(product: Product) -> dict[str, Any]:
+    """The profile as `product_from_mapping` reads it, without what is left at its default."""
+    spoiled = {"at_or_below_c": product.spoiled_at_or_below_c, "at_or_above_c": product.spoiled_at_or_above_c}
+    mapping: dict[str, Any] = {
+        "product_id": product.product_id,
+        "name": product.name,
+        "source": product.source,
+        "band": {"lower_c": product.lower_c, "upper_c": product.upper_c},
+        "excursions": [asdict(e) for e in product.excursions],
+        "alarms": [_alarm_to_mapping(a) for a in product.alarms],
+        "mkt": None if product.mkt is None else asdict(product.mkt),
+        "spoiled": {end: temp for end, temp in spoiled.items() if temp is not None},
+        **{limit: getattr(product, limit) for limit in _LIMITS},
+        "max_gap_s": None if product.max_gap_s == DEFAULT_MAX_GAP_S else product.max_gap_s,
+        "notes": product.notes,
+    }
+    return {key: value for key, value in mapping.items() if value not in (None, "", [], {})}
+
+
+def _alarm_to_mapping(alarm: Alarm) -> dict[str, Any]:
+    return {
+        "name": alarm.name,
+        "at_or_above_c" if alarm.above else "at_or_below_c": alarm.threshold_c,
+        "consecutive_min" if alarm.consecutive else "cumulative_min": alarm.minutes,
+        "outcome": alarm.outcome.value,
+    }
 
 
 def _excursion(e: _Reader) -> Excursion:
@@ -157,7 +210,7 @@ def _excursion(e: _Reader) -> Excursion:
     )
 
 
-def _alarm(a: _Reader) -> Alarm:
+def _alarm(a: _Reader, lower_c: float, upper_c: float) -> Alarm:
     a.only({"name", "at_or_above_c", "at_or_below_c", "consecutive_min", "cumulative_min", "outcome"})
     high, low = a.optional_number("at_or_above_c"), a.optional_number("at_or_below_c")
     if (high is None) == (low is None):
@@ -171,6 +224,12 @@ def _alarm(a: _Reader) -> Alarm:
     threshold, minutes = (high if high is not None else low), (run if run is not None else total)
     assert threshold is not None
     assert minutes is not None
+    if lower_c <= threshold <= upper_c:
+        a.fail(
+            "at_or_above_c" if high is not None else "at_or_below_c",
+            f"{threshold:g} °C lies inside the band",
+            "move the threshold outside",
+        )
     return Alarm(
         a.text("name", "it appears in verdicts"),
         threshold,
@@ -181,10 +240,12 @@ def _alarm(a: _Reader) -> Alarm:
     )
 
 
-def _freeze(p: _Reader) -> tuple[Alarm, ...]:
+def _freeze(p: _Reader, lower_c: float, upper_c: float) -> tuple[Alarm, ...]:
     """The freeze rule is an alarm with a name of its own, because a mean never excuses it."""
     part = p.optional_part("freeze")
-    return () if part is None else (_alarm(_Reader({"name": "freeze", **part.mapping}, p.source, "freeze")),)
+    if part is None:
+        return ()
+    return (_alarm(replace(part, mapping={"name": "freeze", **part.mapping}), lower_c, upper_c),)
 
 
 def _mkt(p: _Reader) -> MktRule | None:
@@ -216,15 +277,14 @@ def _check_ranges(product: Product, p: _Reader) -> None:
                 "let one end where the other starts",
             )  # fmt: skip
     low, high = product.spoiled_at_or_below_c, product.spoiled_at_or_above_c
+    spoiled = replace(p, loc=("spoiled",))
     if low is not None and low >= product.lower_c:
-        p.fail("spoiled.at_or_below_c", f"{low:g} lies inside the band", "it must be below band.lower_c")
+        spoiled.fail("at_or_below_c", f"{low:g} lies inside the band", "it must be below band.lower_c")
     if high is not None and high <= product.upper_c:
-        p.fail("spoiled.at_or_above_c", f"{high:g} lies inside the band", "it must be above band.upper_c")
-    for alarm in product.alarms:
-        if product.in_band(alarm.threshold_c):
-            p.fail(
-                f"alarms.{alarm.name}", f"{alarm.threshold_c:g} °C lies inside the band", "move the threshold outside"
-            )
+        spoiled.fail("at_or_above_c", f"{high:g} lies inside the band", "it must be above band.upper_c")
+    twice = [name for name, n in Counter(a.name for a in product.alarms).items() if n > 1]
+    if twice:
+        p.fail("alarms", f"two are named {twice[0]!r}", "give each its own: verdicts name the alarm")
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,11 +293,10 @@ class _Reader:
 
     mapping: Mapping[str, Any]
     source: str
-    path: str
+    loc: Loc
 
-    def fail(self, field: str, problem: str, fix: str) -> None:
-        where = f"{self.path}.{field}" if self.path else field
-        raise ProfileError(f"{self.source}: {where}: {problem}; {fix}")
+    def fail(self, field: str, problem: str, fix: str) -> NoReturn:
+        raise ProfileError(self.source, (*self.loc, field), problem, fix)
 
     def only(self, known: set[str]) -> None:
         for key in self.mapping:
@@ -254,7 +313,6 @@ class _Reader:
         value = self.optional_number(field, above=above)
         if value is None:
             self.fail(field, "is missing", "give a number")
-            raise AssertionError
         return value
 
     def optional_number(self, field: str, at_least: float | None = None, above: float | None = None) -> float | None:
@@ -274,7 +332,6 @@ class _Reader:
         part = self.optional_part(field)
         if part is None:
             self.fail(field, "is missing", f"give {what}")
-            raise AssertionError
         return part
 
     def optional_part(self, field: str) -> _Reader | None:
@@ -283,7 +340,7 @@ class _Reader:
             return None
         if not isinstance(value, Mapping):
             self.fail(field, f"{value!r} is not a mapping", "give its fields as `name: value`")
-        return _Reader(value, self.source, f"{self.path}.{field}" if self.path else field)
+        return _Reader(value, self.source, (*self.loc, field))
 
     def parts(self, field: str) -> list[_Reader]:
         value = self.mapping.get(field)
@@ -291,4 +348,4 @@ class _Reader:
             return []
         if isinstance(value, str) or not isinstance(value, Sequence) or not all(isinstance(v, Mapping) for v in value):
             self.fail(field, "is not a list of mappings", "start each entry with `- name: …`")
-        return [_Reader(v, self.source, f"{field}[{i}]") for i, v in enumerate(value)]
+        return [_Reader(v, self.source, (*self.loc, field, i)) for i, v in enumerate(value)]

@@ -103,7 +103,7 @@ def test_an_alarm_without_an_outcome_asks_for_quarantine() -> None:
         ),
         (
             {"alarms": [{"name": "hot", "at_or_above_c": 5, "consecutive_min": 60}]},
-            "alarms.hot: 5 °C lies inside the band",
+            "alarms[0].at_or_above_c: 5 °C lies inside the band",
             "move the threshold outside",
         ),
         (
