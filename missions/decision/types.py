@@ -66,6 +66,19 @@ class Forecast:
 
 
 @dataclass(frozen=True, slots=True)
+class LastLine:
+    """What would become of the vehicle on its way if its link died there: PX4 then returns by its own rule."""
+
+    bad_s: float
+    """of what is left to fly: where PX4's own return is not legal, or does not reach with the reserve"""
+    left_s: float
+
+    @property
+    def bad_share(self) -> float:
+        return min(1.0, self.bad_s / self.left_s) if self.left_s > 0.0 else 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Candidate:
     """Something the vehicle could do now, with a legal route that was checked."""
 
@@ -82,6 +95,8 @@ class Candidate:
     p_in_range: float | None
     """probability that the product's verdict at `arrive_s` is in_range or excursion_allowed"""
     p_on_time: float = 1.0
+    budget_left_min: tuple[tuple[str, Forecast], ...] = ()
+    """of each limited allowance of the order, by its name, at `arrive_s`"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +141,10 @@ class Snapshot:
     """the vehicle's boot count when it proved to hold the plan"""
     reckoning: Reckoning | None = None
     """how far its positions agree with its velocity; None: not known yet"""
+    no_return: NoReturn | None = None
+    """None: home stays in reach to the end of the plan, or the flight leads there"""
+    operator_heard_s: float | None = None
+    """when an operator who could answer was last known to be connected; None: never"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +160,17 @@ class FaultMemory:
 
 
 @dataclass(frozen=True, slots=True)
+class Proposal:
+    """A choice for the dose that waits for an operator."""
+
+    kind: CandidateKind
+    site_id: str
+    since_s: float
+    """when something was first proposed: another proposal in its place does not begin the time anew"""
+    confirmed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Memory:
     """What `decide` remembers between calls; stored with the record so that a decision can be replayed."""
 
@@ -149,6 +179,9 @@ class Memory:
     chosen_kind: CandidateKind = CandidateKind.CONTINUE
     chosen_site: str = ""
     chosen_at_s: float | None = None
+    proposal: Proposal | None = None
+    declined: tuple[tuple[CandidateKind, str], ...] = ()
+    """(kind, site) that an operator does not want, until nothing is wrong any more"""
 
 
 @quick
@@ -164,6 +197,18 @@ class Scored:
     energy_end_pct: float
     arrive_s: float
     rejected: str = ""
+    bad_share: float | None = None
+    """of what is left to fly: where PX4's own return would be no way out; None: not worked out"""
+
+
+@dataclass(frozen=True, slots=True)
+class Awaited:
+    """What a decision proposes to an operator, and when it is done without an answer."""
+
+    kind: CandidateKind
+    site_id: str
+    since_s: float
+    until_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +234,8 @@ class Decision:
     stand_down: bool = False
     link_silent: bool = False
     """nothing can be commanded; PX4 acts by itself as `sentence` says"""
+    awaits: Awaited | None = None
+    """it flies on for now: what is best for the dose waits for an operator"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,6 +267,14 @@ class Policy:
     """chance of being in range where there is no forecast"""
     p_keep_at_alternate: float = 0.5
     """chance that a dose landed at an alternate is fetched before it warms"""
+    loss_last_line_per_h: float = 1.0
+    """of flying where PX4's own return would be no way out: a link that dies for good once in 20 h there, times a loss
+    of 20 doses for a vehicle that goes down astray or flies through what is closed"""
+    operator_wait_s: float = 0.0
+    """a choice for the dose that changes where it goes waits so long for an operator; 0: none does. What safety asks
+    for never waits"""
+    operator_silent_s: float = 15.0
+    """no operator was connected for so long: nobody can answer, so nothing waits"""
     battery_margin_pct: float = 2.0
     """turn home while it still arrives with this much above the reserve: routes are up to ten seconds old"""
     battery_critical_pct: float = 10.0
@@ -232,6 +287,7 @@ class Policy:
 __all__ = [
     "Action",
     "ActiveFault",
+    "Awaited",
     "BoxVerdict",
     "Candidate",
     "CandidateKind",
@@ -240,8 +296,11 @@ __all__ = [
     "FaultMemory",
     "FlightPhase",
     "Forecast",
+    "LastLine",
     "Memory",
+    "NoReturn",
     "Policy",
+    "Proposal",
     "Reason",
     "Scored",
     "Snapshot",
