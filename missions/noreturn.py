@@ -1,7 +1,7 @@
 """The point of no return, known ahead: how far a vehicle may follow its plan and still get home above the reserve.
 
-Reckoned by a way home that is certainly there: back along the plan to where the vehicle is now, and from here by the way
-home that was just planned. Where home lies behind, that is the way itself; else there may be a shorter one, and the
+Reckoned by a way home that is certainly there: back along the plan to where the vehicle is now, and from here by the
+way home that was just planned. Where home lies behind, that is the way itself; else there may be a shorter one, and the
 point moves on as it comes nearer, never back.
 """
 
@@ -29,7 +29,7 @@ def point_of_no_return(
     sd_share: float,
     now_s: float,
 ) -> NoReturn | None:
-    """Where `home`, the battery at touchdown there if it turned now, has sunk to `least_pct`; None: nowhere on the plan.
+    """Where `home`, the battery at touchdown there if it turned now, has sunk to `least_pct`; None: not on the plan.
 
     `sds`: so many standard deviations below the mean must be enough. `sd_share`: the standard deviation grows by this
     share of what the way out and back takes.

@@ -97,6 +97,18 @@ class Candidate:
     p_on_time: float = 1.0
     budget_left_min: tuple[tuple[str, Forecast], ...] = ()
     """of each limited allowance of the order, by its name, at `arrive_s`"""
+    last_line: LastLine | None = None
+    """None: not worked out"""
+
+
+@dataclass(frozen=True, slots=True)
+class NoReturn:
+    """The place on the plan up to which home is still reached above reserve and margin: turning later is too late."""
+
+    distance_m: float
+    """along the plan from where the vehicle was; 0: it is past it"""
+    at_s: float
+    """when it gets there by the plan's pace"""
 
 
 @dataclass(frozen=True, slots=True)
