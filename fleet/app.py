@@ -94,9 +94,10 @@ async def running(config: FleetConfig, clock: Clock, outside: Outside | None = N
             port = ports.get(entry.vehicle_id) if entry is not None and entry.vehicle_id is not None else None
             position = port.state().position if port is not None else None
             ground_m = config.hub_amsl_m
-            return config.weather.air_c_at(position.value.alt_amsl_m if position is not None else ground_m)
+            amsl_m = position.value.alt_amsl_m if position is not None else ground_m
+            return config.weather.air_c_at(amsl_m, clock.now_s())
 
-        boxes = BoxDesk(dict(config.boxes), dict(config.products), ledger, ambient_c)
+        boxes = BoxDesk(dict(config.boxes), dict(config.products), ledger, ambient_c, config.weather.air_c_at)
         boxes.resume()
 
         fleet = Fleet(
@@ -127,7 +128,7 @@ async def running(config: FleetConfig, clock: Clock, outside: Outside | None = N
             boxes=boxes,
             supervisor=supervisor,
             world=world,
-            air_c=lambda agl_m: config.weather.air_c_at(config.hub_amsl_m + agl_m),
+            air_c=lambda agl_m: config.weather.air_c_at(config.hub_amsl_m + agl_m, clock.now_s()),
             code_secret=await _code_secret(config, store),
             checks=lambda: _checks(feed, station, signing, recorder),
             links=lambda: [link.stats() for link in station.links],

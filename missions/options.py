@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from geofences.airspace import Airspace
 from geofences.geodesy import LatLon, bearing_deg, distance_m
 from geofences.heights import Terrain
+from missions.coldchain.forecast import Arrival
 from missions.decision.types import Candidate, CandidateKind, Forecast
 from missions.delivery import Flight
 from missions.energy import FREE, climb_cost, hover_cost, leg_energy
@@ -25,8 +26,8 @@ TURNAROUND_S = 60.0
 """time on the pad of a re-icing station besides the swap itself: spool-down, checks, upload"""
 _FOR_WANT_OF_RESERVE = frozenset({"reserve", "no_alternate", "alternate_reserve"})
 
-Outlook = Callable[[float, float | None], tuple[Forecast | None, float | None]]
-"""(arrive_s, time of the pack swap or None) → product temperature and probability of being in range there"""
+Outlook = Callable[[float, float | None, float], Arrival | None]
+"""(arrive_s, time of the pack swap or None, mean height of the way in m AMSL) → what the dose will be like there"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -318,17 +319,24 @@ def _planned_end(plan: Plan) -> Forecast:
 def _candidate(
     s: Situation, kind: CandidateKind, plan: Plan, energy: Forecast, arrive_s: float, reice_at_s: float | None
 ) -> Candidate:
-    temp, p_in_range = s.outlook(arrive_s, reice_at_s) if s.flight.payload_on_board else (None, None)
+    dose = s.outlook(arrive_s, reice_at_s, _mean_amsl_m(plan)) if s.flight.payload_on_board else None
     return Candidate(
         kind=kind,
         site_id=s.flight.goal_site if kind is CandidateKind.CONTINUE else plan.goal_site,
         plan=plan,
         energy_end_pct=energy,
         arrive_s=arrive_s,
-        product_temp_c=temp,
-        p_in_range=p_in_range,
+        product_temp_c=dose.temp_c if dose is not None else None,
+        p_in_range=dose.p_in_range if dose is not None else None,
+        budget_left_min=dose.budget_left_min if dose is not None else (),
         p_on_time=1.0 if arrive_s <= s.order.deadline_s else 0.0,
     )
+
+
+def _mean_amsl_m(plan: Plan) -> float:
+    """Over the plan's waypoints: a degree of air for 150 m, so that how long it is at each of them does not matter."""
+    heights = [w.alt_amsl_m for w in plan.waypoints]
+    return sum(heights) / len(heights)
 
 
 def nearest_hub(sites: Mapping[str, Site], to: LatLon) -> Site | None:

@@ -72,6 +72,8 @@ def build(
             air_c=model.weather.air_c,
             at_amsl_m=model.weather.at_amsl_m,
             lapse_k_km=model.weather.lapse_k_km,
+            day_amplitude_k=model.weather.day_amplitude_k,
+            lon_deg=next(s.lon for s in model.sites if s.id == first_hub),
             wind=Wind(model.weather.wind_north_m_s, model.weather.wind_east_m_s),
         ),
         policy=Policy(**policy.model_dump(), authorised_zones=frozenset(model.authorised_zones)),

@@ -279,6 +279,8 @@ class WeatherModel(Strict):
     at_amsl_m: float = 0.0
     lapse_k_km: float = 6.5
     """how much colder it gets per kilometre of height"""
+    day_amplitude_k: float = Field(default=0.0, ge=0.0, le=30.0)
+    """warmer by this at 15:00 local solar time and colder by it at 3:00; `air_c` is the mean of the day then"""
     wind_north_m_s: float = 0.0
     """the air's motion towards north"""
     wind_east_m_s: float = 0.0

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from hashlib import sha256
+from math import cos, pi
 from pathlib import Path
 
 from fleet.api.auth import Role
 from fleet.mavlink.contract import Contract
-from fleet.records.codec import canonical_json, to_json
+from fleet.records.codec import to_json
+from fleet.records.policy import hash_of
 from geofences.heights import Terrain
 from missions.boxes import Box
 from missions.coldchain.product import Product
@@ -29,10 +30,17 @@ class Weather:
     at_amsl_m: float = 0.0
     lapse_k_km: float = 6.5
     """ICAO standard atmosphere"""
+    day_amplitude_k: float = 0.0
+    """warmer by this at 15:00 local solar time, some hours after the sun was highest, and colder by it at 3:00"""
+    lon_deg: float = 0.0
+    """whose solar time it is"""
     wind: Wind = field(default_factory=lambda: Wind(0.0, 0.0))
 
-    def air_c_at(self, amsl_m: float) -> float:
-        return self.air_c - (amsl_m - self.at_amsl_m) / 1000.0 * self.lapse_k_km
+    def air_c_at(self, amsl_m: float, at_s: float) -> float:
+        """At a height and a time (Unix epoch)."""
+        since_warmest_h = at_s / 3600.0 + self.lon_deg / 15.0 - 15.0
+        day_k = self.day_amplitude_k * cos(2.0 * pi * since_warmest_h / 24.0)
+        return self.air_c + day_k - (amsl_m - self.at_amsl_m) / 1000.0 * self.lapse_k_km
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,5 +172,4 @@ class FleetConfig:
     @property
     def policy_hash(self) -> str:
         """SHA-256 over the numbers that decisions and plans depend on; it goes into every record."""
-        numbers = {"policy": to_json(self.policy), "planning": to_json(self.planning)}
-        return sha256(canonical_json(numbers)).hexdigest()
+        return hash_of(to_json(self.policy), to_json(self.planning))

@@ -14,11 +14,11 @@ from fleet.runtime.ledger import Ledger, Note, order_stream
 from missions.boxes import Box, BoxSample
 from missions.coldchain import thermal
 from missions.coldchain.assess import Rules, rules_for, start
+from missions.coldchain.forecast import Arrival
 from missions.coldchain.forecast import Outlook as Forecasts
 from missions.coldchain.monitor import Monitor, observe, view
 from missions.coldchain.product import Product, ProfileError
 from missions.coldchain.thermal import ThermalEstimate
-from missions.decision.types import Forecast
 from missions.options import Outlook
 from missions.orders import Order
 from missions.snapshot import BoxView
@@ -48,13 +48,20 @@ class BoxDesk:
     """Takes samples in, gives views and outlooks out. Samples of a box without an order are not judged."""
 
     def __init__(
-        self, boxes: dict[str, Box], products: dict[str, Product], ledger: Ledger, ambient_c: Callable[[str], float]
+        self,
+        boxes: dict[str, Box],
+        products: dict[str, Product],
+        ledger: Ledger,
+        ambient_c: Callable[[str], float],
+        air_c: Callable[[float, float], float],
     ) -> None:
-        """`ambient_c` gives the air at a box's vehicle by its order's id, as the weather assumes it."""
+        """`ambient_c` gives the air at a box's vehicle by its order's id, `air_c` that at a height (m AMSL) and time,
+        as the weather assumes them."""
         self._boxes = boxes
         self._products = products
         self._ledger = ledger
         self._ambient_c = ambient_c
+        self._air_c = air_c
         self._watched: dict[str, Watched] = {}
         self.on_sample: Callable[[str], None] = lambda order_id: None
 
@@ -157,7 +164,7 @@ class BoxDesk:
         return view(watched.monitor, now_s, watched.ambient_c)
 
     def outlook(self, box_id: str, now_s: float) -> Outlook:
-        """A function of (arrive_s, reice_at_s), safe to call in another thread: it holds frozen values only."""
+        """The forecasts of this box's order, each in the air of its way."""
         watched = self._watched.get(box_id)
         if watched is None or watched.estimate is None:
             return _no_outlook
@@ -165,7 +172,12 @@ class BoxDesk:
         if monitor.newest is None:
             return _no_outlook
         ambient = watched.ambient_c if watched.ambient_c is not None else UNKNOWN_AMBIENT_C
-        return Forecasts(watched.estimate, monitor.newest.assessment, watched.rules, ambient, now_s)
+        forecasts = Forecasts(watched.estimate, monitor.newest.assessment, watched.rules, ambient, now_s)
+
+        def at(arrive_s: float, reice_at_s: float | None, amsl_m: float) -> Arrival:
+            return forecasts(arrive_s, reice_at_s, self._air_c(amsl_m, (now_s + max(now_s, arrive_s)) / 2.0))
+
+        return at
 
     def fresh_box_ok(self, order: Order, duration_s: float, ambient_c: float) -> bool | None:
         """For a quote: whether a fresh pack in the best suitable box keeps the product in range for that long."""
@@ -179,13 +191,12 @@ class BoxDesk:
         chances = []
         for box in fitting:
             estimate = thermal.initial(box, box.pack_temp_c, 0.0, pack_left_kj=0.9 * box.pack_latent_kj)
-            _, chance = Forecasts(estimate, start(rules), rules, ambient_c, 0.0)(duration_s)
-            chances.append(chance)
+            chances.append(Forecasts(estimate, start(rules), rules, ambient_c, 0.0)(duration_s).p_in_range)
         return max(chances) >= 0.9 if chances else None
 
 
-def _no_outlook(arrive_s: float, reice_at_s: float | None) -> tuple[Forecast | None, float | None]:
-    return None, None
+def _no_outlook(arrive_s: float, reice_at_s: float | None, amsl_m: float) -> None:
+    return None
 
 
 def _log_failure(written: asyncio.Future[object]) -> None:

@@ -100,6 +100,7 @@ async def _spec(config: FleetConfig, speed: float, stack: contextlib.AsyncExitSt
     weather = {
         "ambient_c": config.weather.air_c,
         "lapse_k_km": config.weather.lapse_k_km,
+        "day_amplitude_k": config.weather.day_amplitude_k,
         "wind_north_m_s": config.weather.wind.north_m_s,
         "wind_east_m_s": config.weather.wind.east_m_s,
     }

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import sqrt
+from statistics import NormalDist
 
 import numpy as np
 
 from missions.boxes import Box
 from missions.coldchain import thermal
 from missions.coldchain.assess import ACTIVATION_K, ZERO_C_K, Assessment, Rules, rate, start
+from missions.coldchain.product import Product
 from missions.coldchain.thermal import Array, ThermalEstimate
 from missions.decision.types import Forecast
 
@@ -32,6 +34,23 @@ MODEL_SD_C_SQRT_S = 0.01
 NODES = np.array([-sqrt(3.0), 0.0, sqrt(3.0)])
 NODE_WEIGHTS = np.array([1.0, 4.0, 1.0]) / 6.0
 """three-point Gauss-Hermite rule over the error common to a whole path"""
+TENTHS = np.array([NormalDist().inv_cdf(0.05 + 0.1 * n) for n in range(10)])
+"""ten equally likely points of a normal distribution; the outermost are its 5 % and 95 %"""
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """What a dose will be like at the end of one way."""
+
+    temp_c: Forecast
+    low_c: float
+    """the temperature that is exceeded with 95 %"""
+    high_c: float
+    """and with 5 %: the belief is no normal distribution where a pack may or may not last"""
+    p_in_range: float
+    """that the verdict is in range or excursion allowed"""
+    budget_left_min: tuple[tuple[str, Forecast], ...] = ()
+    """of each limited allowance of the order, by its name"""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,7 +67,7 @@ class _Bank:
 
 
 class Outlook:
-    """The forecasts of one box at one time, for as many ways as asked. Call with (arrive_s, swap_at_s)."""
+    """The forecasts of one box at one time, for as many ways as asked."""
 
     def __init__(
         self,
@@ -71,49 +90,65 @@ class Outlook:
         self._bank = _likeliest(estimate)
         self._course = _Course(box, self._bank, self._bank.temp_c, self._bank.pack_kj, ambient_c)
 
-    def __call__(self, arrive_s: float, swap_at_s: float | None = None) -> tuple[Forecast, float]:
-        """Product temperature at `arrive_s`, and the chance that its verdict there is in range or excursion allowed.
+    def __call__(self, arrive_s: float, swap_at_s: float | None = None, ambient_c: float | None = None) -> Arrival:
+        """The dose at `arrive_s`.
 
         `swap_at_s`: when a fresh pack is put in on the way, with the seal as it is; None for no stop.
+        `ambient_c`: the mean of the air on this way; None: as it is here and now.
         """
-        times, temps = self._path(max(arrive_s, self._start_s + 1e-3), swap_at_s)
+        times, temps = self._path(
+            max(arrive_s, self._start_s + 1e-3), swap_at_s, self._ambient_c if ambient_c is None else ambient_c
+        )
         weight = self._bank.weight
         var = self._bank.var_c2 + MODEL_SD_C**2 + MODEL_SD_C_SQRT_S**2 * (times[-1] - self._start_s)
-        end = temps[:, -1]
+        end, spread = temps[:, -1], np.sqrt(var)
         mean = float(weight @ end)
-        sd = sqrt(max(0.0, float(weight @ (end * end + var)) - mean * mean))
-        if self._assessment.finding is not None:
-            return Forecast(mean, sd), 0.0
-        errors = np.sqrt(var)[None, :, None] * NODES[:, None, None]
-        paths = (temps[None, :, :] + errors).reshape(-1, len(times))
-        kept = stays_in_rules(self._rules, self._assessment, times, paths).reshape(len(NODES), -1)
-        return Forecast(mean, sd), min(1.0, max(0.0, float(NODE_WEIGHTS @ (kept @ weight))))
+        temp_c = Forecast(mean, sqrt(max(0.0, float(weight @ (end * end + var)) - mean * mean)))
+        paths = (temps[None, :, :] + spread[None, :, None] * NODES[:, None, None]).reshape(-1, len(times))
+        shares = np.outer(NODE_WEIGHTS, weight).ravel()
+        spent = _time_in_excursions(self._rules.product, times, paths)
+        p_in_range = 0.0
+        if self._assessment.finding is None:
+            p_in_range = float(shares @ stays_in_rules(self._rules, self._assessment, times, paths, spent))
+        low_c, high_c = _ends(end, spread, weight)
+        left = tuple(self._left(n, spent, shares) for n, limit in enumerate(self._rules.allowed_s) if limit is not None)
+        return Arrival(temp_c, low_c, high_c, min(1.0, max(0.0, p_in_range)), left)
 
-    def _path(self, arrive_s: float, swap_at_s: float | None) -> tuple[Array, Array]:
+    def _left(self, n: int, spent_s: list[Array], shares: Array) -> tuple[str, Forecast]:
+        """Minutes left of the allowance of the product's excursion `n`."""
+        allowed_s = self._rules.allowed_s[n]
+        assert allowed_s is not None
+        left = np.maximum(0.0, allowed_s - self._assessment.spent_s[n] - spent_s[n]) / 60.0
+        mean = float(shares @ left)
+        sd = sqrt(max(0.0, float(shares @ (left * left)) - mean * mean))
+        return self._rules.product.excursions[n].name, Forecast(mean, sd)
+
+    def _path(self, arrive_s: float, swap_at_s: float | None, ambient_c: float) -> tuple[Array, Array]:
         """Times and, per hypothesis, temperatures from the last sample to the arrival."""
+        if ambient_c == self._ambient_c:
+            course = self._course
+        else:
+            course = _Course(self._box, self._bank, self._bank.temp_c, self._bank.pack_kj, ambient_c)
         if swap_at_s is None or swap_at_s >= arrive_s:
             times = np.linspace(self._start_s, arrive_s, POINTS)
-            return times, self._course.temps(times - self._start_s)
+            return times, course.temps(times - self._start_s)
         swap_at_s = max(swap_at_s, self._now_s, self._start_s + 1e-3)
         first = np.linspace(self._start_s, swap_at_s, POINTS)
-        before = self._course.temps(first - self._start_s)
+        before = course.temps(first - self._start_s)
         fresh = np.full_like(self._bank.pack_kj, self._fresh_kj)
         second = np.linspace(swap_at_s, max(arrive_s, swap_at_s + 1e-3), POINTS)
-        after = _Course(self._box, self._bank, before[:, -1], fresh, self._ambient_c).temps(second - swap_at_s)
+        after = _Course(self._box, self._bank, before[:, -1], fresh, ambient_c).temps(second - swap_at_s)
         return np.concatenate([first, second[1:]]), np.concatenate([before, after[:, 1:]], axis=1)
 
 
-def outlook_at(
-    estimate: ThermalEstimate,
-    assessment: Assessment | None,
-    rules: Rules,
-    ambient_c: float,
-    now_s: float,
-    arrive_s: float,
-    swap_at_s: float | None = None,
-) -> tuple[Forecast, float]:
-    """One way alone; for several ways of one box at one time make one `Outlook` and ask it."""
-    return Outlook(estimate, assessment, rules, ambient_c, now_s)(arrive_s, swap_at_s)
+def _ends(mean_c: Array, sd_c: Array, weight: Array) -> tuple[float, float]:
+    """5 % and 95 % of a mixture of normal distributions."""
+    points = (mean_c[:, None] + sd_c[:, None] * TENTHS).ravel()
+    order = np.argsort(points)
+    share = np.repeat(weight / len(TENTHS), len(TENTHS))[order]
+    middle = np.cumsum(share) - 0.5 * share
+    low, high = np.interp((0.05, 0.95), middle, points[order])
+    return float(low), float(high)
 
 
 def _likeliest(estimate: ThermalEstimate) -> _Bank:
@@ -183,26 +218,41 @@ class _Course:
         return np.where(beyond, self._ambient_c + (self._at_spent - self._ambient_c)[:, None] * decay, working)
 
 
-def stays_in_rules(rules: Rules, a: Assessment, times: Array, temps: Array) -> Array:
-    """1.0 for each path that breaks no rule of the product up to its end, after what the record has already spent."""
+def _steps_s(times: Array) -> Array:
+    """What each point of a path stands for."""
+    edges = np.concatenate([times[:1], (times[1:] + times[:-1]) / 2.0, times[-1:]])
+    return np.diff(edges)
+
+
+def _time_in_excursions(product: Product, times: Array, temps: Array) -> list[Array]:
+    """Per excursion of the product, how long each path is in it, seconds."""
+    steps, spent = _steps_s(times), []
+    for e in product.excursions:
+        above = e.lower_c >= product.upper_c
+        inside = (temps > e.lower_c) & (temps <= e.upper_c) if above else (temps >= e.lower_c) & (temps < e.upper_c)
+        spent.append(inside @ steps)
+    return spent
+
+
+def stays_in_rules(rules: Rules, a: Assessment, times: Array, temps: Array, spent_s: list[Array]) -> Array:
+    """1.0 for each path that breaks no rule of the product up to its end, after what the record has already spent.
+
+    `spent_s`: what each path adds to the product's excursions.
+    """
     product = rules.product
     low = min([product.lower_c, *(e.lower_c for e in product.excursions)])
     high = max([product.upper_c, *(e.upper_c for e in product.excursions)])
-    ok = (temps.min(axis=1) >= low) & (temps.max(axis=1) <= high)
+    lowest, highest = temps.min(axis=1), temps.max(axis=1)
+    ok = (lowest >= low) & (highest <= high)
     if product.spoiled_at_or_below_c is not None:
-        ok &= temps.min(axis=1) > product.spoiled_at_or_below_c
+        ok &= lowest > product.spoiled_at_or_below_c
     if product.spoiled_at_or_above_c is not None:
-        ok &= temps.max(axis=1) < product.spoiled_at_or_above_c
-    steps = np.empty_like(times)
-    steps[1:-1] = (times[2:] - times[:-2]) / 2.0
-    steps[0], steps[-1] = (times[1] - times[0]) / 2.0, (times[-1] - times[-2]) / 2.0
+        ok &= highest < product.spoiled_at_or_above_c
+    for before_s, new_s, allowed_s in zip(a.spent_s, spent_s, rules.allowed_s, strict=True):
+        if allowed_s is not None:
+            ok &= (before_s + new_s <= allowed_s) if allowed_s > 0.0 else new_s <= 0.0
+    steps = _steps_s(times)
     horizon_s = float(times[-1] - times[0])
-    for e, spent_s, allowed_s in zip(product.excursions, a.spent_s, rules.allowed_s, strict=True):
-        if allowed_s is None or spent_s + horizon_s <= allowed_s:
-            continue
-        above = e.lower_c >= product.upper_c
-        inside = (temps > e.lower_c) & (temps <= e.upper_c) if above else (temps >= e.lower_c) & (temps < e.upper_c)
-        ok &= (spent_s + inside @ steps <= allowed_s) if allowed_s > 0.0 else ~inside.any(axis=1)
     for alarm, total_s, run_s in zip(product.alarms, a.alarm_total_s, a.alarm_run_s, strict=True):
         limit_s, so_far_s = 60.0 * alarm.minutes, run_s if alarm.consecutive else total_s
         if so_far_s + horizon_s < limit_s:

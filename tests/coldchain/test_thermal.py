@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from missions.coldchain import thermal
 from missions.coldchain.assess import Assessment, start, step
-from missions.coldchain.forecast import Outlook, outlook_at
+from missions.coldchain.forecast import Outlook
 from missions.coldchain.thermal import ThermalEstimate
 from tests.coldchain.builders import BOX, rules, simulate
 
@@ -40,7 +40,7 @@ def flown(
 
 
 def p_at(estimate: ThermalEstimate, a: Assessment, arrive_s: float, swap_at_s: float | None = None) -> float:
-    return outlook_at(estimate, a, rules(), AMBIENT_C, estimate.at_s, arrive_s, swap_at_s)[1]
+    return Outlook(estimate, a, rules(), AMBIENT_C, estimate.at_s)(arrive_s, swap_at_s).p_in_range
 
 
 ARRIVAL_S = 400.0
@@ -103,10 +103,10 @@ def test_a_pack_that_was_declared_too_full_is_found_out() -> None:
 
 def test_a_fresh_pack_on_the_way_cools_again() -> None:
     estimate, a = flown(90, seal_fails_s=60.0, coupling_k_w=0.004)
-    with_stop, p_stop = outlook_at(estimate, a, rules(), AMBIENT_C, 90.0, 500.0, 160.0)
-    without, _ = outlook_at(estimate, a, rules(), AMBIENT_C, 90.0, 500.0)
-    assert with_stop.mean < without.mean - 4.0
-    assert p_stop > p_at(estimate, a, 500.0)
+    outlook = Outlook(estimate, a, rules(), AMBIENT_C, 90.0)
+    with_stop, without = outlook(500.0, 160.0), outlook(500.0)
+    assert with_stop.temp_c.mean < without.temp_c.mean - 4.0
+    assert with_stop.p_in_range > without.p_in_range
 
 
 def test_reicing_resets_the_pack_and_keeps_what_is_known_of_the_seal() -> None:
@@ -120,7 +120,7 @@ def test_reicing_resets_the_pack_and_keeps_what_is_known_of_the_seal() -> None:
 def test_a_dose_whose_rule_is_broken_cannot_come_back_into_range() -> None:
     estimate, a = flown(30)
     broken = step(a, rules(), 31.0, 9.0)
-    assert outlook_at(estimate, broken, rules(), AMBIENT_C, 31.0, 60.0)[1] == 0.0
+    assert Outlook(estimate, broken, rules(), AMBIENT_C, 31.0)(60.0).p_in_range == 0.0
 
 
 def test_the_budget_already_spent_counts_against_the_forecast() -> None:
@@ -129,8 +129,15 @@ def test_the_budget_already_spent_counts_against_the_forecast() -> None:
     fresh = start(by)
     spent = step(step(step(fresh, by, 0.0, 9.0), by, 100.0, 9.0), by, 200.0, 9.0)
     arrive = 500.0
-    assert outlook_at(estimate, fresh, by, AMBIENT_C, 200.0, arrive)[1] > 0.8
-    assert outlook_at(estimate, spent, by, AMBIENT_C, 200.0, arrive)[1] < 0.1
+    with_all = Outlook(estimate, fresh, by, AMBIENT_C, 200.0)(arrive)
+    with_little = Outlook(estimate, spent, by, AMBIENT_C, 200.0)(arrive)
+    assert with_all.p_in_range > 0.8
+    assert with_little.p_in_range < 0.1
+    (name, left), (_, less) = with_all.budget_left_min[0], with_little.budget_left_min[0]
+    assert name == "cool"
+    assert 1.0 <= left.mean <= 6.0
+    assert left.sd > 0.0
+    assert less.mean < left.mean - 1.0
 
 
 def test_an_update_that_is_not_newer_changes_nothing() -> None:
@@ -168,7 +175,7 @@ def test_every_hypothesis_follows_the_differential_equation(start_c: float, pack
     )  # fmt: skip
     outlook = Outlook(certain, None, rules(), AMBIENT_C, 0.0)
     for t in (60, 180, 360):
-        assert outlook(float(t))[0].mean == pytest.approx(truth[t][1], abs=0.1)
+        assert outlook(float(t)).temp_c.mean == pytest.approx(truth[t][1], abs=0.1)
     moved = thermal._drift(certain, 180.0, AMBIENT_C)
     assert moved.temp_c[row, column] == pytest.approx(truth[180][1], abs=0.1)
     assert moved.pack_kj[row, column] == pytest.approx(truth[180][2], abs=0.6)
@@ -177,7 +184,7 @@ def test_every_hypothesis_follows_the_differential_equation(start_c: float, pack
 def test_in_the_cold_a_melted_pack_keeps_the_payload_from_freezing_for_a_while() -> None:
     by = rules()
     estimate = thermal.initial(BOX, 5.0, 0.0, pack_left_kj=20.0)
-    with_pack = outlook_at(estimate, None, by, -20.0, 0.0, 1800.0)[0].mean
+    with_pack = Outlook(estimate, None, by, -20.0, 0.0)(1800.0).temp_c.mean
     assert with_pack > 3.0
     frozen_through = thermal.initial(BOX, 5.0, 0.0, pack_left_kj=150.0)
-    assert outlook_at(frozen_through, None, by, -20.0, 0.0, 1800.0)[0].mean < with_pack
+    assert Outlook(frozen_through, None, by, -20.0, 0.0)(1800.0).temp_c.mean < with_pack

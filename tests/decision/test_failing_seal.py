@@ -11,7 +11,7 @@ from missions.coldchain import thermal
 from missions.coldchain.forecast import Outlook
 from missions.coldchain.monitor import Monitor, observe, view
 from missions.decision.engine import decide
-from missions.decision.types import Candidate, CandidateKind, Decision, Forecast, Memory
+from missions.decision.types import Candidate, CandidateKind, Decision, Memory
 from missions.snapshot import BoxVerdict
 from tests.coldchain.builders import BOX, rules, sample, simulate
 from tests.decision.situations import ALTERNATE, CALM, CONTINUE, NOW, POLICY, REICE, RETURN, at, candidate
@@ -58,9 +58,9 @@ def fly(*, fails_s: float | None, pack_kj: float, swap_s: float, coupling_k_w: f
             outlook: Outlook = outlook,
             now: float = now,
         ) -> Candidate:
-            temp, p = outlook(now + after_s, None if swap is None else now + swap)
-            made = candidate(kind, site, p=p, after_s=after_s)
-            return replace(made, product_temp_c=Forecast(temp.mean, temp.sd))
+            dose = outlook(now + after_s, None if swap is None else now + swap)
+            made = candidate(kind, site, p=dose.p_in_range, after_s=after_s)
+            return replace(made, product_temp_c=dose.temp_c)
 
         ways = [way(CONTINUE, "koru", CLINIC_S - t), way(RETURN, "teral", t + 25.0), way(ALTERNATE, "quarry", 180.0)]
         if t < STATION_S - 20:

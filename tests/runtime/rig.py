@@ -150,7 +150,7 @@ def make(
     def world() -> World:
         return World(config.sites, ledger.airspace, config.policy.authorised_zones, config.terrain, config.planning)
 
-    boxes = BoxDesk(dict(config.boxes), dict(config.products), ledger, lambda order_id: 38.0)
+    boxes = BoxDesk(dict(config.boxes), dict(config.products), ledger, lambda order_id: 38.0, lambda amsl_m, at_s: 38.0)
     boxes.resume()
     fleet = Fleet(config.vehicles, config.boxes, config.products, config.policy, config.policy_hash, config.handling)
     supervisor = Supervisor(
