@@ -17,6 +17,7 @@ from fleet.config.checks import check
 from fleet.config.mavlink_keys import resolve_keys
 from fleet.config.models import FleetFile, TerrainModel
 from fleet.config.problems import ConfigError, Problem, Problems
+from fleet.config.products import PROFILE_SUFFIXES, read_product
 from fleet.config.secrets import resolve_secrets
 from fleet.config.source import Document, Loc, SourceError, read_yaml
 from fleet.config.values import FleetConfig
@@ -24,7 +25,7 @@ from fleet.records.codec import canonical_json
 from geofences.geoid import GeoidError, find_geoid
 from geofences.heights import FlatTerrain, Geoid, Terrain
 from geofences.terrain import TerrainError, read_grid, read_tiles
-from missions.coldchain.product import Product, ProfileError, product_from_mapping
+from missions.coldchain.product import Product
 
 AIRSPACE_SUFFIXES = (".json", ".geojson")
 
@@ -124,21 +125,17 @@ class _Files:
     def products(self, names: list[str]) -> dict[str, Product]:
         found: dict[str, Product] = {}
         for i, name in enumerate(names):
-            for path in self._expand(("products", i), name, (".yaml", ".yml")):
+            for path in self._expand(("products", i), name, PROFILE_SUFFIXES):
                 try:
-                    source = read_yaml(path)
-                    product = product_from_mapping(source.data, str(path))
+                    product, text = read_product(path)
                 except SourceError as error:
                     self._problems.found.append(_source_problem(error))
                     continue
-                except ProfileError as error:
-                    self._problems.add(self._document, ("products", i), f"cannot be used: {error}", "Mend that file")
-                    continue
                 if product.product_id in found:
-                    text = f"names a second profile {product.product_id!r}, in {path}"
-                    self._problems.add(self._document, ("products", i), text, "Keep one of them")
+                    twice = f"names a second profile {product.product_id!r}, in {path}"
+                    self._problems.add(self._document, ("products", i), twice, "Keep one of them")
                 found[product.product_id] = product
-                self.read.append(source.text)
+                self.read.append(text)
         return found
 
     def airspace(self, names: list[str]) -> tuple[Path, ...]:

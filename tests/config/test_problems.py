@@ -136,10 +136,25 @@ def test_a_vehicle_type_may_stand_in_the_file_itself(sandbox):
     assert sandbox.load().vehicles["cw-2"].type.min_turn_radius_m == 80.0
 
 
-def test_a_product_that_cannot_be_used_is_named_with_its_file(sandbox):
-    (sandbox.folder / "products" / "insulin.yaml").write_text("product_id: insulin\n")
-    problems = sandbox.problems()
-    assert any("insulin.yaml" in p.text and p.field == "products[0]" for p in problems)
+@pytest.mark.parametrize(
+    ("text", "line", "says"),
+    [
+        ("product_id: insulin\n", 1, "band is missing. Give the label's range"),
+        (
+            "product_id: insulin\nname: Insulin\nsource: a label\nband: {lower_c: 2, upper_c: 8}\nexcursions:\n"
+            "  - {name: room, lower_c: 7, upper_c: 30, allowed_min: 1}\n",
+            5,
+            "excursions band and room overlap from 7 to 8 °C. Let one end where the other starts",
+        ),
+        ("product_id: insulin\nband: {lower_c: 2, upper_c: 8}\ntypo: 1\n", 3, "typo is not known here. Use one of"),
+        ("product_id: insulin\n  band: 1\n", 2, "is not YAML"),
+    ],
+)
+def test_a_product_that_cannot_be_used_is_named_with_its_file_line_and_field(sandbox, text, line, says):
+    (sandbox.folder / "products" / "insulin.yaml").write_text(text)
+    problem = next(p for p in sandbox.problems() if p.file.endswith("insulin.yaml"))
+    assert problem.line == line
+    assert says in str(problem)
 
 
 def test_a_box_with_several_hubs_to_choose_from_must_say_its_home(sandbox):
