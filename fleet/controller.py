@@ -169,6 +169,7 @@ class Controller:
             lot=request.lot,
             budget_min=request.budget_min,
             single_patient=request.single_patient,
+            expires_s=request.expires_s,
         )
 
     def orders(self) -> Sequence[OrderView]:

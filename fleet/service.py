@@ -44,6 +44,7 @@ class OrderRequest:
     lot: str = ""
     budget_min: tuple[tuple[str, float], ...] = ()
     single_patient: bool = False
+    expires_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -122,3 +122,5 @@ class Order:
     """stability budget left per band of the product profile, minutes; empty: the profile's whole allowance"""
     single_patient: bool = False
     """N=1 medicine: cannot be replaced"""
+    expires_s: float | None = None
+    """the lot's expiry, seconds since the Unix epoch; from then on it is never delivered as good"""

@@ -69,6 +69,7 @@ class QuoteIn(Strict):
         default={}, max_length=16, description="stability budget left: minutes per band of the product's profile"
     )
     single_patient: bool = Field(default=False, strict=True, description="N=1 medicine: cannot be replaced")
+    expires: EpochTime | None = Field(default=None, description="the lot's expiry, RFC 3339; not before the deadline")
 
     def to_request(self, recipient_ref: str = "") -> OrderRequest:
         return OrderRequest(
@@ -83,6 +84,7 @@ class QuoteIn(Strict):
             lot=self.lot,
             budget_min=tuple(sorted(self.budget_min.items())),
             single_patient=self.single_patient,
+            expires_s=self.expires,
         )
 
 

@@ -66,6 +66,7 @@ class OrderOut(BaseModel):
     lot: str
     budget_min: dict[str, float] = Field(description="stability budget left when ordered: minutes per band")
     single_patient: bool
+    expires: str | None = OptionalTime
     reasons: list[ReasonOut] = Field(description="why it was refused, or why it is not assigned yet")
     vehicle_id: str | None
     box_id: str | None
@@ -96,6 +97,7 @@ def order_out(view: OrderView, *, with_code: bool = False) -> OrderOut:
         lot=order.lot,
         budget_min=dict(order.budget_min),
         single_patient=order.single_patient,
+        expires=_time(order.expires_s),
         reasons=_reasons(view.reasons),
         vehicle_id=view.vehicle_id,
         box_id=view.box_id,

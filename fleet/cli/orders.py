@@ -55,6 +55,10 @@ def place(
     single_patient: Annotated[
         bool, typer.Option("--single-patient", help="made for one patient, cannot be replaced")
     ] = False,
+    expires: Annotated[
+        str | None,
+        typer.Option("--expires", metavar="TIME", help="the lot's expiry, RFC 3339; not before the deadline"),
+    ] = None,
     key: Annotated[str | None, typer.Option("--key", help="idempotency key; the same key never orders twice")] = None,
     url: Url = DEFAULT_URL,
     token: Token = "",
@@ -74,6 +78,7 @@ def place(
         "lot": lot,
         "budget_min": _budget(budget or [], out),
         "single_patient": single_patient,
+        **({} if expires is None else {"expires": expires}),
     }
     key = key or secrets.token_hex(8)
     again = f"give the same command with --key {key}: it will not be ordered twice"

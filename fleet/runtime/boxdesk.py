@@ -18,6 +18,7 @@ from missions.coldchain.forecast import Arrival
 from missions.coldchain.forecast import Outlook as Forecasts
 from missions.coldchain.monitor import Monitor, observe, view
 from missions.coldchain.product import Product, ProfileError
+from missions.coldchain.samples import limits_for
 from missions.coldchain.thermal import ThermalEstimate
 from missions.options import Outlook
 from missions.orders import Order
@@ -86,8 +87,9 @@ class BoxDesk:
 
     def bind(self, box: Box, order: Order, product: Product) -> None:
         """From now on this box's samples are the order's."""
-        rules = rules_for(product, order.budget_min)
-        self._watched[box.box_id] = Watched(box, order.order_id, rules, Monitor(box.box_id, rules))
+        rules = rules_for(product, order.budget_min, expires_s=order.expires_s)
+        monitor = Monitor(box.box_id, rules, limits_for(product))
+        self._watched[box.box_id] = Watched(box, order.order_id, rules, monitor)
 
     def sealed(self, box_id: str, pack_left_kj: float | None, now_s: float) -> None:
         """The pharmacist has packed and sealed it: the record of the product's temperature begins here."""
@@ -95,7 +97,7 @@ class BoxDesk:
         if watched is not None:
             self._watched[box_id] = replace(
                 watched,
-                monitor=Monitor(box_id, watched.rules),
+                monitor=Monitor(box_id, watched.rules, limits_for(watched.rules.product)),
                 pack_left_kj=pack_left_kj,
                 sealed_s=now_s,
                 estimate=None,
@@ -182,7 +184,7 @@ class BoxDesk:
     def fresh_box_ok(self, order: Order, duration_s: float, ambient_c: float) -> bool | None:
         """For a quote: whether a fresh pack in the best suitable box keeps the product in range for that long."""
         try:
-            rules = rules_for(self._products[order.product_id], order.budget_min)
+            rules = rules_for(self._products[order.product_id], order.budget_min, expires_s=order.expires_s)
         except ProfileError:
             return None
         fitting = [

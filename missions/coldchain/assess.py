@@ -53,9 +53,16 @@ class Rules:
     allowed_s: tuple[float | None, ...]
     """per excursion of the product"""
     max_gap_s: float
+    expires_s: float | None = None
+    """the lot's expiry, seconds since the Unix epoch"""
 
 
-def rules_for(product: Product, budget_min: Sequence[tuple[str, float]] = (), max_gap_s: float | None = None) -> Rules:
+def rules_for(
+    product: Product,
+    budget_min: Sequence[tuple[str, float]] = (),
+    max_gap_s: float | None = None,
+    expires_s: float | None = None,
+) -> Rules:
     """Rules for an order: its budget can only shorten what the profile allows. Raises ProfileError for a budget that
     names no excursion of the product."""
     left = dict(budget_min)
@@ -69,7 +76,7 @@ def rules_for(product: Product, budget_min: Sequence[tuple[str, float]] = (), ma
     for e in product.excursions:
         limits = [m for m in (e.allowed_min, left.get(e.name)) if m is not None]
         allowed.append(60.0 * max(0.0, min(limits)) if limits else None)
-    return Rules(product, tuple(allowed), product.max_gap_s if max_gap_s is None else max_gap_s)
+    return Rules(product, tuple(allowed), product.max_gap_s if max_gap_s is None else max_gap_s, expires_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +207,21 @@ def _broken(a: Assessment, rules: Rules) -> Finding | None:
         elif rules.allowed_s[product.excursions.index(e_now)] == 0.0:
             text = f"{temp:.1f} °C at {when}: outside {band}, the order has no budget left for {e_now.name}"
             worst = worst or Finding(Outcome.QUARANTINE, text, a.at_s)
-    return worst
+    return worst or overdue(rules, a.first_at_s, a.at_s)
+
+
+def overdue(rules: Rules, first_at_s: float | None, at_s: float) -> Finding | None:
+    """What time alone does, whatever the temperature: the lot's expiry, and too long in a box that does not agitate."""
+    if rules.expires_s is not None and at_s >= rules.expires_s:
+        expired = datetime.fromtimestamp(rules.expires_s, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+        return Finding(Outcome.QUARANTINE, f"the lot expired at {expired}", at_s)
+    longest_min = rules.product.unagitated_max_min
+    if longest_min is not None and first_at_s is not None and at_s - first_at_s > 60.0 * longest_min + CLOCK_GRAIN_S:
+        text = (
+            f"{(at_s - first_at_s) / 60:.1f} min without agitation by {clock_time(at_s)}: {longest_min:g} min allowed"
+        )
+        return Finding(Outcome.QUARANTINE, text, at_s)
+    return None
 
 
 def _alarm_text(alarm: Alarm, time_s: float, when: str) -> str:
@@ -248,6 +269,9 @@ def verdict(a: Assessment, rules: Rules, now_s: float) -> tuple[BoxVerdict, str]
     if a.finding is not None:
         kind = BoxVerdict.SPOILED if a.finding.outcome is Outcome.SPOILED else BoxVerdict.QUARANTINE
         return kind, a.finding.why
+    late = overdue(rules, a.first_at_s, now_s)
+    if late is not None:
+        return BoxVerdict.QUARANTINE, late.why
     if a.temp_c is None:
         return BoxVerdict.UNKNOWN, "no believable reading yet"
     silent_s = now_s - a.at_s

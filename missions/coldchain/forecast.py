@@ -15,7 +15,7 @@ import numpy as np
 
 from missions.boxes import Box
 from missions.coldchain import thermal
-from missions.coldchain.assess import ACTIVATION_K, ZERO_C_K, Assessment, Rules, rate, start
+from missions.coldchain.assess import ACTIVATION_K, ZERO_C_K, Assessment, Rules, overdue, rate, start
 from missions.coldchain.product import Product
 from missions.coldchain.thermal import Array, ThermalEstimate
 from missions.decision.types import Forecast
@@ -108,7 +108,7 @@ class Outlook:
         shares = np.outer(NODE_WEIGHTS, weight).ravel()
         spent = _time_in_excursions(self._rules.product, times, paths)
         p_in_range = 0.0
-        if self._assessment.finding is None:
+        if self._assessment.finding is None and not overdue(self._rules, self._assessment.first_at_s, arrive_s):
             p_in_range = float(shares @ stays_in_rules(self._rules, self._assessment, times, paths, spent))
         low_c, high_c = _ends(end, spread, weight)
         left = tuple(self._left(n, spent, shares) for n, limit in enumerate(self._rules.allowed_s) if limit is not None)

@@ -145,12 +145,13 @@ def _with_mkt(parent: Link | None, assessment: Assessment, rules: Rules) -> Asse
 
 
 def _handling(sample: BoxSample, rules: Rules, at_s: float) -> Finding | None:
-    """Light, tilt and shock where the product has limits."""
+    """Light, tilt, shock and humidity where the product has limits."""
     product = rules.product
     for name, value, limit, unit in (
         ("light", sample.light_lux, product.light_lux_max, "lux"),
         ("tilt", sample.tilt_deg, product.tilt_deg_max, "°"),
         ("shock", sample.shock_g, product.shock_g_max, "g"),
+        ("humidity", sample.rh_pct, product.rh_pct_max, "%"),
     ):
         if limit is not None and value is not None and value > limit:
             text = f"{name} {value:g} {unit} at {assess.clock_time(at_s)}: at most {limit:g} {unit}"

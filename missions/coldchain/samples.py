@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from math import isfinite, log
 
 from missions.boxes import BoxSample
+from missions.coldchain.product import PROBE_HIGHEST_C, PROBE_LOWEST_C, Product
 
 NO_READING = "no_reading"
 PROBE_FAILED = "probe_failed"
@@ -35,8 +36,8 @@ on the list because somebody or something sent it."""
 class SensorLimits:
     """What a healthy probe in a closed box can show."""
 
-    lowest_c: float = -50.0
-    highest_c: float = 70.0
+    lowest_c: float = PROBE_LOWEST_C
+    highest_c: float = PROBE_HIGHEST_C
     slope_c_s: float = 0.5
     """fastest believable change: a probe in 38 °C air after the lid flew off; the payload itself is ten times slower"""
     slope_slack_c: float = 1.0
@@ -50,6 +51,12 @@ class SensorLimits:
     relearn_after: int = 5
     """bad readings in a row after which it must first show `relearn_ok` good ones again"""
     relearn_ok: int = 10
+
+
+def limits_for(product: Product) -> SensorLimits:
+    """The limits of a probe beside that product: one in a dry shipper measures further down than others."""
+    lowest_c, highest_c = product.probe_range_c
+    return SensorLimits(lowest_c, highest_c)
 
 
 @dataclass(frozen=True, slots=True)

@@ -213,6 +213,7 @@ class FakeFleet:
             lot=request.lot,
             budget_min=request.budget_min,
             single_patient=request.single_patient,
+            expires_s=request.expires_s,
         )
         self.requesters[order_id] = requester
         self.order_views[order_id] = OrderView(order, OrderState.REQUESTED, confirmation_code=CODE)
