@@ -264,6 +264,9 @@ class Supervisor:
         fleet, world = self.fleet, self._world()
         if order.deadline_s <= now_s:
             return (Reason("deadline_passed", "the deadline is in the past", "give a later deadline"),)
+        if order.expires_s is not None and order.expires_s < order.deadline_s:
+            text = "the lot expires before the deadline"
+            return (Reason("expires_first", text, "choose a lot that lasts, or a deadline before it expires"),)
         fitting = [b for b in fleet.boxes.values() if order.product_id in b.product_ids]
         if not fitting:
             return (
