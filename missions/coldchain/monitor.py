@@ -196,6 +196,9 @@ def view(monitor: Monitor, now_s: float, ambient_c: float | None = None) -> BoxV
         return BoxView(monitor.box_id, None, None, BoxVerdict.UNKNOWN, "no sample yet", (), ambient_c)
     a = newest.assessment
     kind, why = assess.verdict(a, monitor.rules, now_s - monitor.clock.lag_s)
+    expired = assess.overdue(monitor.rules, None, now_s) if a.finding is None else None
+    if expired is not None:  # by our clock: a slow clock in the box keeps no lot fresh
+        kind, why = BoxVerdict.QUARANTINE, expired.why
     return BoxView(
         box_id=monitor.box_id,
         sample=Timed(newest.sample, monitor.newest_received_s),

@@ -91,6 +91,7 @@ async def test_what_the_service_refuses_comes_back_with_its_reasons(
         ({"priority": "whenever"}, "priority"),
         ({"budget_min": {"8-15": -1}}, "budget_min"),
         ({"single_patient": "yes"}, "single_patient"),
+        ({"expires": "next year"}, "expires"),
     ],
 )
 async def test_a_field_that_is_not_as_documented_is_named(

@@ -37,6 +37,7 @@ def test_the_same_key_never_orders_twice(server: Served, fleet_command: Run) -> 
 def test_all_options_reach_the_order(server: Served, fleet_command: Run) -> None:
     budget = ("--budget", "8-15=120", "--budget", "15-25=30")
     more = ("--priority", "stat", "--from", "teral", "--lot", "L-7", *budget, "--single-patient")
+    more += ("--expires", "2031-01-01T00:00:00Z")
     placed = fleet_command(*PLACE, *more, "--json", url=server.url)
     expected = {
         "priority": "stat",
@@ -44,6 +45,7 @@ def test_all_options_reach_the_order(server: Served, fleet_command: Run) -> None
         "lot": "L-7",
         "budget_min": {"8-15": 120.0, "15-25": 30.0},
         "single_patient": True,
+        "expires": "2031-01-01T00:00:00.000Z",
         "confirmation_code": CODE,
     }
     assert expected.items() <= placed.json.items()

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from io import StringIO
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from ruamel.yaml import YAML
 
-from missions.coldchain.product import Outcome, ProfileError, product_from_mapping
+from missions.coldchain.product import Outcome, ProfileError, product_from_mapping, product_to_mapping
 from tests.coldchain.builders import CATALOGUE, profile
 
 GOOD: dict[str, Any] = {
@@ -18,6 +22,40 @@ GOOD: dict[str, Any] = {
 }
 
 
+LIMITS = (
+    "light_lux_max", "tilt_deg_max", "shock_g_max", "rh_pct_max", "unagitated_max_min", "shelf_life_days", "max_gap_s",
+)  # fmt: skip
+TENTHS = st.integers(1, 200).map(lambda n: n / 10)
+
+
+@st.composite
+def profiles(draw: st.DrawFn) -> dict[str, Any]:
+    """A band somewhere, ranges that touch above and below it, and whatever else a profile may say."""
+    lower, width = draw(st.integers(-400, 300)) / 10, draw(TENTHS)
+    band = {"lower_c": lower, "upper_c": round(lower + width, 1)}
+    below, above, excursions = lower, band["upper_c"], []
+    for n, (up, step) in enumerate(draw(st.lists(st.tuples(st.booleans(), TENTHS), max_size=4))):
+        start, below, above = (above, below, round(above + step, 1)) if up else (below, round(below - step, 1), above)
+        ends = (start, above) if up else (below, start)
+        minutes = draw(st.none() | st.integers(0, 50_000))
+        excursions.append({"name": f"e{n}", "lower_c": ends[0], "upper_c": ends[1], "allowed_min": minutes})
+    sides = {True: ("at_or_above_c", above), False: ("at_or_below_c", below)}
+    alarms = []
+    for n, (up, run, far) in enumerate(draw(st.lists(st.tuples(st.booleans(), st.booleans(), TENTHS), max_size=3))):
+        side, end = sides[up]
+        kind = "consecutive_min" if run else "cumulative_min"
+        threshold = round(end + far if up else end - far, 1)
+        alarms.append({"name": f"a{n}", side: threshold, kind: draw(st.integers(0, 900)), "outcome": "spoiled"})
+    limits = draw(st.fixed_dictionaries({}, optional=dict.fromkeys(LIMITS, TENTHS)))
+    mkt = draw(st.none() | st.fixed_dictionaries({"limit_c": TENTHS, "window_h": TENTHS}, optional={"prior_c": TENTHS}))
+    spoiled = draw(st.none() | st.just({"at_or_below_c": below - 1.0}) | st.just({"at_or_above_c": above + 1.0}))
+    given_too = {"excursions": excursions, "alarms": alarms, "mkt": mkt, "spoiled": spoiled, **limits}
+    return {"product_id": "x", "name": "X", "source": "a label", "band": band, **given_too}
+
+
+PROFILES = profiles()
+
+
 def changed(**fields: Any) -> dict[str, Any]:
     return {k: v for k, v in {**GOOD, **fields}.items() if v != "absent"}
 
@@ -27,13 +65,39 @@ def test_every_profile_of_the_catalogue_loads_and_names_its_source(name: str) ->
     product = profile(name)
     assert product.product_id == name
     assert len(product.source) > 20
+    assert len(product.notes) > 20, "what was chosen here, and what was checked"
 
 
-def test_the_catalogue_has_what_the_demonstration_and_the_first_customers_fly() -> None:
+@pytest.mark.parametrize("name", sorted(p.stem for p in CATALOGUE.glob("*.yaml")))
+def test_every_profile_of_the_catalogue_is_the_same_after_it_was_written_and_read_again(name: str) -> None:
+    text = StringIO()
+    YAML(typ="safe").dump(product_to_mapping(profile(name)), text)
+    assert product_from_mapping(YAML(typ="safe").load(text.getvalue()), "again.yaml") == profile(name)
+
+
+def test_the_catalogue_covers_frozen_to_room_temperature_and_what_is_made_for_one_patient() -> None:
     names = {p.stem for p in CATALOGUE.glob("*.yaml")}
-    assert names >= {
-        "antibiotic_crt", "vaccine_freeze_sensitive", "vaccine_heat_sensitive", "red_cells", "insulin", "oxytocin",
+    assert names == {
+        "antibiotic_crt", "antivenom", "car_t_dry_shipper", "cct_biologic", "insulin", "oxytocin", "plasma_frozen",
+        "platelets", "printed_tablet", "red_cells", "vaccine_freeze_sensitive", "vaccine_frozen",
+        "vaccine_heat_sensitive",
     }  # fmt: skip
+
+
+@given(PROFILES)
+def test_any_profile_that_can_be_read_is_the_same_after_it_was_written_and_read_again(mapping: dict[str, Any]) -> None:
+    product = product_from_mapping(mapping, "p.yaml")
+    assert product_from_mapping(product_to_mapping(product), "again.yaml") == product
+
+
+@given(PROFILES, st.integers(-700, 700).map(lambda n: n / 10))
+def test_each_temperature_has_one_rule_at_most(mapping: dict[str, Any], temp_c: float) -> None:
+    product = product_from_mapping(mapping, "p.yaml")
+    inside = [e for e in product.excursions if e.lower_c < temp_c < e.upper_c]
+    assert len(inside) + (product.lower_c <= temp_c <= product.upper_c) <= 1
+    edges = {product.lower_c, product.upper_c, *(x for e in product.excursions for x in (e.lower_c, e.upper_c))}
+    ruled = product.in_band(temp_c) or product.excursion_at(temp_c) is not None
+    assert ruled == (min(edges) <= temp_c <= max(edges)), "there is no hole in between"
 
 
 def test_the_who_type_1_profile_has_its_three_alarms() -> None:
@@ -115,6 +179,17 @@ def test_an_alarm_without_an_outcome_asks_for_quarantine() -> None:
         ({"spoiled": {"at_or_above_c": 8}}, "spoiled.at_or_above_c: 8 lies inside the band", "above band.upper_c"),
         ({"mkt": {"limit_c": 8, "window_h": 0}}, "mkt.window_h: 0 is not above 0", "give more than 0"),
         ({"max_gap_s": 0}, "max_gap_s: 0 is not above 0", "give more than 0"),
+        ({"tilt_deg_max": -1}, "tilt_deg_max: -1 is not above 0", "give more than 0"),
+        (
+            {"alarms": [{"name": "hot", "at_or_above_c": 45, "consecutive_min": 60}] * 2},
+            "alarms: two are named 'hot'",
+            "verdicts name the alarm",
+        ),
+        (
+            {"freeze": {"at_or_below_c": 3, "consecutive_min": 0}},
+            "freeze.at_or_below_c: 3 °C lies inside the band",
+            "move the threshold outside",
+        ),
     ],
 )
 def test_a_profile_that_cannot_be_used_is_refused_with_file_field_and_fix(

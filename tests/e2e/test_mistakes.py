@@ -252,6 +252,7 @@ def test_an_order_that_makes_no_sense_is_a_problem_and_is_not_stored(
         ({"mass_kg": 2.5}, "too_heavy", "1.80 kg besides the box"),
         ({"volume_l": 9.0}, "box_too_small", "the largest suitable box holds 6 l"),
         ({"deadline": 2}, "too_late", "late"),
+        ({"lot": "L-1", "expires": "2020-01-01T00:00:00Z"}, "expires_first", "expires before the deadline"),
     ],
 )
 def test_an_order_that_this_fleet_cannot_fly_is_stored_and_refused_with_the_reason(
