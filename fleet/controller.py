@@ -37,12 +37,13 @@ from fleet.service import (
 from fleet.store import IdempotencyConflictError, IdempotencyKey, StorePort, StoreUnavailableError
 from geofences.volumes import Zone
 from missions.decision.types import FlightPhase
-from missions.delivery import AIRBORNE_PHASES, Flight, holds
+from missions.delivery import AIRBORNE_PHASES, Flight, holds, in_air
 from missions.lastline import if_link_dies
 from missions.options import World, nearest_hub, time_left_s
 from missions.orders import IllegalTransitionError, Order, OrderEvent, OrderState
 from missions.plan import Infeasible, Reason
 from missions.sites import Site
+from missions.snapshot import VehicleState
 
 log = structlog.get_logger()
 
@@ -90,6 +91,8 @@ class Controller:
         self.links = links
         self._token = token
         self._background: set[asyncio.Task[None]] = set()
+        self._operator_heard_s: float | None = None
+        supervisor.operator_heard_s = lambda: self._operator_heard_s
         self.hub = Hub(self._render)
         ledger.changed = self._changed
 
@@ -360,6 +363,9 @@ class Controller:
     def vehicle(self, vehicle_id: str) -> VehicleView | None:
         return self._vehicle_view(vehicle_id) if vehicle_id in self._supervisor.fleet.vehicles else None
 
+    def operator_seen(self) -> None:
+        self._operator_heard_s = self._clock.now_s()
+
     async def command(self, vehicle_id: str, command: VehicleCommand, *, actor: str) -> VehicleView | Refused:
         if vehicle_id not in self._supervisor.fleet.vehicles:
             return _refused(
@@ -384,6 +390,8 @@ class Controller:
         flight = self._ledger.flight_of_vehicle(vehicle_id)
         session = self._supervisor.sessions.get(vehicle_id)
         decision = session.decision if session is not None else None
+        no_return = session.no_return if session is not None else None
+        awaits = decision.awaits if decision is not None else None
         box = self._boxes.view(flight.box.box_id, now_s) if flight is not None else None
         age_s = None if state.heard_s is None else now_s - state.heard_s
         stale = age_s is not None and age_s > self._supervisor.fleet.policy.link_stale_s
@@ -426,7 +434,11 @@ class Controller:
             loss_pct=state.link.loss_pct,
             firmware=state.firmware,
             plan_verified=verified,
-            if_link_dies=if_link_dies(flight, state, self._world().sites) if flight is not None else "",
+            if_link_dies=self._if_link_dies(flight, state) if flight is not None else "",
+            no_return_m=no_return.distance_m if no_return is not None else None,
+            no_return_s=no_return.at_s if no_return is not None else None,
+            awaits=f"{awaits.kind} {awaits.site_id}" if awaits is not None else None,
+            awaits_until_s=awaits.until_s if awaits is not None else None,
             driver=self._supervisor.ports[vehicle_id].capabilities.driver,
             uid=state.uid,
             signing=state.link.signing.value,
@@ -436,6 +448,11 @@ class Controller:
             not_ready=state.not_ready,
             unfit=self._supervisor.fitness.why_not(vehicle_id, state) if age_s is not None else None,
         )
+
+    def _if_link_dies(self, flight: Flight, state: VehicleState) -> str:
+        world = self._world()
+        version = world.airspace.version
+        return if_link_dies(flight.plan, state, airborne=in_air(state), airspace_version=version, sites=world.sites)
 
     # airspace
 

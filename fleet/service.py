@@ -118,6 +118,14 @@ class VehicleView:
     plan_verified: bool = False
     if_link_dies: str = ""
     """what PX4 would do by itself"""
+    no_return_m: float | None = None
+    """how far along its plan home stays in reach above the reserve; None: to its end, or it flies there"""
+    no_return_s: float | None = None
+    """when it gets there"""
+    awaits: str | None = None
+    """what an operator is asked: `confirm` and `decline` answer it"""
+    awaits_until_s: float | None = None
+    """when it is done without an answer"""
     driver: str = "native"
     uid: int | None = None
     """the autopilot's hardware id"""
@@ -148,6 +156,10 @@ class VehicleCommand(StrEnum):
     RESUME = "resume"
     RETURN = "return"
     LAND = "land"
+    CONFIRM = "confirm"
+    """do what is proposed for the dose now"""
+    DECLINE = "decline"
+    """fly on: what is proposed is not to be done"""
 
 
 class CustodyStep(StrEnum):
@@ -217,6 +229,10 @@ class FleetService(Protocol):
 
     async def command(self, vehicle_id: str, command: VehicleCommand, *, actor: str) -> VehicleView | Refused:
         """An operator's request; enters the session as an event. RESUME also hands authority back."""
+        ...
+
+    def operator_seen(self) -> None:
+        """Somebody who may command has just asked for something: there is one who can answer."""
         ...
 
     def links(self) -> Sequence[LinkStats]:

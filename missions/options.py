@@ -9,9 +9,10 @@ from geofences.airspace import Airspace
 from geofences.geodesy import LatLon, bearing_deg, distance_m
 from geofences.heights import Terrain
 from missions.coldchain.forecast import Arrival
-from missions.decision.types import Candidate, CandidateKind, Forecast
+from missions.decision.types import Candidate, CandidateKind, Forecast, LastLine
 from missions.delivery import Flight
 from missions.energy import FREE, climb_cost, hover_cost, leg_energy
+from missions.lastline import last_line
 from missions.orders import Order
 from missions.plan import Ending, Infeasible, OnBoard, Plan, Waypoint
 from missions.planning import DROP_HOVER_S, PlanRequest, make_plan
@@ -147,7 +148,7 @@ def energy_end(plan: Plan, state: VehicleState, vehicle: VehicleType, payload_kg
     flown = min(1.0, max(0.0, at.along_m / leg.length_m)) if leg.length_m > 0 else 0.0
     flown_wh = sum(leg.energy_wh for leg in plan.legs[: at.leg_index]) + flown * leg.energy_wh
     to_go_wh = max(0.0, plan.energy.use_wh - flown_wh)
-    in_wind_wh = _to_go_wh(plan, at.leg_index, flown, vehicle, payload_kg, _wind(state))
+    in_wind_wh = _to_go_wh(plan, at.leg_index, flown, vehicle, payload_kg, wind_of(state))
     to_go_pct = 100.0 * max(to_go_wh, in_wind_wh) / vehicle.battery_wh
     return Forecast(state.battery.value.remaining_pct - to_go_pct, ENERGY_SD_SHARE * to_go_pct)
 
@@ -232,7 +233,8 @@ def _continue(s: Situation, plan: Plan) -> Candidate:
     if s.flight.directive is CandidateKind.REICE:
         # At the station the product waits for its new pack in the box as it is.
         arrive_s += s.world.sites[s.flight.goal_site].reice_s
-    return _candidate(s, CandidateKind.CONTINUE, plan, energy, arrive_s, None)
+    ahead = last_line(plan, s.state.position.value)
+    return _candidate(s, CandidateKind.CONTINUE, plan, energy, arrive_s, None, ahead)
 
 
 def _reroute(s: Situation, plan: Plan) -> Candidate | None:
@@ -261,15 +263,15 @@ def _reice(s: Situation, station: Site) -> Candidate | None:
         home=s.world.sites[s.flight.home_site],
         payload_kg=gross_payload_kg(s.flight),
         battery_pct=first.energy.end_pct,
-        wind=_wind(s.state),
+        wind=wind_of(s.state),
         layer_agl_m=s.flight.layer_agl_m,
         depart_s=leave_s,
     )
     if isinstance(second, Infeasible):
         return None
-    return _candidate(
-        s, CandidateKind.REICE, first, _planned_end(second), second.arrive_s, first.arrive_s + station.reice_s
-    )
+    reice_at_s, on, then = first.arrive_s + station.reice_s, last_line(first), last_line(second)
+    both = LastLine(on.bad_s + then.bad_s, on.left_s + then.left_s)
+    return _candidate(s, CandidateKind.REICE, first, _planned_end(second), second.arrive_s, reice_at_s, both)
 
 
 def _landing(s: Situation, kind: CandidateKind, site: Site) -> Candidate | None:
@@ -293,7 +295,7 @@ def _plan_from_here(s: Situation, goal: Site, ending: Ending, label: str) -> Pla
         home=s.world.sites[s.flight.home_site],
         payload_kg=gross_payload_kg(s.flight),
         battery_pct=battery.value.remaining_pct,
-        wind=_wind(s.state),
+        wind=wind_of(s.state),
         layer_agl_m=s.flight.layer_agl_m,
         depart_s=s.now_s,
         on_board=s.flight.plan.on_board if s.flight.plan is not None else None,
@@ -307,7 +309,8 @@ def ground_velocity(state: VehicleState) -> tuple[float, float] | None:
     return None if state.velocity is None else (state.velocity.value.north_m_s, state.velocity.value.east_m_s)
 
 
-def _wind(state: VehicleState) -> Wind:
+def wind_of(state: VehicleState) -> Wind:
+    """As the vehicle estimates it; calm where it does not."""
     return state.wind.value if state.wind is not None else Wind(0.0, 0.0)
 
 
@@ -317,8 +320,15 @@ def _planned_end(plan: Plan) -> Forecast:
 
 
 def _candidate(
-    s: Situation, kind: CandidateKind, plan: Plan, energy: Forecast, arrive_s: float, reice_at_s: float | None
+    s: Situation,
+    kind: CandidateKind,
+    plan: Plan,
+    energy: Forecast,
+    arrive_s: float,
+    reice_at_s: float | None,
+    ahead: LastLine | None = None,
 ) -> Candidate:
+    """`ahead`: over all that it flies; None: that is the plan."""
     dose = s.outlook(arrive_s, reice_at_s, _mean_amsl_m(plan)) if s.flight.payload_on_board else None
     return Candidate(
         kind=kind,
@@ -330,6 +340,7 @@ def _candidate(
         p_in_range=dose.p_in_range if dose is not None else None,
         budget_left_min=dose.budget_left_min if dose is not None else (),
         p_on_time=1.0 if arrive_s <= s.order.deadline_s else 0.0,
+        last_line=last_line(plan) if ahead is None else ahead,
     )
 
 

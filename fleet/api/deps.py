@@ -48,6 +48,8 @@ def principal(ctx: Ctx, credentials: Credentials) -> Principal:
         text = "The token is not known." if credentials else "This needs a token."
         error = refuse(401, "Not signed in", code, text, "Send `Authorization: Bearer TOKEN` with a configured token.")
         raise ProblemError(401, error.title, error.reasons, {"WWW-Authenticate": "Bearer"})
+    if found.may(Right.OPERATE):
+        ctx.service.operator_seen()
     return found
 
 

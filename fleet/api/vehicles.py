@@ -38,7 +38,8 @@ async def get_vehicle(ctx: Ctx, _who: Reader, vehicle_id: str) -> VehicleOut:
     responses=problems(404, 409, 413, 422, 503),
 )
 async def command_vehicle(ctx: Ctx, who: Operator, vehicle_id: str, body: CommandIn) -> VehicleOut:
-    """An operator's request: hold, resume (also hands authority back), return or land."""
+    """An operator's request: hold, resume (also hands authority back), return, land; or an answer to what it proposes:
+    confirm, decline."""
     return vehicle_out(unwrap(await ctx.service.command(vehicle_id, body.command, actor=who.name)))
 
 

@@ -167,6 +167,10 @@ class VehicleOut(BaseModel):
     firmware: str | None
     plan_verified: bool
     if_link_dies: str = Field(description="what PX4 would do by itself")
+    no_return_m: float | None = Field(description="how far along its plan home stays in reach; null: to its end")
+    no_return: str | None = OptionalTime
+    awaits: str | None = Field(description="what an operator is asked; `confirm` and `decline` answer it")
+    awaits_until: str | None = OptionalTime
     driver: str = Field(description="native or mavsdk")
     uid: str | None = Field(description="the autopilot's hardware id, hexadecimal", examples=["0x4d"])
     signing: str = Field(description="off, waiting (for the first signed frame) or verified")
@@ -208,6 +212,10 @@ def vehicle_out(view: VehicleView) -> VehicleOut:
         firmware=view.firmware,
         plan_verified=view.plan_verified,
         if_link_dies=view.if_link_dies,
+        no_return_m=_finite(view.no_return_m),
+        no_return=_time(view.no_return_s),
+        awaits=view.awaits,
+        awaits_until=_time(view.awaits_until_s),
         driver=view.driver,
         uid=None if view.uid is None else f"{view.uid:#x}",
         signing=view.signing,

@@ -1,4 +1,4 @@
-"""`fleet vehicle`: list, show, hold, resume, return, land."""
+"""`fleet vehicle`: list, show, hold, resume, return, land, confirm, decline."""
 
 from __future__ import annotations
 
@@ -99,6 +99,18 @@ def return_home(vehicle_id: VehicleId, url: Url = DEFAULT_URL, token: Token = ""
 def land(vehicle_id: VehicleId, url: Url = DEFAULT_URL, token: Token = "", json: JsonFlag = False) -> None:
     """Land where it is now."""
     _command(vehicle_id, "land", url, token, Output(json))
+
+
+@app.command()
+def confirm(vehicle_id: VehicleId, url: Url = DEFAULT_URL, token: Token = "", json: JsonFlag = False) -> None:
+    """Do at once what is proposed for the dose."""
+    _command(vehicle_id, "confirm", url, token, Output(json))
+
+
+@app.command()
+def decline(vehicle_id: VehicleId, url: Url = DEFAULT_URL, token: Token = "", json: JsonFlag = False) -> None:
+    """Fly on: what is proposed for the dose is not to be done."""
+    _command(vehicle_id, "decline", url, token, Output(json))
 
 
 def _command(vehicle_id: str, command: str, url: str, token: str, out: Output) -> None:

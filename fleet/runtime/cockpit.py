@@ -14,7 +14,7 @@ from fleet.runtime.boxdesk import BoxDesk
 from fleet.runtime.ledger import Ledger, Note, order_stream
 from fleet.runtime.turns import Turns
 from geofences.geodesy import distance_m
-from missions.decision.types import Candidate, CandidateKind, Conflict, Decision, FlightPhase, Policy
+from missions.decision.types import Candidate, CandidateKind, Conflict, Decision, FlightPhase, NoReturn, Policy
 from missions.delivery import NEAR_SITE_M, Flight, FlightEvent, Intent, Step, next_phase
 from missions.options import World, gross_payload_kg, ground_velocity, plan_to
 from missions.orders import OrderEvent, OrderState
@@ -53,6 +53,8 @@ class Surroundings:
     """who decides next: commands leave and the store writes between two"""
     plans: Turns
     """who plans next"""
+    operator_heard_s: Callable[[], float | None]
+    """when an operator who could answer a proposal was last known to be connected"""
 
 
 @dataclass(slots=True)
@@ -61,6 +63,7 @@ class Watch:
 
     candidates: tuple[Candidate, ...] = ()
     candidates_at_s: float | None = None
+    no_return: NoReturn | None = None
     refreshing: asyncio.Task[None] | None = None
     asked_for: tuple[int, bool] = (0, False)
     """airspace version that the newest candidates are made for, and whether another route is among them"""
@@ -99,7 +102,12 @@ class Cockpit:
         self.wake = wake
 
     async def set(self, flight: Flight, *notes: Note, order_event: OrderEvent | None = None, **order: Any) -> None:
-        """The flight is changed at once; the call returns when the record of it is durable."""
+        """The flight is changed at once; the call returns when the record of it is durable.
+
+        A plan that it has not flown by before is in the record from here on, once and whole.
+        """
+        if flight.plan is not None and flight.plan is not self.flight.plan:
+            notes = (*notes, self.note("planned", plan=to_json(flight.plan)))
         self.flight = flight
         events = (order_event,) if order_event is not None else ()
         order_id = flight.order_id if events or order else None
@@ -160,23 +168,26 @@ class Cockpit:
             notes = (*notes, self.note("way_home_waits", why=lost))
         elif isinstance(made, Plan):
             flight = self._bound_for(flight, made, CandidateKind.RETURN)
-            notes = (*notes, self.note("planned", plan=to_json(made)))
         elif elsewhere is not None:
             flight = self._bound_for(flight, elsewhere, CandidateKind.ALTERNATE)
             text = f"no way home ({made or 'no position'}): it lands at {elsewhere.goal_site}"
-            notes = (*notes, self.note("alarm", text=text), self.note("planned", plan=to_json(elsewhere)))
+            notes = (*notes, self.note("alarm", text=text))
         else:
             flight = replace(flight, intent=Intent.RETURN, goal_site=home, directive=CandidateKind.RETURN)
             notes = (*notes, self.note("return_by_px4", why=str(made) if made is not None else "no position"))
-        self.watch.candidates, self.watch.candidates_at_s = (), None
+        self.forget_ways()
         await self.set(replace(flight, operator_hold=False), *notes, order_event=order_event, **order)
 
     async def return_by_px4(self, why: str) -> None:
         """PX4 flies straight, past whatever lies there; but it knows a place to land, and holding leads to none."""
         flight = self.turned_back()
         flight = replace(flight, intent=Intent.RETURN, goal_site=flight.home_site, directive=CandidateKind.RETURN)
-        self.watch.candidates, self.watch.candidates_at_s, self.watch.failures = (), None, 0
+        self.forget_ways()
+        self.watch.failures = 0
         await self.set(replace(flight, operator_hold=False), self.note("return_by_px4", why=why))
+
+    def forget_ways(self) -> None:
+        self.watch.candidates, self.watch.candidates_at_s, self.watch.no_return = (), None, None
 
     def _bound_for(self, flight: Flight, plan: Plan, why: CandidateKind) -> Flight:
         return replace(flight, plan=plan, held=None, intent=Intent.FLY, goal_site=plan.goal_site, directive=why)

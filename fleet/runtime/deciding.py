@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
 import structlog
 
 from fleet.records.codec import to_json
+from fleet.records.policy import policy_body
 from fleet.runtime.cockpit import CANDIDATES_EVERY_S, Cockpit
+from missions.decision.bare import bare_decision, bare_snapshot
 from missions.decision.conditions import low_end_pct
 from missions.decision.engine import decide
-from missions.decision.types import Action, Candidate, CandidateKind, Decision, FlightPhase, Snapshot
+from missions.decision.payload import quantile
+from missions.decision.types import Action, Candidate, CandidateKind, Decision, FlightPhase, NoReturn, Snapshot
 from missions.delivery import Flight, FlightEvent, Intent, holds, may_be_in, may_have_ended, next_phase
-from missions.options import Situation, candidates, energy_end, gross_payload_kg
+from missions.noreturn import point_of_no_return
+from missions.options import ENERGY_SD_SHARE, Situation, candidates, energy_end, gross_payload_kg, wind_of
 from missions.plan import Ending
 from missions.routing.conflict import first_conflict, progress
 from missions.snapshot import Mode, VehicleState
@@ -33,6 +37,7 @@ class Decider:
 
     def __init__(self, cockpit: Cockpit) -> None:
         self._cockpit = cockpit
+        self._policy_on_record = False
 
     def look_ahead(self, state: VehicleState, now_s: float) -> bool:
         """Finds the first closed zone on the plan, as the airspace is now. False: where it is cannot be told."""
@@ -101,12 +106,32 @@ class Decider:
                     self._cockpit.wake()
             if situation.flight.plan is self._cockpit.flight.plan:
                 watch.candidates, watch.candidates_at_s = tuple(found), situation.now_s
+                watch.no_return = self._no_return(situation, found)
         except Exception:
             log.exception("candidates failed", vehicle=self._cockpit.vehicle.vehicle_id)
         finally:
             if watch.refreshing is asyncio.current_task():
                 watch.refreshing = None
             self._cockpit.wake()
+
+    def _no_return(self, s: Situation, found: Sequence[Candidate]) -> NoReturn | None:
+        """Up to where home stays in reach, by the way home that was just planned."""
+        home = next((c for c in found if c.kind is CandidateKind.RETURN), None)
+        if home is None or s.flight.plan is None or s.state.position is None:
+            return None
+        policy = self._cockpit.around.policy
+        return point_of_no_return(
+            s.flight.plan,
+            s.state.position.value,
+            s.vehicle.type,
+            gross_payload_kg(s.flight),
+            wind_of(s.state),
+            home.energy_end_pct,
+            least_pct=policy.reserve_pct + policy.battery_margin_pct,
+            sds=quantile(policy.min_p_reach),
+            sd_share=ENERGY_SD_SHARE,
+            now_s=s.now_s,
+        )
 
     def _answers(self, reroute: Candidate, plan: Candidate) -> bool:
         """Whether a new route may be flown before all else is planned, which in a wave of closures takes seconds.
@@ -154,6 +179,8 @@ class Decider:
             held_boot=flight.held.boot if flight.held is not None else None,
             plan_held=holds(flight, state) if flight.held is not None else None,
             reckoning=flight.reckoning,
+            no_return=watch.no_return,
+            operator_heard_s=self._cockpit.around.operator_heard_s(),
         )
 
     async def decide(self, state: VehicleState, now_s: float) -> None:
@@ -172,19 +199,27 @@ class Decider:
         if not changed:
             self._cockpit.flight = flight
             return
-        note = self._cockpit.note(
-            "decision",
-            decision=to_json(decision),
-            memory=to_json(before),
-            snapshot=to_json(snapshot),
-            policy_hash=self._cockpit.around.policy_hash,
-        )
+        notes = [
+            self._cockpit.note(
+                "decision",
+                decision=to_json(bare_decision(decision)),
+                memory=to_json(before),
+                snapshot=to_json(bare_snapshot(snapshot)),
+                now_s=now_s,
+                policy_hash=self._cockpit.around.policy_hash,
+            )
+        ]
+        if not self._policy_on_record:
+            around = self._cockpit.around
+            body = policy_body(around.policy_hash, around.policy, around.world().numbers)
+            notes.insert(0, self._cockpit.note("policy", **body))
+            self._policy_on_record = True
         flight = self._adopt(flight, decision)
         box = snapshot.box
         verdict: dict[str, Any] = {}
         if box is not None:
             verdict = {"verdict": box.verdict.value, "verdict_why": box.why}
-        await self._cockpit.set(flight, note, decision=decision.sentence, **verdict)
+        await self._cockpit.set(flight, *notes, decision=decision.sentence, **verdict)
 
     def _adopt(self, flight: Flight, decision: Decision) -> Flight:
         """The flight as the decision wants it."""
@@ -224,7 +259,7 @@ class Decider:
         elif flight.phase is FlightPhase.INBOUND and candidate.plan.ending is Ending.HOLD_AT_DROP:
             flight = replace(flight, phase=next_phase(flight.phase, FlightEvent.GO_ON))
         directive = flight.directive if candidate.kind is CandidateKind.REROUTE else candidate.kind
-        self._cockpit.watch.candidates, self._cockpit.watch.candidates_at_s = (), None
+        self._cockpit.forget_ways()
         return replace(
             flight,
             plan=candidate.plan,
@@ -249,5 +284,6 @@ def _decision_key(decision: Decision, phase: FlightPhase) -> tuple[Any, ...]:
         tuple(f.name for f in decision.faults),
         decision.stand_down,
         decision.link_silent,
+        (decision.awaits.kind, decision.awaits.site_id) if decision.awaits is not None else None,
         decision.action > Action.CONTINUE and phase is FlightPhase.LAUNCHING,
     )

@@ -113,7 +113,6 @@ class Departure:
                 intent=Intent.PREPARE,
                 phase=FlightPhase.PREPARING,
             ),
-            self._cockpit.note("planned", plan=to_json(made)),
         )
 
 

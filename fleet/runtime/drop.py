@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import Any
 
 from fleet.mavlink.port import Outcome, Verdict
-from fleet.records.codec import to_json
 from fleet.runtime.cockpit import Cockpit, brief
 from fleet.runtime.ledger import Note
 from missions.decision.types import FlightPhase
@@ -69,7 +68,6 @@ class Drop:
             flight = replace(flight, phase=next_phase(flight.phase, FlightEvent.STRAYED))
         await self._cockpit.set(
             replace(flight, plan=made, held=None, intent=Intent.FLY),
-            self._cockpit.note("planned", plan=to_json(made)),
             order_event=left,
         )
 

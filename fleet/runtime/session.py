@@ -20,7 +20,8 @@ from fleet.runtime.drop import Drop
 from fleet.runtime.helm import Helm
 from fleet.runtime.ledger import Note, order_stream
 from fleet.store import StoreUnavailableError
-from missions.decision.types import CandidateKind, Decision, FlightPhase, Memory
+from missions.decision.proposing import answered
+from missions.decision.types import CandidateKind, Decision, FlightPhase, Memory, NoReturn
 from missions.delivery import AIRBORNE_PHASES, Flight, FlightEvent, Intent, in_air, next_phase, observe
 from missions.drop import has_strayed, owes_way_home
 from missions.orders import OrderEvent, OrderState
@@ -65,6 +66,10 @@ class Session:
     def decision(self) -> Decision | None:
         return self._cockpit.watch.decision
 
+    @property
+    def no_return(self) -> NoReturn | None:
+        return self._cockpit.watch.no_return
+
     def wake(self, *, urgent: bool = True) -> None:
         """Something about this flight has changed: look now rather than at the next tick."""
         if urgent or self._cockpit.clock.now_s() - self._looked_s >= PACE_S:
@@ -88,6 +93,8 @@ class Session:
             return f"{flight.vehicle_id} is still on the ground: hold keeps it there"
         if command == "return" and lost:
             return f"its position cannot be believed ({lost}): resume vouches for it, or let it land where it is"
+        if command in ("confirm", "decline"):
+            return await self._answer(note, confirmed=command == "confirm")
         if command == "resume" and flight.reckoning is not None:
             flight = replace(flight, reckoning=flight.reckoning.forgiven())
         match command:
@@ -105,6 +112,15 @@ class Session:
                 await self._cockpit.set(
                     replace(self._cockpit.turned_back(), intent=Intent.LAND, operator_hold=True), note
                 )
+        self.wake()
+        return None
+
+    async def _answer(self, note: Note, *, confirmed: bool) -> str | None:
+        flight = self._cockpit.flight
+        memory = answered(flight.memory, confirmed=confirmed)
+        if memory is None:
+            return f"{flight.vehicle_id} asks nothing: there is no proposal to answer"
+        await self._cockpit.set(replace(flight, memory=memory), note)
         self.wake()
         return None
 

@@ -76,7 +76,11 @@ class Supervisor:
         offload: Offload = asyncio.to_thread,
         recorder: FlightRecorder = UNRECORDED,
     ) -> None:
-        """`offload` runs the solver beside the loop; on virtual time it must run in place."""
+        """`offload` runs the solver beside the loop; on virtual time it must run in place.
+
+        `operator_heard_s` may be set by whoever knows: when an operator was last connected.
+        """
+        self.operator_heard_s: Callable[[], float | None] = lambda: None
         self._offload = offload
         self._recorder = recorder
         self.fleet = fleet
@@ -106,6 +110,7 @@ class Supervisor:
             auto_reice=fleet.handling.auto_reice,
             looks=Turns(),
             plans=Turns(),
+            operator_heard_s=lambda: self.operator_heard_s(),
         )
 
     async def run(self) -> None:

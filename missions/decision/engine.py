@@ -5,6 +5,7 @@
 3. Within what safety allows, feasible candidates are compared by expected loss, where a row asks for it.
 4. While its position cannot be believed nothing is flown by it: the vehicle holds, or lands on the spot.
 5. A choice stays until another is better by a margin and the choice has some age, unless it cannot be flown any more.
+6. Where policy says so a choice for the dose is proposed to an operator first, and flown when its time is up.
 """
 
 from __future__ import annotations
@@ -12,10 +13,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from geofences.geodesy import distance_m
 from missions.decision import faults
 from missions.decision.faults import STEERABLE, Raised
 from missions.decision.payload import Judged, dose_value, judge, question
+from missions.decision.proposing import proposed
 from missions.decision.repeats import PerVehicle
 from missions.decision.types import (
     Action,
@@ -26,8 +27,10 @@ from missions.decision.types import (
     FlightPhase,
     Memory,
     Policy,
+    Proposal,
     Snapshot,
 )
+from missions.lastline import if_link_dies
 from missions.snapshot import Mode
 
 ACTION_OF = {
@@ -59,7 +62,7 @@ def decide(memory: Memory, snapshot: Snapshot, policy: Policy, now_s: float) -> 
         return memory, Decision(memory.action, None, cause, f"{text}.", active, stand_down=True)
     silent = next((r for r in raised if r.row.silences and not _rests(r, snapshot, now_s)), None)
     if silent is not None:
-        sentence = f"{silent.text}; {if_link_dies(snapshot)}."
+        sentence = f"{silent.text}; {_by_itself(snapshot)}."
         return memory, Decision(memory.action, None, silent.row.name, sentence, active, link_silent=True)
     decision = _steer(memory, snapshot, policy, now_s, raised)
     return _remember(memory, decision, snapshot, now_s), replace(decision, faults=active)
@@ -71,23 +74,9 @@ def _rests(r: Raised, s: Snapshot, now_s: float) -> bool:
     return holds and r.row.rests_after_s is not None and now_s - r.since_s > r.row.rests_after_s
 
 
-def if_link_dies(s: Snapshot) -> str:
-    """What PX4 does by itself without the link: its return flies straight to the nearest of home and rally points."""
-    if s.phase not in faults.AIRBORNE:
-        return "it stays on the ground"
-    if s.vehicle.link.other_gcs:
-        return "another ground station keeps its data-link failsafe from acting: it flies on as it was last told"
-    text = (
-        "if its data-link failsafe (NAV_DLL_ACT) is a return, it flies straight to the nearest of home and rally points"
-    )
-    position = s.vehicle.position
-    if position is None:
-        return text
-    here = position.value.point
-    places = [("home", distance_m(here, s.plan.home))]
-    places += [(f"rally point {r.site_id}", distance_m(here, r.position)) for r in s.plan.rally]
-    name, metres = min(places, key=lambda place: place[1])
-    return f"{text}, now {name} in {metres / 1000:.1f} km"
+def _by_itself(s: Snapshot) -> str:
+    airborne = s.phase in faults.AIRBORNE
+    return if_link_dies(s.plan, s.vehicle, airborne=airborne, airspace_version=s.airspace_version)
 
 
 def _undisturbed(s: Snapshot, policy: Policy, now_s: float) -> Decision:
@@ -95,11 +84,12 @@ def _undisturbed(s: Snapshot, policy: Policy, now_s: float) -> Decision:
     if s.phase not in STEERABLE:
         return _nothing_to_decide(s)
     legal_yet = s.conflict is None or _legal_yet(s, policy, ())
-    vehicle_id, asked = s.vehicle.vehicle_id, question(s, policy, now_s, plan_legal_yet=legal_yet)
+    vehicle_id = s.vehicle.vehicle_id
+    asked = (*question(s, policy, now_s, plan_legal_yet=legal_yet), s.no_return)
     held = _quiet.get(vehicle_id, asked)
     if held is None:
         options = judge(s, policy, now_s, plan_legal_yet=legal_yet)
-        held = _quiet.keep(vehicle_id, asked, _as_planned(options))
+        held = _quiet.keep(vehicle_id, asked, _as_planned(options, s))
     return held
 
 
@@ -195,7 +185,7 @@ def _without_routes(asked: Action, cause: str, text: str, memory: Memory, s: Sna
         if action < Action.LAND_NOW:
             return Decision(action, None, cause, f"{text}: flying on to {s.plan.goal_site}.")
     if asked is Action.RETURN:
-        sentence = f"{text}: no route is warm, so PX4's own return; {if_link_dies(s)}."
+        sentence = f"{text}: no route is warm, so PX4's own return; {_by_itself(s)}."
         return Decision(asked, None, cause, sentence)
     return Decision(Action.LAND_NOW, None, cause, f"{text}: no route to a landing place is known, it lands here.")
 
@@ -261,8 +251,11 @@ def _compare(
     """The best candidate for the dose, if a row asks to compare; else the plan."""
     opening = next((r for r in raised if r.row.opens_comparison or r.row.needs_new_route), None)
     if opening is None:
-        return _as_planned(options)
+        return _as_planned(options, s)
+    for_dose = not any(r.row.needs_new_route or r.row.asks > Action.CONTINUE for r in raised)
     feasible = [o for o in options if o.feasible]
+    if for_dose:  # safety asks nobody
+        feasible = [o for o in feasible if (o.candidate.kind, o.candidate.site_id) not in memory.declined]
     if _awaits_reroute(feasible, raised, s):
         return Decision(Action.CONTINUE, None, opening.row.name, f"{opening.text}: a route around it is looked for.")
     if not options:
@@ -272,16 +265,24 @@ def _compare(
         return Decision(Action.CONTINUE, None, opening.row.name, f"{opening.text}: there is nothing better to fly.")
     incumbent, remembered = _incumbent(feasible, memory, s)
     best = min(feasible, key=lambda o: (_loss(o), o is not incumbent, _RANK[o.candidate.kind], o.candidate.site_id))
-    chosen = best
+    chosen, margin = best, policy.hysteresis_loss * dose_value(s.order, policy)
     if incumbent is not None and best is not incumbent:
-        gain = _loss(incumbent) - _loss(best)
         young = remembered and memory.chosen_at_s is not None and now_s - memory.chosen_at_s < policy.dwell_s
-        if gain < policy.hysteresis_loss * dose_value(s.order, policy) or young:
+        if _loss(incumbent) - _loss(best) < margin or young:
             chosen = incumbent
+    asked = next((o for o in feasible if _is_proposed(o, memory)), None)
+    if asked is not None and chosen is not incumbent and _loss(asked) - _loss(chosen) < margin:
+        chosen = asked  # an operator thinks about it
     sentence = f"{opening.text}: {_numbers(chosen)}{_instead_of(chosen, options)}"
     kind = chosen.candidate.kind
     candidate = None if kind is CandidateKind.CONTINUE else chosen.candidate
-    return Decision(ACTION_OF[kind], candidate, opening.row.name, f"{sentence}.")
+    decision = Decision(ACTION_OF[kind], candidate, opening.row.name, f"{sentence}.")
+    return proposed(decision, memory, s, policy, now_s) if for_dose else decision
+
+
+def _is_proposed(o: Judged, memory: Memory) -> bool:
+    p = memory.proposal
+    return p is not None and (o.candidate.kind, o.candidate.site_id) == (p.kind, p.site_id)
 
 
 def _awaits_reroute(feasible: Sequence[Judged], raised: Sequence[Raised], s: Snapshot) -> bool:
@@ -316,9 +317,12 @@ def _incumbent(feasible: Sequence[Judged], memory: Memory, s: Snapshot) -> tuple
 # sentences
 
 
-def _as_planned(options: Sequence[Judged]) -> Decision:
+def _as_planned(options: Sequence[Judged], s: Snapshot) -> Decision:
     now = next((o for o in options if o.candidate.kind is CandidateKind.CONTINUE), None)
-    sentence = "Flying the plan." if now is None else f"Flying the plan: {_numbers(now)}."
+    parts = ["Flying the plan" if now is None else f"Flying the plan: {_numbers(now)}"]
+    if s.no_return is not None:
+        parts.append(f"home is in reach for another {s.no_return.distance_m / 1000.0:.1f} km")
+    sentence = f"{'; '.join(parts)}."
     return Decision(Action.CONTINUE, None, PLAN, sentence, considered=tuple(o.scored for o in options))
 
 
@@ -329,6 +333,8 @@ def _numbers(o: Judged) -> str:
         parts.append(f"{c.product_temp_c.mean:.1f} ± {c.product_temp_c.sd:.1f} °C")
     if c.p_in_range is not None:
         parts.append(f"{100 * c.p_in_range:.0f} % chance in range")
+    if o.scored.bad_share is not None and o.scored.bad_share >= 0.005:
+        parts.append(f"no safe return by itself on {100 * o.scored.bad_share:.0f} % of the way")
     return f"{_WORDS[c.kind].format(site=c.site_id)}, {', '.join(parts)}"
 
 
@@ -353,6 +359,7 @@ def _instead_of(chosen: Judged, options: Sequence[Judged]) -> str:
 
 def _remember(memory: Memory, decision: Decision, s: Snapshot, now_s: float) -> Memory:
     """Choices are remembered by kind and site: their routes are made anew every few seconds."""
+    memory = _with_proposal(memory, decision)
     same = memory if memory.action is decision.action else replace(memory, action=decision.action)
     if decision.candidate is None and (memory.chosen_site == s.plan.goal_site or decision.action >= Action.HOLD):
         # It holds or flies on to where it was sent: that stays the choice, with its age.
@@ -374,3 +381,13 @@ def _remember(memory: Memory, decision: Decision, s: Snapshot, now_s: float) -> 
         chosen_site=site,
         chosen_at_s=None if first else now_s,
     )
+
+
+def _with_proposal(memory: Memory, decision: Decision) -> Memory:
+    """What waits for an operator goes on waiting; what was declined is forgotten when nothing is wrong any more."""
+    a = decision.awaits
+    proposal = None if a is None else Proposal(a.kind, a.site_id, a.since_s)
+    refused = () if decision.cause == PLAN else memory.declined
+    if proposal == memory.proposal and refused == memory.declined:
+        return memory
+    return replace(memory, proposal=proposal, declined=refused)

@@ -1,7 +1,8 @@
 """Which candidates may be flown at all, and what each costs the patient: expected loss in units of one dose's value.
 
 A dose that arrives out of range is lost and the patient goes without; one that turns home goes undelivered but can be
-sent again; one that lands at an alternate has yet to be fetched. Late is worse by the hour, up to not at all.
+sent again; one that lands at an alternate has yet to be fetched. Late is worse by the hour, up to not at all. And a way
+on which the vehicle could not get home by itself, should its link die there, costs by the time that it is flown.
 """
 
 from __future__ import annotations
@@ -103,7 +104,9 @@ def _judge(
         if not why and c.kind is CandidateKind.CONTINUE and plan_barred:
             why = "the present plan must not be flown on"
         loss = None if why else expected_loss(c, order, phase, policy, p_reach)
-        scored = Scored(c.kind, c.site_id, loss, c.p_in_range, p_reach, c.energy_end_pct.mean, c.arrive_s, why)
+        bad_share = None if c.last_line is None else c.last_line.bad_share
+        end_pct = c.energy_end_pct.mean
+        scored = Scored(c.kind, c.site_id, loss, c.p_in_range, p_reach, end_pct, c.arrive_s, why, bad_share)
         judged.append(Judged(c, scored, legal, c.energy_end_pct.mean - z * c.energy_end_pct.sd, lands(c, phase)))
     return tuple(judged)
 
@@ -132,9 +135,10 @@ def expected_loss(c: Candidate, order: Order, phase: FlightPhase, policy: Policy
     dose = dose_value(order, policy)
     without = policy.loss_undelivered * URGENCY[order.priority]
     p_good = (policy.p_unknown if c.p_in_range is None else c.p_in_range) * p_reach
+    alone = 0.0 if c.last_line is None else policy.loss_last_line_per_h * c.last_line.bad_s / 3600.0
     if delivers(c, phase):
         late_h = max((c.arrive_s - order.deadline_s) / 3600.0, (1.0 - c.p_on_time) * USUAL_DELAY_H)
         late = min(without, URGENCY[order.priority] * policy.loss_late_per_h * late_h)
-        return (1.0 - p_good) * (dose + without) + p_good * late
+        return (1.0 - p_good) * (dose + without) + p_good * late + alone
     kept = p_good * (policy.p_keep_at_alternate if c.kind is CandidateKind.ALTERNATE else 1.0)
-    return without + (1.0 - kept) * dose
+    return without + (1.0 - kept) * dose + alone

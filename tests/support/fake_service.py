@@ -143,6 +143,7 @@ class FakeFleet:
         self.zone_list = {z.zone_id: z for z in ZONES}
         self.airspace_version = 1
         self.commands: list[tuple[str, VehicleCommand, str]] = []
+        self.operators_seen = 0
         self.checks = {"store": "ok", "mqtt": "ok"}
         self.place_gate: asyncio.Event | None = None
         """set to hold orders in the middle of being placed"""
@@ -358,6 +359,9 @@ class FakeFleet:
         self.commands.append((vehicle_id, command, actor))
         mode = {"resume": "mission"}.get(command.value, command.value)
         return self.set_vehicle(vehicle_id, mode=mode, decision=f"{actor} asked for {command.value}")
+
+    def operator_seen(self) -> None:
+        self.operators_seen += 1
 
     def links(self) -> Sequence[LinkStats]:
         return self.link_views

@@ -10,6 +10,8 @@ export const COMMANDS = {
   resume: ["Resume", "It goes on with its plan. After a takeover this also hands authority back to the controller."],
   return: ["Return", "It flies home with its payload. The delivery is given up."],
   land: ["Land", "It lands where it is now, whatever is below. For emergencies."],
+  confirm: ["Confirm", "It does at once what is proposed for the dose."],
+  decline: ["Decline", "It flies on: what is proposed is not done, and not proposed again while this lasts."],
 };
 
 const AXIS = { stroke: "#93a4b5", grid: { stroke: "#202b36", width: 1 }, ticks: { stroke: "#202b36" }, font: "11px system-ui" };
@@ -46,6 +48,8 @@ export class Detail {
         v.authority ? null : h("span", { class: "chip bad" }, "✋ somebody else flies")),
       ...faultLines([...v.faults, ...(v.unfit ? [v.unfit] : []), ...v.not_ready]),
       v.decision && h("p", { class: "decision" }, v.decision),
+      v.awaits && h("p", { class: "decision" }, `Proposed: ${words(v.awaits)}. Confirm or decline; done at ${clock(v.awaits_until)} without an answer.`),
+      v.no_return_m !== null && h("p", { class: "muted" }, `Home stays in reach for another ${number(v.no_return_m / 1000, 1, "km")}, until ${clock(v.no_return)}`),
       v.if_link_dies && h("p", { class: "muted" }, `If the link dies: ${v.if_link_dies}`),
       h("p", { class: "muted small" }, [
         `height ${number(v.alt_agl_m, 0, "m")} AGL`, `${number(v.alt_amsl_m, 0, "m")} AMSL`, `speed ${number(v.ground_speed_m_s, 0, "m/s")}`,
@@ -58,6 +62,7 @@ export class Detail {
         `${path.link}: ${path.trouble ?? (path.in_use ? "in use" : path.up ? "stands by" : "down")}` +
         (path.rtt_s === null ? "" : `, ${number(path.rtt_s * 1000, 0, "ms")}`) + (path.loss_pct === null ? "" : `, loss ${number(path.loss_pct, 1, "%")}`)))),
     ]);
+    for (const button of this.buttons.querySelectorAll("[data-command=confirm], [data-command=decline]")) button.hidden = !v.awaits;
     this.#data(entry);
   }
 

@@ -9,9 +9,10 @@ import { clear, receive, state } from "./state.js";
 
 const DRAW_MS = 200;
 const SILENT_MS = 10_000; // the server says something every 3 s; after three misses the connection counts as lost
+const PRESENT_MS = 5000; // what is proposed waits only while an operator is known to be here
 const RETRY_MS = [500, 1000, 2000, 5000];
 
-let map, detail, wish, drawn = 0, dirty = true, streaming = null;
+let map, detail, wish, drawn = 0, dirty = true, streaming = null, present = null;
 
 function select(id) {
   if (!id || !state.vehicles.has(id)) return;
@@ -164,6 +165,7 @@ async function start() {
   }).catch(complain);
   wish = follow;
   follow();
+  present ??= setInterval(() => { if (state.me?.role === "operator") get("/v1/me").catch(() => {}); }, PRESENT_MS);
   return drawBase;
 }
 
