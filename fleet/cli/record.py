@@ -13,7 +13,9 @@ from fleet.cli.output import ExitCode, JsonFlag, Output, to_json, when
 
 if TYPE_CHECKING:
     from fleet.mavlink.tlog import Part, Summary
+    from fleet.records.replay import Replayed
     from fleet.service import RecordedEvent
+    from missions.decision.types import Decision, Policy
 
 app = typer.Typer(no_args_is_help=True, help="Show and verify an order's hash-chained record; list its recordings.")
 
@@ -59,6 +61,112 @@ def verify(
             "keep the store's file as it is, and compare it with a backup and with hashes noted elsewhere",
         )
     out.data(report, f"The record of {order_id} is whole: {report.checked} events, last hash {report.head_hash}")
+
+
+@app.command()
+def replay(
+    order_id: OrderId,
+    policy: Annotated[
+        Path | None,
+        typer.Option(
+            "--policy",
+            help="YAML with other numbers of the policy: what would they have done? What it does "
+            "not name stays as recorded; a fleet.yaml does too",
+        ),
+    ] = None,
+    store: StorePath = None,
+    url: Url = DEFAULT_URL,
+    token: Token = "",
+    json: JsonFlag = False,
+) -> None:
+    """Decide again what was decided, from what was known then; exit code 1 if it does not come out the same."""
+    from fleet.records.replay import policies
+    from fleet.records.replay import replay as replay_record
+
+    out = Output(json)
+    stream, data = _read(order_id, store, url, token, out)
+    events = [_event(e, out) for e in data]
+    other = _other_policy(policy, list(policies(events).values()), out) if policy is not None else None
+    decisions = list(replay_record(events, other))
+    wrong = [d for d in decisions if not d.same]
+    first = next((d for d in decisions if d.otherwise), None)
+    value = {
+        "stream": stream,
+        "policy": str(policy) if policy is not None else "recorded",
+        "decisions": [_replayed(d) for d in decisions],
+        "same": len(decisions) - len(wrong),
+        "not_the_same": len(wrong),
+        "first_otherwise": first.seq if first is not None else None,
+    }
+    rows = [(d.seq, when(d.at_s), _outcome(d), _told(d)) for d in decisions]
+    out.table(value, ("seq", "at", "again", "decided"), rows, empty="No decision was recorded.")
+    if other is not None and not json:
+        out.say(_verdict(first, policy))
+    if wrong:
+        # The JSON object is complete without an error beside it: `not_the_same` says it.
+        out.say(f"{len(wrong)} of {len(decisions)} recorded decisions do not come out the same.")
+        raise typer.Exit(int(ExitCode.FAILED))
+
+
+def _other_policy(path: Path, recorded: list[Policy], out: Output) -> Policy:
+    from fleet.config import ConfigError
+    from fleet.config.policy import read_policy
+
+    if not recorded:
+        out.fail(
+            ExitCode.FAILED, "the record does not hold the policy of its decisions", "it has none, or is not whole"
+        )
+    try:
+        return read_policy(path, recorded[-1])
+    except ConfigError as error:
+        out.fail(ExitCode.USAGE, "\n".join(str(p) for p in error.problems))
+
+
+def _replayed(d: Replayed) -> dict[str, Any]:
+    return {
+        "seq": d.seq,
+        "at": when(d.at_s),
+        "vehicle_id": d.vehicle_id,
+        "policy_hash": d.policy_hash,
+        "same": d.same,
+        "differs": d.differs,
+        "problem": d.problem,
+        "recorded": _done(d.recorded),
+        "instead": _done(d.instead),
+        "otherwise": d.otherwise,
+    }
+
+
+def _done(decision: Decision | None) -> dict[str, Any] | None:
+    """What a decision does, and why."""
+    if decision is None:
+        return None
+    c = decision.candidate
+    return {
+        "action": decision.action.name.lower(),
+        "candidate": None if c is None else {"kind": c.kind, "site_id": c.site_id},
+        "cause": decision.cause,
+        "sentence": decision.sentence,
+        "considered": [to_json(option) for option in decision.considered],
+    }
+
+
+def _outcome(d: Replayed) -> str:
+    return d.problem or ("same" if d.same else "; ".join(d.differs[:3]))
+
+
+def _told(d: Replayed) -> str:
+    told = d.recorded.sentence if d.recorded is not None else ""
+    return f"{told}\n→ instead: {d.instead.sentence}" if d.otherwise and d.instead is not None else told
+
+
+def _verdict(first: Replayed | None, policy: Path | None) -> str:
+    if first is None:
+        return f"{policy} would have decided the same at each recorded decision; between them nothing is known."
+    return (
+        f"{policy} would have acted otherwise for the first time at event {first.seq}. From there on the flight would "
+        "have been another one: what follows tells how it judges those moments, not how that flight would have ended."
+    )
 
 
 @app.command("tlog")

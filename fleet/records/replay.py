@@ -10,6 +10,7 @@ two recorded decisions nothing is known of it at all.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from math import isclose
 from typing import Any
@@ -54,11 +55,13 @@ class Replayed:
 
 def policies(events: Iterable[RecordedEvent]) -> dict[str, Policy]:
     """The policies of a record by their hashes; one that is not what its hash says is none."""
-    return {
-        e.body["policy_hash"]: from_json(Policy, e.body["policy"])
-        for e in events
-        if e.kind == "policy" and hash_of(e.body["policy"], e.body["planning"]) == e.body["policy_hash"]
-    }
+    found: dict[str, Policy] = {}
+    for e in events:
+        if e.kind == "policy":
+            with suppress(KeyError, CodecError):
+                if hash_of(e.body["policy"], e.body["planning"]) == e.body["policy_hash"]:
+                    found[e.body["policy_hash"]] = from_json(Policy, e.body["policy"])
+    return found
 
 
 def replay(events: Iterable[RecordedEvent], other: Policy | None = None) -> Iterator[Replayed]:
@@ -69,8 +72,9 @@ def replay(events: Iterable[RecordedEvent], other: Policy | None = None) -> Iter
     own: tuple[FaultMemory, ...] = ()
     for event in held:
         if event.kind == "planned":
-            plan = from_json(Plan, event.body["plan"])
-            plans[plan.plan_id] = plan
+            with suppress(KeyError, CodecError):  # a decision that needs it says that it is not there
+                plan = from_json(Plan, event.body["plan"])
+                plans[plan.plan_id] = plan
         elif event.kind == "decision":
             made, own = _again(event, known, plans, other, own)
             yield made
