@@ -99,6 +99,7 @@ class Cockpit:
         self.ledger = around.ledger
         self.clock = around.clock
         self.watch = Watch()
+        self._plan_on_record = flight.plan
         self.wake = wake
 
     async def set(self, flight: Flight, *notes: Note, order_event: OrderEvent | None = None, **order: Any) -> None:
@@ -106,8 +107,9 @@ class Cockpit:
 
         A plan that it has not flown by before is in the record from here on, once and whole.
         """
-        if flight.plan is not None and flight.plan is not self.flight.plan:
+        if flight.plan is not None and flight.plan is not self._plan_on_record:
             notes = (*notes, self.note("planned", plan=to_json(flight.plan)))
+            self._plan_on_record = flight.plan
         self.flight = flight
         events = (order_event,) if order_event is not None else ()
         order_id = flight.order_id if events or order else None
