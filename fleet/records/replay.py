@@ -69,13 +69,14 @@ def replay(events: Iterable[RecordedEvent], other: Policy | None = None) -> Iter
     held = tuple(events)
     known = policies(held)
     plans: dict[str, Plan] = {}
-    own: tuple[FaultMemory, ...] = ()
     for event in held:
         if event.kind == "planned":
             with suppress(KeyError, CodecError):  # a decision that needs it says that it is not there
                 plan = from_json(Plan, event.body["plan"])
                 plans[plan.plan_id] = plan
-        elif event.kind == "decision":
+    own: tuple[FaultMemory, ...] = ()
+    for event in held:
+        if event.kind == "decision":
             made, own = _again(event, known, plans, other, own)
             yield made
 
