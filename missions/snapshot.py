@@ -210,6 +210,15 @@ class BoxVerdict(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class SampleRef:
+    """A sample of the box's record, and when it was measured, on the record's axis."""
+
+    boot_id: str
+    seq: int
+    at_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class BoxView:
     """What is known of the box on a vehicle: newest good sample, verdict with its cause, and trust in the sensor."""
 
@@ -222,3 +231,9 @@ class BoxView:
     """the rule behind the verdict, one sentence"""
     sensor_faults: tuple[str, ...] = ()
     ambient_c: float | None = None
+    excursion: str = ""
+    """the excursion the dose is or was in, one sentence: silence does not end it, though the verdict becomes unknown"""
+    rule: str = ""
+    """the rule's name"""
+    caused_by: tuple[SampleRef, ...] = ()
+    """the first and the last sample that count for the verdict"""

@@ -15,8 +15,9 @@ import numpy as np
 
 from missions.boxes import Box
 from missions.coldchain import thermal
-from missions.coldchain.assess import ACTIVATION_K, ZERO_C_K, Assessment, Rules, overdue, rate, start
+from missions.coldchain.assess import Assessment, Rules, overdue, start
 from missions.coldchain.product import Product
+from missions.coldchain.tally import ACTIVATION_K, ZERO_C_K, rate
 from missions.coldchain.thermal import Array, ThermalEstimate
 from missions.decision.types import Forecast
 

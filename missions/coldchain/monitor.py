@@ -7,16 +7,21 @@ measured time: at the end for the price of one step, or further back by judging 
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator
+from bisect import bisect_right
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from itertools import islice
+from math import inf, nextafter
+from operator import attrgetter
 
 from missions.boxes import BoxSample
 from missions.coldchain import assess, samples
-from missions.coldchain.assess import Assessment, Finding, Rules
+from missions.coldchain.assess import Assessment, Finding, Judgement, Rules
+from missions.coldchain.mkt import mkt_finding, window_mkt
 from missions.coldchain.product import Outcome
 from missions.coldchain.samples import BoxClock, Reading, SensorLimits, SensorState
-from missions.snapshot import BoxVerdict, BoxView, Timed
+from missions.coldchain.tally import Bounds
+from missions.snapshot import BoxVerdict, BoxView, SampleRef, Timed
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,6 +39,15 @@ class Link:
     jump: Link | None = field(repr=False)
 
 
+KEPT = 8192
+"""newest samples that are kept, at least, and at most twice as many: as far back as the feed of the boxes takes a late
+one; 2.3 h at one a second. Older ones live on in the sums, where nothing can be put between them"""
+MARKS = 1000
+"""points kept of the mean kinetic temperature's window where its samples are not: it is exact to a part in so many"""
+BOOTS = 16
+"""clocks of a box's latest starts"""
+
+
 @dataclass(frozen=True, slots=True)
 class Monitor:
     """A box as watched for an order. A value: `observe` returns a new one."""
@@ -41,69 +55,120 @@ class Monitor:
     box_id: str
     rules: Rules
     limits: SensorLimits = field(default_factory=SensorLimits)
-    clock: BoxClock = field(default_factory=BoxClock)
+    clocks: tuple[BoxClock, ...] = ()
+    """one per start of the box, the latest last"""
     newest: Link | None = None
     newest_received_s: float | None = None
+    stepped: bool = False
+    """what came last claimed a time that does not fit the box's own clock"""
+    marks: tuple[Assessment, ...] = ()
+    """of the time before the oldest link, for the mean kinetic temperature"""
+    forgotten: int = 0
+    """samples before the oldest link"""
+    kept: int = KEPT
     counts: tuple[tuple[str, int], ...] = ()
-    """arrivals by kind: accepted, late, duplicate, replayed, clock_step"""
+    """arrivals by kind: accepted, late, duplicate, replayed, two_senders, clock_step, too_late"""
 
     def count(self, kind: str) -> int:
         return dict(self.counts).get(kind, 0)
+
+    @property
+    def clock(self) -> BoxClock:
+        """Of the box's present start."""
+        return self._clock_of(self.newest.sample.boot_id) if self.newest is not None else BoxClock()
+
+    def _clock_of(self, boot_id: str) -> BoxClock:
+        return next((c for c in self.clocks if c.boot_id == boot_id), BoxClock())
 
 
 def observe(monitor: Monitor, sample: BoxSample, received_s: float) -> Monitor:
     """A message arrived. Duplicates change nothing but their count; a forged or impossible one is only counted."""
     if sample.box_id != monitor.box_id:
         raise ValueError(f"sample of {sample.box_id} given to the monitor of {monitor.box_id}")
-    clock = monitor.clock.see(sample, received_s)
-    at_s = sample.box_time_s + clock.shift_s
+    clock = monitor._clock_of(sample.boot_id)
+    seen = clock.see(sample, received_s)
+    at_s = sample.box_time_s + seen.shift_s
     newest = monitor.newest
-    if newest is None or _follows(newest, sample, at_s):
-        if clock.steps(sample, received_s):
-            return _counted(monitor, samples.CLOCK_STEP)
-        kind, link = "accepted", _append(newest, sample, at_s, monitor)
-    else:
-        after = _oldest_after(newest, at_s)
-        before = newest if after is None else after.parent
-        kind = _belongs(before, after, sample, at_s)
-        if kind != "late":
-            return _counted(replace(monitor, clock=clock), kind)
-        link = _append(before, sample, at_s, monitor)
+    after = _oldest_after(newest, at_s) if newest is not None else None
+    before = newest if after is None else after.parent
+    kind = _kind(monitor, before, after, sample, at_s)
+    if kind == ACCEPTED and clock.steps(sample, received_s):
+        kind = samples.CLOCK_STEP
+    if kind not in (ACCEPTED, LATE):
+        return replace(monitor, counts=_counted(monitor, kind), stepped=monitor.stepped or kind == samples.CLOCK_STEP)
+    link = _append(before, sample, at_s, monitor)
+    if kind == LATE:
         for later in _links_after(newest, before):
             link = _append(link, later.sample, later.at_s, monitor)
-    received = received_s if kind == "accepted" else monitor.newest_received_s
-    return _counted(replace(monitor, clock=clock, newest=link, newest_received_s=received), kind)
+    others = tuple(c for c in monitor.clocks if c.boot_id != sample.boot_id)
+    grown = replace(
+        monitor,
+        clocks=(*others, seen)[-BOOTS:],
+        newest=link,
+        newest_received_s=received_s if kind == ACCEPTED else monitor.newest_received_s,
+        stepped=monitor.stepped and kind != ACCEPTED,
+        counts=_counted(monitor, kind),
+    )
+    return _forgetting(grown, link) if link.depth >= 2 * monitor.kept else grown
 
 
-def _counted(monitor: Monitor, kind: str) -> Monitor:
-    counts = Counter(dict(monitor.counts))
-    counts[kind] += 1
-    return replace(monitor, counts=tuple(sorted(counts.items())))
+ACCEPTED, LATE, DUPLICATE, TOO_LATE = "accepted", "late", "duplicate", "too_late"
 
 
-def _follows(newest: Link, sample: BoxSample, at_s: float) -> bool:
-    if at_s <= newest.at_s:
-        return False
-    return sample.boot_id != newest.sample.boot_id or sample.seq > newest.sample.seq
+def _counted(monitor: Monitor, kind: str) -> tuple[tuple[str, int], ...]:
+    counts = dict(monitor.counts)
+    counts[kind] = counts.get(kind, 0) + 1
+    return tuple(sorted(counts.items()))
 
 
-def _belongs(before: Link | None, after: Link | None, sample: BoxSample, at_s: float) -> str:
-    """What a sample that is not the newest is: late, duplicate or replayed.
+def _kind(monitor: Monitor, before: Link | None, after: Link | None, sample: BoxSample, at_s: float) -> str:
+    """What a sample is that belongs in time between these two, before the clock is asked.
 
     Sequence number and time must both fit between the neighbours; a number that comes again with another content or at
     another time was not sent by this box now.
     """
+    boot_id = sample.boot_id
     if before is not None and before.sample == sample:
-        return "duplicate"
+        return DUPLICATE
+    if before is None and monitor.forgotten:
+        return TOO_LATE
     if before is not None and before.at_s == at_s:
         return samples.REPLAYED
-    for near, sign in ((before, 1), (after, -1)):
-        if near is not None and near.sample.boot_id == sample.boot_id and sign * (sample.seq - near.sample.seq) <= 0:
-            return samples.REPLAYED
-    strangers = [n for n in (before, after) if n is not None and n.sample.boot_id != sample.boot_id]
-    if len(strangers) == 2 and strangers[0].sample.boot_id == strangers[1].sample.boot_id:
-        return samples.REPLAYED  # a box does not boot twice in between two samples of one boot
-    return "late"
+    if before is not None and before.sample.boot_id == boot_id and sample.seq <= before.sample.seq:
+        return samples.REPLAYED
+    if after is not None and after.sample.boot_id == boot_id and sample.seq >= after.sample.seq:
+        newest = monitor.newest
+        ahead = newest is not None and newest.sample.boot_id == boot_id and sample.seq > newest.sample.seq
+        return samples.CLOCK_STEP if ahead else samples.REPLAYED
+    if before is not None and before.sample.boot_id != boot_id:
+        if after is not None and after.sample.boot_id == before.sample.boot_id:
+            return samples.REPLAYED  # a box does not boot twice in between two samples of one boot
+        if after is None and any(c.boot_id == boot_id for c in monitor.clocks):
+            # An earlier start of the box goes on beside the later one: two senders, unless the clocks merely overlap.
+            later = monitor.clock
+            return samples.TWO_SENDERS if at_s > later.first_s + 2.0 * samples.FAST_S else samples.REPLAYED
+    return ACCEPTED if after is None else LATE
+
+
+def _forgetting(monitor: Monitor, newest: Link) -> Monitor:
+    """The monitor with its newest `kept` links; what was before is in their sums, and in marks of the window."""
+    chain = list(islice(links(newest), newest.depth + 1))
+    link: Link | None = None
+    for old in reversed(chain[: monitor.kept]):
+        link = _linked(link, old.sample, old.at_s, old.reading, old.sensor, old.assessment)
+    dropped = chain[monitor.kept :]
+    marks = monitor.marks
+    rule = monitor.rules.product.mkt
+    if rule is not None:
+        window_s = 3600.0 * rule.window_h
+        for old in reversed(dropped):
+            a = old.assessment
+            if a.temp_c is not None and (not marks or a.at_s - marks[-1].at_s >= window_s / MARKS):
+                marks = (*marks, a)
+        start_s = newest.at_s - window_s
+        first = max(0, bisect_right(marks, start_s, key=lambda a: a.at_s) - 1)
+        marks = marks[first:]
+    return replace(monitor, newest=link, marks=marks, forgotten=monitor.forgotten + len(dropped))
 
 
 def _append(parent: Link | None, sample: BoxSample, at_s: float, monitor: Monitor) -> Link:
@@ -114,10 +179,20 @@ def _append(parent: Link | None, sample: BoxSample, at_s: float, monitor: Monito
     if reading.usable:
         value = assess.furthest(rules.product, reading.temp_c)
         assessment = assess.step(assessment, rules, at_s, value)
-        assessment = _with_mkt(parent, assessment, rules)
+        mean = _window_mkt(monitor, parent, assessment)
+        assessment = assess.with_finding(assessment, mkt_finding(rules, mean, assessment))
+    elif parent is not None and samples.STUCK in reading.faults and samples.STUCK not in parent.reading.faults:
+        parent = _taken_back(parent, max(p.run for p in sensor.probes) - 1, rules)
+        assessment = parent.assessment
     handling = _handling(sample, rules, at_s)
     if handling is not None:
         assessment = assess.with_finding(assessment, handling)
+    return _linked(parent, sample, at_s, reading, sensor, assessment)
+
+
+def _linked(
+    parent: Link | None, sample: BoxSample, at_s: float, reading: Reading, sensor: SensorState, assessment: Assessment
+) -> Link:
     jump, far = parent, parent.jump if parent is not None else None
     if (
         parent is not None
@@ -130,18 +205,35 @@ def _append(parent: Link | None, sample: BoxSample, at_s: float, monitor: Monito
     return Link(sample, at_s, reading, sensor, assessment, depth, parent, jump)
 
 
-def _with_mkt(parent: Link | None, assessment: Assessment, rules: Rules) -> Assessment:
-    rule = rules.product.mkt
-    if rule is None or parent is None:
-        return assessment
-    after = None
-    if assessment.first_at_s is not None and assessment.at_s - assessment.first_at_s > 3600.0 * rule.window_h:
-        after = _oldest_after(parent, assessment.at_s - 3600.0 * rule.window_h)
-    if after is not None and after.parent is not None:
-        mkt = assess.window_mkt_c(rules, assessment, after.parent.assessment, after.assessment)
-    else:
-        mkt = assess.window_mkt_c(rules, assessment, None, None)
-    return assess.with_finding(assessment, assess.mkt_finding(rules, mkt, assessment.at_s))
+def _taken_back(newest: Link, run: int, rules: Rules) -> Link:
+    """The record with its last `run` readings not believed: the sensor was stuck before it showed. What they made of
+    the dose stays: a fault does not take an alarm back."""
+    doubted = list(islice(links(newest), run))
+    link, now = doubted[-1].parent, newest.assessment
+    before = link.assessment if link is not None else assess.start(rules)
+    kept = replace(before, touched=now.touched, touched_at_s=now.touched_at_s, finding=now.finding)
+    for old in reversed(doubted):
+        reading = Reading(old.at_s, (), tuple(dict.fromkeys((*old.reading.faults, samples.STUCK))))
+        link = _linked(link, old.sample, old.at_s, reading, old.sensor, kept)
+    assert link is not None
+    return link
+
+
+def _window_mkt(monitor: Monitor, newest: Link | None, now: Assessment) -> Bounds | None:
+    """Over the window up to `now`, whose record ends with `newest` or right after it."""
+    rule = monitor.rules.product.mkt
+    if rule is None:
+        return None
+    start_s = now.at_s - 3600.0 * rule.window_h
+    if now.first_at_s is None or newest is None or start_s <= now.first_at_s:
+        return window_mkt(monitor.rules, now, None, None)
+    after = _oldest_after(newest, start_s, BELIEVED_S)
+    if after is None:
+        return window_mkt(monitor.rules, now, newest.assessment, now)
+    if after.parent is not None:
+        return window_mkt(monitor.rules, now, after.parent.assessment, after.assessment)
+    at = bisect_right(monitor.marks, start_s, key=lambda a: a.at_s) - 1
+    return window_mkt(monitor.rules, now, monitor.marks[at] if at >= 0 else None, None)
 
 
 def _handling(sample: BoxSample, rules: Rules, at_s: float) -> Finding | None:
@@ -159,21 +251,25 @@ def _handling(sample: BoxSample, rules: Rules, at_s: float) -> Finding | None:
     return None
 
 
-def _oldest_after(newest: Link, t_s: float) -> Link | None:
+MEASURED_S, BELIEVED_S = attrgetter("at_s"), attrgetter("assessment.at_s")
+"""times of a link: of its sample, and of the last reading believed by then"""
+
+
+def _oldest_after(newest: Link, t_s: float, time: Callable[[Link], float] = MEASURED_S) -> Link | None:
     """The oldest link later than t_s; None if none is."""
-    if newest.at_s <= t_s:
+    if time(newest) <= t_s:
         return None
     link = newest
     while True:
-        if link.jump is not None and link.jump.at_s > t_s:
+        if link.jump is not None and time(link.jump) > t_s:
             link = link.jump
-        elif link.parent is not None and link.parent.at_s > t_s:
+        elif link.parent is not None and time(link.parent) > t_s:
             link = link.parent
         else:
             return link
 
 
-def _links_after(newest: Link, stop: Link | None) -> list[Link]:
+def _links_after(newest: Link | None, stop: Link | None) -> list[Link]:
     later = []
     for link in links(newest):
         if link is stop:
@@ -195,27 +291,72 @@ def view(monitor: Monitor, now_s: float, ambient_c: float | None = None) -> BoxV
     if newest is None or monitor.newest_received_s is None:
         return BoxView(monitor.box_id, None, None, BoxVerdict.UNKNOWN, "no sample yet", (), ambient_c)
     a = newest.assessment
-    kind, why = assess.verdict(a, monitor.rules, now_s - monitor.clock.lag_s)
-    expired = assess.overdue(monitor.rules, None, now_s) if a.finding is None else None
-    if expired is not None:  # by our clock: a slow clock in the box keeps no lot fresh
-        kind, why = BoxVerdict.QUARANTINE, expired.why
+    judged = judgement(monitor, now_s)
     return BoxView(
         box_id=monitor.box_id,
         sample=Timed(newest.sample, monitor.newest_received_s),
         temp_c=a.temp_c,
-        verdict=kind,
-        why=why,
+        verdict=judged.verdict,
+        why=judged.why,
         sensor_faults=sensor_faults(monitor),
         ambient_c=ambient_c,
+        excursion=assess.excursion(a, monitor.rules),
+        rule=judged.rule,
+        caused_by=_causes(newest, judged),
     )
+
+
+def judgement(monitor: Monitor, now_s: float) -> Judgement:
+    """The verdict now, by our clock, and what it rests on."""
+    newest = monitor.newest
+    a = newest.assessment if newest is not None else assess.start(monitor.rules)
+    expired = assess.overdue(monitor.rules, None, now_s) if a.finding is None else None
+    if expired is not None:  # by our clock: a slow clock in the box keeps no lot fresh
+        return assess.of_finding(expired)
+    judged = assess.judge(a, monitor.rules, now_s - monitor.clock.lag_s)
+    if newest is None or judged.verdict not in (BoxVerdict.IN_RANGE, BoxVerdict.EXCURSION_ALLOWED):
+        return judged
+    doubt = _doubt(monitor, newest)
+    return judged if doubt is None else Judgement(BoxVerdict.UNKNOWN, doubt, "sensor", newest.at_s, newest.at_s)
+
+
+def _doubt(monitor: Monitor, newest: Link) -> str | None:
+    """Why what the box says now is not believed, if it is not; what was believed before does not speak for now."""
+    clock = monitor.clock
+    if monitor.count(samples.TWO_SENDERS):
+        return f"two senders say that they are {monitor.box_id}"
+    if monitor.stepped:
+        return "the box's clock jumped, and no sample came since that fits"
+    if clock.drifts:
+        return f"the box's clock runs slow: {clock.drift_s:.0f} s lost since it was first heard"
+    if not clock.proved:
+        return f"the box's clock is {clock.shift_s:+.0f} s off ours, and not yet seen to be steady"
+    if not newest.reading.usable:
+        return f"the newest reading is not believed: {', '.join(newest.reading.faults)}"
+    return None
+
+
+def _causes(newest: Link, judged: Judgement) -> tuple[SampleRef, ...]:
+    """The first and the last sample that count for a verdict."""
+    refs = []
+    for at_s in (judged.since_s, judged.at_s):
+        link = None if at_s is None else _oldest_after(newest, nextafter(at_s, -inf))
+        if link is not None:
+            refs.append(SampleRef(link.sample.boot_id, link.sample.seq, link.at_s))
+    return tuple(dict.fromkeys(refs))
 
 
 def sensor_faults(monitor: Monitor) -> tuple[str, ...]:
     """Names of what is wrong with the sensor now: of the newest sample, and of the stream as a whole."""
-    names = list(monitor.newest.reading.faults) if monitor.newest is not None else []
-    if monitor.newest is not None and monitor.newest.sensor.missing and samples.GAP not in names:
+    newest, clock = monitor.newest, monitor.clock
+    names = list(newest.reading.faults) if newest is not None else []
+    if newest is not None and newest.sensor.missing and samples.GAP not in names:
         names.append(samples.GAP)
-    if monitor.clock.skewed:
+    if clock.skewed:
         names.append(samples.CLOCK_SKEW)
-    names += [kind for kind in (samples.REPLAYED, samples.CLOCK_STEP) if monitor.count(kind)]
+    if clock.drifts:
+        names.append(samples.CLOCK_DRIFT)
+    if monitor.stepped:
+        names.append(samples.CLOCK_STEP)
+    names += [kind for kind in (samples.REPLAYED, samples.TWO_SENDERS) if monitor.count(kind)]
     return tuple(names)

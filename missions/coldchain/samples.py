@@ -8,10 +8,11 @@ late or twice is `monitor`'s matter; it calls this in measured order again.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import isfinite, log
+from math import inf, isfinite, log, sqrt
 
 from missions.boxes import BoxSample
 from missions.coldchain.product import PROBE_HIGHEST_C, PROBE_LOWEST_C, Product
+from missions.coldchain.tally import FASTEST_C_S
 
 NO_READING = "no_reading"
 PROBE_FAILED = "probe_failed"
@@ -22,8 +23,10 @@ STUCK = "stuck"
 RECOVERING = "recovering"
 CLOCK_STEP = "clock_step"
 CLOCK_SKEW = "clock_skew"
+CLOCK_DRIFT = "clock_drift"
 GAP = "gap"
 REPLAYED = "replayed"
+TWO_SENDERS = "two_senders"
 
 OPEN_FAILURES = frozenset({NO_READING, OUT_OF_PHYSICAL_RANGE})
 """a probe that says so itself casts no doubt on the others"""
@@ -38,14 +41,13 @@ class SensorLimits:
 
     lowest_c: float = PROBE_LOWEST_C
     highest_c: float = PROBE_HIGHEST_C
-    slope_c_s: float = 0.5
-    """fastest believable change: a probe in 38 °C air after the lid flew off; the payload itself is ten times slower"""
+    slope_c_s: float = FASTEST_C_S
     slope_slack_c: float = 1.0
     """noise and quantisation of two readings"""
     disagree_c: float = 2.0
     """two probes in one box: gradient plus twice the accuracy of 0.5 °C"""
     stuck_chance: float = 1e-6
-    """a run of equal readings less likely than this, by how often this sensor changed before, is a stuck sensor"""
+    """a run of equal readings less likely than this, by how this sensor flickered before, is a stuck sensor"""
     stuck_run: int = 30
     """and at least this many"""
     relearn_after: int = 5
@@ -60,6 +62,34 @@ def limits_for(product: Product) -> SensorLimits:
 
 
 @dataclass(frozen=True, slots=True)
+class Probe:
+    """How one probe has moved so far: what tells a stuck one from a steady one."""
+
+    last_c: float | None
+    previous_c: float | None = None
+    run: int = 1
+    """readings equal to the newest, without a break"""
+    grain_c: float = inf
+    """smallest change seen: its resolution, or more"""
+    flickers: int = 0
+    """times it went up and down again, or down and up, across three or more levels of its resolution. A probe whose
+    noise is far below its resolution does not: on the edge between two levels it hops, and between edges it rests"""
+
+    def then(self, temp_c: float | None) -> Probe:
+        """After the next reading."""
+        last, previous = self.last_c, self.previous_c
+        if temp_c is None or last is None or not isfinite(temp_c) or not isfinite(last):
+            return Probe(temp_c, last, 1, self.grain_c, self.flickers)
+        if temp_c == last:
+            return Probe(temp_c, last, self.run + 1, self.grain_c, self.flickers)
+        grain, flickers = min(self.grain_c, abs(temp_c - last)), self.flickers
+        if previous is not None and (temp_c - last) * (last - previous) < 0.0:
+            span = max(abs(temp_c - last), abs(last - previous))
+            flickers += span > 1.5 * grain
+        return Probe(temp_c, last, 1, grain, flickers)
+
+
+@dataclass(frozen=True, slots=True)
 class SensorState:
     """What judging needs of the past. `good_*`: the last reading that was believed."""
 
@@ -68,12 +98,9 @@ class SensorState:
     at_s: float = 0.0
     good_at_s: float | None = None
     good_c: tuple[float | None, ...] = ()
-    last_c: tuple[float | None, ...] = ()
-    changes: tuple[int, ...] = ()
-    """per probe: readings that differed from the one before"""
+    probes: tuple[Probe, ...] = ()
     readings: int = 0
-    run: tuple[int, ...] = ()
-    """per probe: readings equal to the newest, without a break"""
+    """since the number of probes last changed"""
     bad_run: int = 0
     to_relearn: int = 0
     missing: int = 0
@@ -101,12 +128,12 @@ def judge(state: SensorState, sample: BoxSample, at_s: float, limits: SensorLimi
         faults.append(GAP)
         missing += sample.seq - state.seq - 1
     temps = sample.temp_c
-    same = len(temps) == len(state.last_c)
-    run, changes = _runs(state, temps) if same else ((1,) * len(temps), (0,) * len(temps))
+    same = len(temps) == len(state.probes)
+    probed = tuple([p.then(t) for p, t in zip(state.probes, temps, strict=True)]) if same else tuple(map(Probe, temps))
     readings = state.readings + 1 if same else 1
     found = [_probe_fault(state, i, temp, at_s, limits) for i, temp in enumerate(temps)]
     for i, fault in enumerate(found):
-        if fault is None and _stuck(run[i], changes[i], readings, limits):
+        if fault is None and _stuck(probed[i], readings, limits):
             found[i] = STUCK
     probes = tuple(None if fault else temp for temp, fault in zip(temps, found, strict=True))
     good = [p for p in probes if p is not None]
@@ -134,10 +161,8 @@ def judge(state: SensorState, sample: BoxSample, at_s: float, limits: SensorLimi
         at_s=at_s,
         good_at_s=at_s if good else state.good_at_s,
         good_c=probes if good else state.good_c,
-        last_c=temps,
-        changes=changes,
+        probes=probed,
         readings=readings,
-        run=run,
         bad_run=bad_run,
         to_relearn=to_relearn,
         missing=missing,
@@ -157,23 +182,20 @@ def _probe_fault(state: SensorState, i: int, temp: float | None, at_s: float, li
     return IMPOSSIBLE_SLOPE if abs(temp - before) > reach else None
 
 
-def _runs(state: SensorState, temps: tuple[float | None, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    pairs = list(zip(temps, state.last_c, strict=True))
-    equal = [a is not None and a == b for a, b in pairs]
-    run = tuple(r + 1 if same else 1 for r, same in zip(state.run, equal, strict=True))
-    changes = tuple(c + (not same) for c, same in zip(state.changes, equal, strict=True))
-    return run, changes
+def _stuck(probe: Probe, readings: int, limits: SensorLimits) -> bool:
+    """Too many equal readings for a probe that flickered as often as this one did before the run.
 
-
-def _stuck(run: int, changes: int, readings: int, limits: SensorLimits) -> bool:
-    """Too many equal readings for a sensor that changed as often as this one did before the run."""
-    if run < limits.stuck_run:
+    At rest in the middle of a level, a probe leaves it upwards or downwards with chance p/2 each, and flickers across
+    three levels with about p²: so p can be read off the flickers, wherever between two levels they were seen. Counted
+    with two standard deviations, and two, to spare.
+    """
+    before = readings - probe.run
+    if probe.run < limits.stuck_run or before < limits.stuck_run:
         return False
-    before = readings - run
-    if before < limits.stuck_run:
+    surely = probe.flickers - 2.0 * sqrt(probe.flickers + 1.0) - 2.0
+    if surely <= 0.0:
         return False
-    chance_of_change = min(0.999, changes / before)
-    return chance_of_change > 0 and run * log(1.0 - chance_of_change) < log(limits.stuck_chance)
+    return probe.run * log(1.0 - min(0.999, sqrt(surely / before))) < log(limits.stuck_chance)
 
 
 FAST_S = 5.0
@@ -186,50 +208,82 @@ STEP_S = 2.0
 """jitter of transport within a live stream"""
 
 
+DRIFT_SHARE = 0.02
+"""a clock that is right to a fiftieth gives durations that can be used"""
+
+
 @dataclass(frozen=True, slots=True)
 class BoxClock:
-    """The box's clock against ours. Our time = box time + `shift_s` + `lag_s`.
+    """The box's clock against ours, since one start of the box. Our time = box time + `shift_s` + `lag_s`.
 
-    `shift_s` moves a clock that is certainly wrong onto our axis, once per boot: it shows a time that has not come yet,
-    or one that is impossibly old. A slow clock and a late message look the same until the stream proves to be live;
-    then `lag_s` says by how much it is slow. The record keeps the axis: durations do not depend on it.
+    `shift_s` moves a clock that is certainly wrong onto our axis, once: it shows a time that has not come yet, or one
+    that is impossibly old. A slow clock and a late message look the same until the stream proves to be live; then
+    `lag_s` says by how much it is slow. The record keeps the axis: durations do not depend on it.
     """
 
     boot_id: str = ""
+    first_s: float = 0.0
+    """the first sample's time on the record's axis"""
     shift_s: float = 0.0
     offset_s: float | None = None
-    """smallest (received − box time) seen in this boot: skew plus the shortest transport delay"""
+    """smallest (received − box time) seen: skew plus the shortest transport delay"""
     steady: int = 0
+    """messages in step with our clock, up to `STEADY`"""
     box_time_s: float = 0.0
     received_s: float = 0.0
+    heard_s: float = 0.0
+    """when it was first received"""
+    drift_s: float = 0.0
+    """by how much the newest message in step came later than its time says, beyond the smallest offset"""
 
     @property
     def lag_s(self) -> float:
-        if self.offset_s is None or self.steady < STEADY:
+        if self.offset_s is None:
             return 0.0
-        return max(0.0, self.offset_s - self.shift_s)
+        lag_s = self.offset_s - self.shift_s
+        return lag_s if lag_s < 0.0 or self.steady >= STEADY else 0.0
 
     @property
     def skewed(self) -> bool:
-        return self.shift_s != 0.0 or self.lag_s > FAST_S
+        return self.shift_s != 0.0 or abs(self.lag_s) > FAST_S
+
+    @property
+    def proved(self) -> bool:
+        """False for a clock that is certainly wrong and has not yet gone in step with ours for a while."""
+        return self.shift_s == 0.0 or self.steady >= STEADY
+
+    @property
+    def drifts(self) -> bool:
+        """It loses time: the durations that the record is made of would be too short."""
+        return self.drift_s > max(FAST_S, DRIFT_SHARE * (self.received_s - self.heard_s))
 
     def see(self, sample: BoxSample, received_s: float) -> BoxClock:
         """The clock after a message; called in order of arrival."""
-        offset = received_s - sample.box_time_s
-        if sample.boot_id != self.boot_id or self.offset_s is None:
+        box_time_s = sample.box_time_s
+        offset = received_s - box_time_s
+        if self.offset_s is None:
             shift = 0.0 if -FAST_S <= offset <= OLDEST_S else offset
-            return BoxClock(sample.boot_id, shift, offset, 0, sample.box_time_s, received_s)
-        waited, took = received_s - self.received_s, sample.box_time_s - self.box_time_s
+            return BoxClock(
+                sample.boot_id, box_time_s + shift, shift, offset, 0, box_time_s, received_s, received_s
+            )  # fmt: skip
+        waited, took = received_s - self.received_s, box_time_s - self.box_time_s
         in_step = took > 0.0 and abs(waited - took) < min(STEP_S, 0.5 * took + 0.2)
+        least = min(self.offset_s, offset)
+        steady = self.steady if self.steady >= STEADY else self.steady + 1 if in_step else 0
         return BoxClock(
             boot_id=self.boot_id,
+            first_s=min(self.first_s, box_time_s + self.shift_s),
             shift_s=self.shift_s,
-            offset_s=min(self.offset_s, offset),
-            steady=self.steady + 1 if in_step else self.steady if self.steady >= STEADY else 0,
-            box_time_s=sample.box_time_s,
+            offset_s=least,
+            steady=steady,
+            box_time_s=box_time_s,
             received_s=received_s,
+            heard_s=self.heard_s,
+            drift_s=offset - least if in_step and steady >= STEADY else self.drift_s,
         )
 
     def steps(self, sample: BoxSample, received_s: float) -> bool:
-        """True if the sample claims a time that has not come yet by what this clock showed before."""
-        return sample.box_time_s + self.shift_s > received_s + FAST_S
+        """True if the sample claims a time that has not come yet, by a clock that was seen to be steady before."""
+        if self.offset_s is None or self.steady < STEADY:
+            return False
+        return received_s - sample.box_time_s < min(self.offset_s, self.shift_s) - FAST_S

@@ -10,8 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from missions.coldchain import assess
-from missions.coldchain.assess import Assessment, Rules, budget_left_min, mkt_c, rules_for, start, step, verdict
+from missions.coldchain.assess import Assessment, Rules, budget_left, judge, rules_for, start, step
+from missions.coldchain.mkt import mkt_c, mkt_finding, window_mkt
 from missions.coldchain.product import ProfileError, product_from_mapping
+from missions.coldchain.tally import Bounds
 from missions.snapshot import BoxVerdict
 from tests.coldchain.builders import T0, profile, rules
 
@@ -24,6 +26,18 @@ def run(by: Rules, *points: tuple[float, float]) -> Assessment:
     for minutes, temp in points:
         a = step(a, by, T0 + minutes * MIN, temp)
     return a
+
+
+def verdict(a: Assessment, by: Rules, now_s: float) -> tuple[BoxVerdict, str]:
+    found = judge(a, by, now_s)
+    return found.verdict, found.why
+
+
+def mkt_of(by: Rules, a: Assessment) -> float:
+    """As read, over a window longer than the record."""
+    found = window_mkt(by, a, None, None)
+    assert found is not None
+    return found.read
 
 
 def judged(by: Rules, *points: tuple[float, float]) -> BoxVerdict:
@@ -47,7 +61,7 @@ def test_a_day_at_5_degrees_with_some_hours_at_15_has_the_standards_mean(hours: 
 def test_the_incremental_mean_gives_the_standards_vectors_too(hours: int, expected_c: float) -> None:
     by = rules_for(profile("cct_biologic"), max_gap_s=3600.0)
     a = run(by, *[(h * 60.0, 15.0 if h < hours else 5.0) for h in range(25)])
-    assert assess.window_mkt_c(by, a, None, None) == pytest.approx(expected_c, abs=0.001)
+    assert mkt_of(by, a) == pytest.approx(expected_c, abs=0.001)
 
 
 def test_a_mean_without_time_is_a_fault() -> None:
@@ -67,7 +81,7 @@ def test_the_incremental_mean_equals_direct_evaluation(series: list[tuple[float,
     kelvin = np.array([temp + 273.15 for _, temp in series])
     held = np.array([h for h, _ in series])
     direct = 10_000.0 / -np.log(np.sum(held * np.exp(-10_000.0 / kelvin)) / held.sum()) - 273.15
-    assert assess.window_mkt_c(by, a, None, None) == pytest.approx(direct, abs=1e-4)
+    assert mkt_of(by, a) == pytest.approx(direct, abs=1e-4)
 
 
 def _free_profile() -> dict[str, object]:
@@ -85,7 +99,7 @@ def test_a_mean_above_the_limit_is_quarantined_with_the_number() -> None:
     by = rules_for(profile("cct_biologic"), max_gap_s=3600.0)
     series = [(h * 60.0, 15.0 if h < 6 else 5.0) for h in range(25)]
     a = run(by, *series)
-    finding = assess.mkt_finding(by, assess.window_mkt_c(by, a, None, None), a.at_s)
+    finding = mkt_finding(by, window_mkt(by, a, None, None), a)
     assert finding is not None
     assert "8.79 °C over 24 h" in finding.why
 
@@ -167,7 +181,7 @@ def test_an_allowed_excursion_is_named_with_what_it_spent() -> None:
     kind, why = verdict(a, by, a.at_s)
     assert kind is BoxVerdict.EXCURSION_ALLOWED
     assert "2.0 min of 1440 min in cool" in why
-    assert budget_left_min(a, by) == (("cool", 1438.0),)
+    assert budget_left(a, by) == (("cool", Bounds(1438.0, 1438.0, 1438.0)),)
 
 
 def test_the_allowance_may_be_spent_to_the_last_second_and_not_beyond() -> None:

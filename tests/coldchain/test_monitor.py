@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from missions.coldchain import monitor, samples
-from missions.coldchain.assess import window_mkt_c
+from missions.coldchain.mkt import window_mkt
 from missions.coldchain.monitor import Monitor, links, observe, view
 from missions.snapshot import BoxVerdict
 from tests.coldchain.builders import T0, noisy, rules, sample, watched
@@ -202,9 +202,12 @@ def test_a_sliding_window_forgets_a_warm_time_older_than_itself() -> None:
     after = monitor._oldest_after(newest, newest.at_s - 3600.0)
     assert after is not None
     assert after.parent is not None
-    mkt = window_mkt_c(by, newest.assessment, after.parent.assessment, after.assessment)
-    assert mkt == pytest.approx(5.0, abs=1e-9)
-    assert window_mkt_c(by, newest.assessment, None, None) > 8.0
+    mkt = window_mkt(by, newest.assessment, after.parent.assessment, after.assessment)
+    assert mkt is not None
+    assert (mkt.least, mkt.read, mkt.most) == pytest.approx((4.5, 5.0, 5.5), abs=1e-9)
+    whole = window_mkt(by, newest.assessment, None, None)
+    assert whole is not None
+    assert whole.read > 8.0
 
 
 @settings(max_examples=50, deadline=None)
