@@ -173,9 +173,10 @@ def sensor_untrusted(s: Snapshot, policy: Policy, now_s: float) -> str:
 
 
 def excursion_now(s: Snapshot, policy: Policy, now_s: float) -> str:
-    if s.box is None or s.box.verdict not in OUT_OF_RANGE or not payload_aboard(s):
+    if s.box is None or not payload_aboard(s):
         return ""
-    return s.box.why
+    # What was read stays true through silence: an open excursion is not over because nobody sees it any more.
+    return s.box.why if s.box.verdict in OUT_OF_RANGE else s.box.excursion
 
 
 def excursion_forecast(s: Snapshot, policy: Policy, now_s: float) -> str:

@@ -212,7 +212,7 @@ TABLE: tuple[Fault, ...] = (
         "excursion_now",
         conditions.excursion_now,
         "The dose is or was out of range: what is best for it is compared",
-        "the verdict is excursion_allowed, quarantine or spoiled",
+        "the verdict is excursion_allowed, quarantine or spoiled, or was before it became unknown",
         phases=CARRYING,
         clear_after_s=30.0,
         opens_comparison=True,

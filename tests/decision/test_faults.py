@@ -106,6 +106,16 @@ def test_cold_rows_apply_on_the_way_home_with_the_payload() -> None:
     assert settled(said).faults == ()
 
 
+def test_an_excursion_does_not_end_because_the_box_falls_silent() -> None:
+    sample = Timed(BOX.sample.value, NOW - 200.0) if BOX.sample is not None else None
+    box = replace(
+        BOX, sample=sample, verdict=BoxVerdict.UNKNOWN, excursion="outside 2 to 8 °C: 2.0 min of 60 min in cool"
+    )
+    found = {f.name: f.text for f in settled(replace(CALM, box=box)).faults}
+    assert "outside 2 to 8 °C" in found["excursion_now"]
+    assert "box_silent" in found
+
+
 def test_a_mode_that_settles_in_time_is_no_takeover() -> None:
     switching = replace(mode(Mode.HOLD)(CALM), dispatched_at_s=NOW - 1.0)
     _, decisions = run(switching, 0.5)
