@@ -41,6 +41,7 @@ COMMANDS: dict[str, Lazy] = {
     "order": Lazy("fleet.cli.orders", "app", "Place, follow, cancel and receive orders; record custody steps."),
     "vehicle": Lazy("fleet.cli.vehicles", "app", "List, show and command vehicles."),
     "record": Lazy("fleet.cli.record", "app", "Show and verify an order's hash-chained record; list its recordings."),
+    "coldchain": Lazy("fleet.cli.coldchain", "app", "Judge a logger's file by a product's rules; list the products."),
     "config": Lazy("fleet.cli.config", "app", "Check configuration files."),
     "completion": Lazy("fleet.cli.completion", "completion", "Print the completion script of a shell."),
 }

@@ -155,7 +155,7 @@ def _print_json(value: Any) -> None:
     print(json_module.dumps(to_json(value), indent=2, ensure_ascii=False), flush=True)
 
 
-def check_picture(out: Output, file: Path | None) -> None:
-    """Ends with a usage error unless `--map` names a kind of picture that can be drawn: before the work, not after."""
+def check_picture(out: Output, file: Path | None, option: str = "--map") -> None:
+    """Ends with a usage error unless the file is a kind of picture that can be drawn: before the work, not after."""
     if file is not None and file.suffix.lower() not in (".png", ".html", ".htm"):
-        out.fail(ExitCode.USAGE, f"--map {file}: unknown kind of picture", "end it in .png or .html")
+        out.fail(ExitCode.USAGE, f"{option} {file}: unknown kind of picture", "end it in .png or .html")
