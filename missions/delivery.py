@@ -15,6 +15,7 @@ from types import MappingProxyType
 from geofences.geodesy import distance_m
 from missions.boxes import Box
 from missions.decision.types import CandidateKind, FlightPhase, Memory
+from missions.draw import Draw
 from missions.orders import IllegalTransitionError
 from missions.plan import Ending, Plan
 from missions.position import Reckoning, doubt
@@ -175,6 +176,8 @@ class Flight:
     memory: Memory = field(default_factory=Memory)
     reckoning: Reckoning | None = None
     """how far its positions agree with its velocity, since the launch or since an operator vouched for them"""
+    draw: Draw | None = None
+    """what it really draws from its battery, and how much of that is left"""
     stays_s: float = 0.0
     """when it was last told to hold, by the vehicle's clock: a jump of its position since then moves that place"""
     created_s: float = 0.0

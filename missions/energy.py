@@ -57,6 +57,18 @@ def cruise_power_w(vehicle: VehicleType, payload_kg: float) -> float:
     return float(vehicle.cruise_power_w * ratio**1.5)
 
 
+def power_w(
+    vehicle: VehicleType, payload_kg: float, *, airspeed_m_s: float, climb_m_s: float, on_wing: bool = False
+) -> float:
+    """Of a moment in flight: between hover and cruise by airspeed, or on the wing, and what a climb adds."""
+    lift_w = max(0.0, mass_kg(vehicle, payload_kg) * G_M_S2 * climb_m_s / CLIMB_EFFICIENCY)
+    hover, cruise = hover_power_w(vehicle, payload_kg), cruise_power_w(vehicle, payload_kg)
+    if vehicle.airframe is Airframe.VTOL:
+        return (cruise if on_wing else hover) + lift_w
+    share = min(1.0, airspeed_m_s / vehicle.cruise_m_s)
+    return hover + share * (cruise - hover) + lift_w
+
+
 def ground_speed_m_s(airspeed_m_s: float, track_deg: float, wind: Wind) -> float | None:
     """Speed over ground along a track, by the wind triangle; None where the wind does not let the track be held.
 

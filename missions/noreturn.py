@@ -26,13 +26,13 @@ def point_of_no_return(
     *,
     least_pct: float,
     sds: float,
-    sd_share: float,
+    per_planned: Forecast,
     now_s: float,
 ) -> NoReturn | None:
     """Where `home`, the battery at touchdown there if it turned now, has sunk to `least_pct`; None: not on the plan.
 
-    `sds`: so many standard deviations below the mean must be enough. `sd_share`: the standard deviation grows by this
-    share of what the way out and back takes.
+    `sds`: so many standard deviations below the mean must be enough. `per_planned`: what is really
+    drawn for each percent that the way out and back is planned to take.
     """
     spare_pct = home.mean - sds * home.sd - least_pct
     if spare_pct < 0.0:
@@ -44,7 +44,8 @@ def point_of_no_return(
         back_wh = _back_wh(leg, vehicle, payload_kg, wind)
         if back_wh is None:
             return NoReturn(distance_m, now_s + time_s)
-        takes_pct = (1.0 + sds * sd_share) * 100.0 * share * (leg.energy_wh + back_wh) / vehicle.battery_wh
+        planned_pct = 100.0 * share * (leg.energy_wh + back_wh) / vehicle.battery_wh
+        takes_pct = (per_planned.mean + sds * per_planned.sd) * planned_pct
         flown = share if takes_pct <= spare_pct else share * spare_pct / takes_pct
         distance_m += flown * leg.length_m
         time_s += flown * (leg.end.eta_s - leg.start.eta_s)

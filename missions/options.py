@@ -11,6 +11,7 @@ from geofences.heights import Terrain
 from missions.coldchain.forecast import Arrival
 from missions.decision.types import Candidate, CandidateKind, Forecast, LastLine
 from missions.delivery import Flight
+from missions.draw import Draw, end_pct, left_pct
 from missions.energy import FREE, climb_cost, hover_cost, leg_energy
 from missions.lastline import last_line
 from missions.orders import Order
@@ -21,8 +22,6 @@ from missions.sites import Site, SiteKind
 from missions.snapshot import Position, VehicleState, Wind
 from missions.vehicles import Vehicle, VehicleType
 
-ENERGY_SD_SHARE = 0.08
-"""standard deviation of the energy still to be used, as a share of it: wind forecast and model error"""
 TURNAROUND_S = 60.0
 """time on the pad of a re-icing station besides the swap itself: spool-down, checks, upload"""
 _FOR_WANT_OF_RESERVE = frozenset({"reserve", "no_alternate", "alternate_reserve"})
@@ -136,10 +135,13 @@ def gross_payload_kg(flight: Flight) -> float:
     return flight.payload_kg + flight.box.empty_mass_kg if flight.payload_on_board else 0.0
 
 
-def energy_end(plan: Plan, state: VehicleState, vehicle: VehicleType, payload_kg: float) -> Forecast | None:
+def energy_end(
+    plan: Plan, state: VehicleState, vehicle: VehicleType, payload_kg: float, draw: Draw | None = None
+) -> Forecast | None:
     """Battery percent at the end of the plan (with its way home after a drop), from the present battery and place.
 
-    What is left to fly costs what the plan says, or what it costs in the wind of now where that is more.
+    What is left to fly costs what the plan says, or what it costs in the wind of now where that is more; and by what
+    the vehicle is known to draw for it.
     """
     if state.battery is None or state.position is None:
         return None
@@ -148,13 +150,18 @@ def energy_end(plan: Plan, state: VehicleState, vehicle: VehicleType, payload_kg
     flown = min(1.0, max(0.0, at.along_m / leg.length_m)) if leg.length_m > 0 else 0.0
     flown_wh = sum(leg.energy_wh for leg in plan.legs[: at.leg_index]) + flown * leg.energy_wh
     to_go_wh = max(0.0, plan.energy.use_wh - flown_wh)
-    in_wind_wh = _to_go_wh(plan, at.leg_index, flown, vehicle, payload_kg, wind_of(state))
-    to_go_pct = 100.0 * max(to_go_wh, in_wind_wh) / vehicle.battery_wh
-    return Forecast(state.battery.value.remaining_pct - to_go_pct, ENERGY_SD_SHARE * to_go_pct)
+    loaded_wh, empty_wh = _to_go_wh(plan, at.leg_index, flown, vehicle, payload_kg, wind_of(state))
+    in_wind_wh = loaded_wh + empty_wh
+    pct = 100.0 * max(to_go_wh, in_wind_wh) / vehicle.battery_wh
+    empty_pct = pct * empty_wh / in_wind_wh if in_wind_wh > 0.0 and payload_kg > 0.0 else 0.0
+    return end_pct(draw, left_pct(draw, state), pct - empty_pct, empty_pct)
 
 
-def _to_go_wh(plan: Plan, leg_index: int, flown: float, vehicle: VehicleType, payload_kg: float, wind: Wind) -> float:
-    """Of the rest of the plan in this wind; where it cannot be held, all that a battery has."""
+def _to_go_wh(
+    plan: Plan, leg_index: int, flown: float, vehicle: VehicleType, payload_kg: float, wind: Wind
+) -> tuple[float, float]:
+    """Of the rest of the plan in this wind, with the load of now and without; where it cannot be held, all that a
+    battery has."""
     way = [(leg.start, leg.end) for leg in plan.legs]
     shares = [1.0 - flown, *[1.0] * len(way)]
     rest = [(leg, share, payload_kg) for leg, share in zip(way[leg_index:], shares, strict=False)]
@@ -165,7 +172,7 @@ def _to_go_wh(plan: Plan, leg_index: int, flown: float, vehicle: VehicleType, pa
         back = [(end, start) for start, end in reversed(way)] if plan.take_off else [(way[-1][1], over_home)]
         rest += [(leg, 1.0, 0.0) for leg in back]
         after = hover_cost(vehicle, payload_kg, DROP_HOVER_S) + climb_cost(vehicle, 0.0, -plan.cruise_agl_m)
-    total_wh = after.energy_wh
+    loaded_wh, empty_wh = after.energy_wh, 0.0
     for (start, end), share, carried_kg in rest:
         cost = leg_energy(
             vehicle,
@@ -176,9 +183,12 @@ def _to_go_wh(plan: Plan, leg_index: int, flown: float, vehicle: VehicleType, pa
             wind=wind,
         )
         if cost is None:
-            return vehicle.battery_wh
-        total_wh += share * cost.energy_wh
-    return total_wh
+            return vehicle.battery_wh, 0.0
+        if carried_kg > 0.0:
+            loaded_wh += share * cost.energy_wh
+        else:
+            empty_wh += share * cost.energy_wh
+    return loaded_wh, empty_wh
 
 
 def time_left_s(plan: Plan, here: Position) -> float:
@@ -225,7 +235,7 @@ def _of_kind(s: Situation, kind: SiteKind) -> list[Site]:
 
 
 def _continue(s: Situation, plan: Plan) -> Candidate:
-    energy = energy_end(plan, s.state, s.vehicle.type, gross_payload_kg(s.flight))
+    energy = energy_end(plan, s.state, s.vehicle.type, gross_payload_kg(s.flight), s.flight.draw)
     if energy is None:
         raise ValueError("candidates need a position and a battery reading")
     assert s.state.position is not None
@@ -242,7 +252,7 @@ def _reroute(s: Situation, plan: Plan) -> Candidate | None:
     other = _plan_from_here(s, goal, plan.ending, "reroute")
     if other is None:
         return None
-    return _candidate(s, CandidateKind.REROUTE, other, _planned_end(other), other.arrive_s, None)
+    return _candidate(s, CandidateKind.REROUTE, other, _planned_end(s, other), other.arrive_s, None)
 
 
 def _reice(s: Situation, station: Site) -> Candidate | None:
@@ -262,7 +272,7 @@ def _reice(s: Situation, station: Site) -> Candidate | None:
         ending=Ending.HOLD_AT_DROP,
         home=s.world.sites[s.flight.home_site],
         payload_kg=gross_payload_kg(s.flight),
-        battery_pct=first.energy.end_pct,
+        battery_pct=_planned_end(s, first).mean,
         wind=wind_of(s.state),
         layer_agl_m=s.flight.layer_agl_m,
         depart_s=leave_s,
@@ -271,12 +281,12 @@ def _reice(s: Situation, station: Site) -> Candidate | None:
         return None
     reice_at_s, on, then = first.arrive_s + station.reice_s, last_line(first), last_line(second)
     both = LastLine(on.bad_s + then.bad_s, on.left_s + then.left_s)
-    return _candidate(s, CandidateKind.REICE, first, _planned_end(second), second.arrive_s, reice_at_s, both)
+    return _candidate(s, CandidateKind.REICE, first, _planned_end(s, first, second), second.arrive_s, reice_at_s, both)
 
 
 def _landing(s: Situation, kind: CandidateKind, site: Site) -> Candidate | None:
     plan = _plan_from_here(s, site, Ending.LAND, f"{kind}-{site.site_id}")
-    return None if plan is None else _candidate(s, kind, plan, _planned_end(plan), plan.arrive_s, None)
+    return None if plan is None else _candidate(s, kind, plan, _planned_end(s, plan), plan.arrive_s, None)
 
 
 def _plan_from_here(s: Situation, goal: Site, ending: Ending, label: str) -> Plan | None:
@@ -294,7 +304,7 @@ def _plan_from_here(s: Situation, goal: Site, ending: Ending, label: str) -> Pla
         ending=ending,
         home=s.world.sites[s.flight.home_site],
         payload_kg=gross_payload_kg(s.flight),
-        battery_pct=battery.value.remaining_pct,
+        battery_pct=left_pct(s.flight.draw, s.state),
         wind=wind_of(s.state),
         layer_agl_m=s.flight.layer_agl_m,
         depart_s=s.now_s,
@@ -314,9 +324,14 @@ def wind_of(state: VehicleState) -> Wind:
     return state.wind.value if state.wind is not None else Wind(0.0, 0.0)
 
 
-def _planned_end(plan: Plan) -> Forecast:
-    use_pct = plan.energy.start_pct - plan.energy.end_pct
-    return Forecast(plan.energy.end_pct, ENERGY_SD_SHARE * use_pct)
+def _planned_end(s: Situation, *plans: Plan) -> Forecast:
+    """After plans that begin here, each where the one before it ends."""
+    total_wh = sum(plan.energy.use_wh for plan in plans)
+    # What comes after the legs of a plan is the way home from a drop.
+    home_wh = total_wh - sum(leg.energy_wh for plan in plans for leg in plan.legs) if s.flight.payload_on_board else 0.0
+    of_battery = 100.0 / s.vehicle.type.battery_wh
+    draw = s.flight.draw
+    return end_pct(draw, left_pct(draw, s.state), of_battery * (total_wh - home_wh), of_battery * home_wh)
 
 
 def _candidate(

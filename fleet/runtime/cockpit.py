@@ -16,6 +16,7 @@ from fleet.runtime.turns import Turns
 from geofences.geodesy import distance_m
 from missions.decision.types import Candidate, CandidateKind, Conflict, Decision, FlightPhase, NoReturn, Policy
 from missions.delivery import NEAR_SITE_M, Flight, FlightEvent, Intent, Step, next_phase
+from missions.draw import left_pct
 from missions.options import World, gross_payload_kg, ground_velocity, plan_to
 from missions.orders import OrderEvent, OrderState
 from missions.plan import Ending, Infeasible, Plan
@@ -128,7 +129,7 @@ class Cockpit:
         return self.around.world().sites[site_id]
 
     def battery_pct(self, state: VehicleState) -> float:
-        return state.battery.value.remaining_pct if state.battery is not None else 0.0
+        return left_pct(self.flight.draw, state) if state.battery is not None else 0.0
 
     def doubt(self, state: VehicleState) -> str:
         """Why its position cannot be believed; empty when it can."""

@@ -18,8 +18,9 @@ from missions.decision.engine import decide
 from missions.decision.payload import quantile
 from missions.decision.types import Action, Candidate, CandidateKind, Decision, FlightPhase, NoReturn, Snapshot
 from missions.delivery import Flight, FlightEvent, Intent, holds, may_be_in, may_have_ended, next_phase
+from missions.draw import per_planned
 from missions.noreturn import point_of_no_return
-from missions.options import ENERGY_SD_SHARE, Situation, candidates, energy_end, gross_payload_kg, wind_of
+from missions.options import Situation, candidates, energy_end, gross_payload_kg, wind_of
 from missions.plan import Ending
 from missions.routing.conflict import first_conflict, progress
 from missions.snapshot import Mode, VehicleState
@@ -129,7 +130,7 @@ class Decider:
             home.energy_end_pct,
             least_pct=policy.reserve_pct + policy.battery_margin_pct,
             sds=quantile(policy.min_p_reach),
-            sd_share=ENERGY_SD_SHARE,
+            per_planned=per_planned(s.flight.draw),
             now_s=s.now_s,
         )
 
@@ -159,7 +160,8 @@ class Decider:
             expected = state.mode.value.value if settled else sorted(flight.expected)[0].value
         home = next((c.energy_end_pct for c in watch.candidates if c.site_id == flight.home_site), None)
         if home is None and flight.goal_site == flight.home_site:
-            home = energy_end(flight.plan, state, self._cockpit.vehicle.type, gross_payload_kg(flight))
+            vehicle = self._cockpit.vehicle.type
+            home = energy_end(flight.plan, state, vehicle, gross_payload_kg(flight), flight.draw)
         return Snapshot(
             phase=flight.phase,
             order=self._cockpit.ledger.orders[flight.order_id].order,

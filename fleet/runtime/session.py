@@ -23,7 +23,9 @@ from fleet.store import StoreUnavailableError
 from missions.decision.proposing import answered
 from missions.decision.types import CandidateKind, Decision, FlightPhase, Memory, NoReturn
 from missions.delivery import AIRBORNE_PHASES, Flight, FlightEvent, Intent, in_air, next_phase, observe
+from missions.draw import drawn
 from missions.drop import has_strayed, owes_way_home
+from missions.options import gross_payload_kg
 from missions.orders import OrderEvent, OrderState
 from missions.position import reckoned
 from missions.snapshot import BoxVerdict, Mode, VehicleState
@@ -198,8 +200,10 @@ class Session:
         flight = self._cockpit.flight
         if flight.phase in AIRBORNE_PHASES or flight.phase is FlightPhase.STOOD_DOWN:
             reckoning = reckoned(flight.reckoning, state)
-            if reckoning != flight.reckoning:
-                self._cockpit.flight = replace(flight, reckoning=reckoning)
+            load_kg = gross_payload_kg(flight)
+            draw = drawn(flight.draw, self._cockpit.vehicle.type, load_kg, state, airborne=in_air(state))
+            if reckoning != flight.reckoning or draw is not flight.draw:
+                self._cockpit.flight = replace(flight, reckoning=reckoning, draw=draw)
 
     async def _after_doubt(self, state: VehicleState, now_s: float) -> None:
         """Its position was wrong and is believed again: what could not be planned or released then is made good."""

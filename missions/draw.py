@@ -1,0 +1,172 @@
+"""What a vehicle really draws from its battery, beside what its type is planned with; and what that leaves at an end.
+
+The charge that goes while the model says that a percent should is compared with it, in flight, percent by percent: the
+ratio covers a worn battery, a heavy airframe, a dragging box, thin air and a failing rotor alike. It is one scalar
+Kalman filter. Autopilots tell whole percents, so that only between two steps of the reading it is known what was drawn.
+
+Readings may be wrong. One that is lower than the last is believed at once; one that is higher, in the air, only once it
+has been told for a while. A fall that no power explains is charge lost, not power drawn: the ratio learns nothing from
+it. And what surprises is believed when it comes twice in a row: once is a reading, twice is the vehicle.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from math import hypot, sqrt
+
+from missions.decision.types import Forecast
+from missions.energy import power_w
+from missions.snapshot import VehicleState
+from missions.vehicles import VehicleType
+
+PRIOR_SD = 0.08
+"""of the ratio before anything was drawn: one battery, airframe and load against the type's figures"""
+WANDER_SD = 0.02
+"""by how much the ratio moves while a percent is drawn"""
+STEP_SD_PCT = 0.05
+"""when a step of the reading came is known to the second or two between two messages"""
+MODEL_SD_SHARE = 0.08
+"""of the power in one moment by the model: gusts, turns, climbs"""
+SURPRISE_SD = 3.0
+NEWS_SD = 0.4
+"""of the ratio after two surprises in a row: what was known is over"""
+LEAST, MOST = 0.5, 6.0
+"""no power in flight is further from the model than that"""
+GAP_S = 10.0
+"""longer without a reading, what was flown meanwhile is not known"""
+RISE_S = 20.0
+"""a charge that is told to be higher than before, in the air, is believed after that"""
+WINDOW_PCT = 1.0
+AHEAD_SD_SHARE = 0.03
+"""of what is still to be drawn: the wind and the way will not be quite as foretold"""
+OTHER_LOAD_SD = 0.04
+"""how well a ratio learnt with one load holds with another"""
+READING_SD_PCT = 0.3
+"""whole percents, rounded"""
+
+
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """Belief about one vehicle's battery in one flight."""
+
+    at_s: float
+    """of the newest reading"""
+    left_pct: float
+    """the charge, as far as its readings are believed"""
+    ratio: float = 1.0
+    """drawn to planned power; the estimate's mean"""
+    var: float = PRIOR_SD**2
+    since_pct: float | None = None
+    """the reading at its last step; None until one was seen"""
+    planned_pct: float = 0.0
+    """what the model has drawn since"""
+    surprises: int = 0
+    """windows in a row that do not fit the ratio"""
+    higher_since_s: float | None = None
+    """readings have been higher than `left_pct` since then"""
+
+    @property
+    def sd(self) -> float:
+        return sqrt(self.var)
+
+
+def drawn(
+    before: Draw | None, vehicle: VehicleType, payload_kg: float, state: VehicleState, *, airborne: bool
+) -> Draw | None:
+    """The belief with the newest reading of the battery; as it was, where there is none that is newer.
+
+    `payload_kg`: what it carries, box and content.
+    """
+    battery = state.battery
+    if battery is None or (before is not None and battery.at_s <= before.at_s):
+        return before
+    reading = battery.value.remaining_pct
+    if before is None:
+        return Draw(battery.at_s, reading)
+    gap_s = battery.at_s - before.at_s
+    if not airborne:  # batteries are charged and changed on the ground
+        return Draw(battery.at_s, reading, before.ratio, before.var)
+    new = _believe(before, reading, battery.at_s)
+    if gap_s > GAP_S:
+        return replace(new, since_pct=None, planned_pct=0.0)
+    planned_wh = _power_w(vehicle, payload_kg, state) * gap_s / 3600.0
+    new = replace(new, planned_pct=before.planned_pct + 100.0 * planned_wh / vehicle.battery_wh)
+    since_pct = before.since_pct
+    if since_pct is None:
+        # A reading that has just changed stands at the edge of its percent: from here on it can be counted.
+        stepped = reading < before.left_pct
+        return replace(new, since_pct=reading, planned_pct=0.0) if stepped else new
+    if reading > since_pct:
+        return replace(new, since_pct=None, planned_pct=0.0)
+    return new if since_pct - reading < WINDOW_PCT else _learn(new, since_pct - reading, reading)
+
+
+def _believe(before: Draw, reading: float, at_s: float) -> Draw:
+    if reading <= before.left_pct:
+        return replace(before, at_s=at_s, left_pct=reading, higher_since_s=None)
+    since_s = at_s if before.higher_since_s is None else before.higher_since_s
+    if at_s - since_s < RISE_S:
+        return replace(before, at_s=at_s, higher_since_s=since_s)
+    return replace(before, at_s=at_s, left_pct=reading, higher_since_s=None)
+
+
+def _learn(before: Draw, fallen_pct: float, reading: float) -> Draw:
+    """The ratio after a window in which the charge fell by `fallen_pct`."""
+    after = replace(before, since_pct=reading, planned_pct=0.0)
+    planned = before.planned_pct
+    if fallen_pct > MOST * planned + 0.5 * WINDOW_PCT:
+        return after  # charge lost, or a reading that was wrong before
+    var = before.var + WANDER_SD**2 * planned
+    noise = STEP_SD_PCT**2 + (MODEL_SD_SHARE * planned) ** 2
+    surprise = fallen_pct - before.ratio * planned
+    spread = planned * planned * var + noise
+    if surprise * surprise > SURPRISE_SD**2 * spread:
+        if before.surprises == 0:
+            return replace(after, var=var, surprises=1)
+        var = max(var, NEWS_SD**2)
+        spread = planned * planned * var + noise
+    gain = var * planned / spread
+    ratio = min(MOST, max(LEAST, before.ratio + gain * surprise))
+    return replace(after, ratio=ratio, var=var * (1.0 - gain * planned))
+
+
+def _power_w(vehicle: VehicleType, payload_kg: float, state: VehicleState) -> float:
+    """What the type's model draws at the vehicle's present motion."""
+    velocity, wind = state.velocity, state.wind
+    if velocity is None:
+        return power_w(vehicle, payload_kg, airspeed_m_s=vehicle.cruise_m_s, climb_m_s=0.0, on_wing=True)
+    north, east = (wind.value.north_m_s, wind.value.east_m_s) if wind is not None else (0.0, 0.0)
+    v = velocity.value
+    return power_w(
+        vehicle,
+        payload_kg,
+        airspeed_m_s=hypot(v.north_m_s - north, v.east_m_s - east),
+        climb_m_s=-v.down_m_s,
+        on_wing=state.on_wing is not None and state.on_wing.value,
+    )
+
+
+def left_pct(draw: Draw | None, state: VehicleState) -> float:
+    """The charge to reckon with: the newest reading, or less where that is not believed yet."""
+    assert state.battery is not None
+    reading = state.battery.value.remaining_pct
+    return reading if draw is None else min(reading, draw.left_pct)
+
+
+def per_planned(draw: Draw | None) -> Forecast:
+    """What will be drawn for each percent that the model says, with the load of now."""
+    if draw is None:
+        return Forecast(1.0, hypot(PRIOR_SD, AHEAD_SD_SHARE))
+    return Forecast(draw.ratio, hypot(draw.sd, AHEAD_SD_SHARE))
+
+
+def end_pct(draw: Draw | None, start_pct: float, as_now_pct: float, other_pct: float) -> Forecast:
+    """The charge at an end, after what is planned to be drawn with the load of now and with another.
+
+    That it draws less than planned with one load is not counted on with another.
+    """
+    now = per_planned(draw)
+    other = now if draw is None else Forecast(max(1.0, now.mean), hypot(now.sd, OTHER_LOAD_SD))
+    # One ratio is behind both: their errors add up.
+    sd = hypot(as_now_pct * now.sd + other_pct * other.sd, READING_SD_PCT)
+    return Forecast(start_pct - now.mean * as_now_pct - other.mean * other_pct, sd)
