@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +20,8 @@ DELIMITERS = ("\t", ";", ",")
 HEAD_LINES = 200
 """a header is looked for in so many lines; preambles of loggers have a few dozen"""
 
-TIME = re.compile(r"date|time ?stamp|time(?! ?zone)|recorded at", re.IGNORECASE)
+DATE = re.compile(r"dat(?:e|um|a\b)|fecha|time ?stamp|recorded at", re.IGNORECASE)
+CLOCK = re.compile(r"time(?! ?zone)|zeit|uhr|heure|hora", re.IGNORECASE)
 TEMPERATURE = re.compile(r"temp|celsius|fahrenheit|[°º]\s*[cf]\b", re.IGNORECASE)
 NOT_THE_PROBE = re.compile(r"dew|alarm|limit|\bmin|\bmax|\bavg|average|mean|set ?point|mkt", re.IGNORECASE)
 UNIT = re.compile(r"(?:[°º*?�(_]|\bdeg(?:rees)?)\s*\.?\s*([cf])\b|\b(c)elsius|\b(f)ahrenheit", re.IGNORECASE)
@@ -109,23 +111,22 @@ def shape_of(path: Path, head: Sequence[str], columns: Mapping[str, Sequence[str
 def _with_header(
     path: Path, head: Sequence[str], delimiter: str, columns: Mapping[str, Sequence[str]], layout: str | None
 ) -> Shape | None:
-    rows = csv.reader(head, delimiter=delimiter)
-    for cells in rows:
+    for header_line, cells in _rows(head, delimiter):
         names = [" ".join(cell.split()) for cell in cells]
         chosen = _chosen(names, columns) if columns else _guessed(names)
         if chosen is None:
             continue
         stamp, temps = chosen
-        line = 0 if all(n.startswith("#") for named in columns.values() for n in named) and columns else rows.line_num
+        line = 0 if all(n.startswith("#") for named in columns.values() for n in named) and columns else header_line
         if not columns and len(temps) > 1:
             text = f"has several temperatures: {', '.join(names[i] for i in temps)}"
             fix = "choose one with --columns time=NAME,temp=NAME, or give temp= several times for probes in one box"
-            raise LogError(path, rows.line_num, text, fix)
+            raise LogError(path, header_line, text, fix)
         joined = "|".join(names)
         known = next(known for known in (HOBO, EASYLOG, GENERIC) if known.header and known.header.search(joined))
         if layout not in (None, GENERIC.name, known.name):
             return None
-        above = [joined, *head[: rows.line_num - 1]] if line else []
+        above = [joined, *head[: header_line - 1]] if line else []
         units = {unit_of(names[i]) for i in temps if line} - {None}
         if len(units) > 1:
             text = f"has columns in °C and °F: {', '.join(names[i] for i in temps)}"
@@ -144,17 +145,25 @@ def _with_header(
     return None
 
 
+def _rows(lines: Sequence[str], delimiter: str) -> Iterator[tuple[int, list[str]]]:
+    """Rows with their lines, up to one that is not CSV: whether that is a fault is seen when the readings are read."""
+    reader = csv.reader(lines, delimiter=delimiter)
+    with suppress(csv.Error):
+        for cells in reader:
+            yield reader.line_num, cells
+
+
 def _guessed(names: Sequence[str]) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
     """The columns of a header by their names."""
-    times = [i for i, name in enumerate(names) if TIME.match(name) and not TEMPERATURE.search(name)]
+    plain = [i for i, name in enumerate(names) if not TEMPERATURE.search(name)]
+    dates = [i for i in plain if DATE.match(names[i])]
+    clocks = [i for i in plain if CLOCK.match(names[i]) and i not in dates]
     temps = [i for i, name in enumerate(names) if TEMPERATURE.search(name) and not NOT_THE_PROBE.search(name)]
-    temps = [i for i in temps if i not in times]
-    if not times or not temps:
+    if not temps or not (dates or clocks):
         return None
-    lone = [next((i for i in times if names[i].lower().startswith(kind)), None) for kind in ("date", "time")]
-    split = lone[0] is not None and lone[1] is not None and "time" not in names[lone[0]].lower()
-    stamp = tuple(i for i in lone if i is not None) if split else (times[0],)
-    return stamp, tuple(temps)
+    if dates and clocks and not CLOCK.search(names[dates[0]]):
+        return (dates[0], clocks[0]), tuple(temps)
+    return ((dates or clocks)[0],), tuple(temps)
 
 
 def _chosen(
@@ -185,7 +194,7 @@ def _find(names: Sequence[str], wanted: str) -> int | None:
 def _without_header(head: Sequence[str]) -> Shape | None:
     first = next(line for line in head if line.strip())
     for delimiter in DELIMITERS:
-        cells = [cell.strip() for cell in next(csv.reader([first], delimiter=delimiter))]
+        cells = [cell.strip() for _, row in _rows([first], delimiter) for cell in row]
         if len(cells) < 4 or not cells[0].isdigit():
             continue
         dated = re.fullmatch(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}", cells[1])

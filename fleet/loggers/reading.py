@@ -210,7 +210,8 @@ def _settled(path: Path, shape: Shape, options: Options, rows: _Rows) -> LogFile
         row = next(i for i, dated in enumerate(rows.stamps.dated) if dated == number)
         raise LogError(path, int(lines[row]), error.text, error.fix) from None
     written_s = np.array(rows.stamps.offset_s)
-    newest_first = bool(np.sum(np.diff(local_s) < 0.0) > np.sum(np.diff(local_s) > 0.0))
+    forwards = np.diff(local_s - np.nan_to_num(written_s))
+    newest_first = bool(np.sum(forwards < 0.0) > np.sum(forwards > 0.0))
     if newest_first:
         lines, local_s, written_s, temp_c = lines[::-1], local_s[::-1], written_s[::-1], temp_c[:, ::-1]
     at_s, zone = _on_axis(path, shape, options, lines, local_s, written_s)

@@ -125,7 +125,7 @@ def _day(text: str, order: DateOrder | None) -> float:
         year, month, day = a, b, c
     elif not b.isdigit():
         year, month, day = c, b, a
-    elif order is None and int(a) != int(b):
+    elif order is None and int(a) != int(b) and "." not in text:  # with dots the day is first everywhere
         fix = "say which: --dates dmy for day first, --dates mdy for month first"
         raise UnclearDateError(text, f"{text} may have the day or the month first", fix)
     else:
