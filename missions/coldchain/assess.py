@@ -163,14 +163,22 @@ def furthest(product: Product, temps_c: Sequence[float]) -> float:
 def step(before: Assessment, rules: Rules, at_s: float, temp_c: float) -> Assessment:
     """One believed reading later than everything in `before`. Costs microseconds, whatever came before."""
     passed, outside = _passed(before, rules, at_s, temp_c), not rules.product.in_band(temp_c)
-    new = replace(
-        passed,
+    new = Assessment(
+        least=passed.least,
+        read=passed.read,
+        most=passed.most,
+        rates_s=passed.rates_s,
         first_at_s=at_s if before.first_at_s is None else before.first_at_s,
+        at_s=at_s,
         temp_c=temp_c,
+        measured_s=passed.measured_s,
+        unmeasured_s=passed.unmeasured_s,
+        gap_at_s=passed.gap_at_s,
         touched=before.touched or outside,
         touched_at_s=at_s if outside and not before.touched else before.touched_at_s,
         lowest_c=temp_c if before.lowest_c is None else min(before.lowest_c, temp_c),
         highest_c=temp_c if before.highest_c is None else max(before.highest_c, temp_c),
+        finding=before.finding,
     )
     return new if _final(new.finding) else with_finding(new, _broken(new, rules))
 
@@ -218,9 +226,11 @@ def _passed(a: Assessment, rules: Rules, at_s: float, next_c: float | None) -> A
 
 def _certain(a: Assessment, rules: Rules, low_c: float, high_c: float) -> bool:
     """True if nothing that was counted so far was in doubt, nor is this."""
-    return a.least is a.read is a.most and not any(
-        r.meets(low_c, high_c) and not r.holds(low_c, high_c) for r in (*rules.bands, *rules.alarms)
-    )
+    if not a.least is a.read is a.most:
+        return False
+    if rules.bands[0].holds(low_c, high_c):  # and in nothing else: excursions and alarms lie outside the band
+        return True
+    return not any(r.meets(low_c, high_c) and not r.holds(low_c, high_c) for r in (*rules.bands, *rules.alarms))
 
 
 def _held(
@@ -259,6 +269,8 @@ def _broken(a: Assessment, rules: Rules) -> Finding | None:
     """The worst rule broken at the newest reading."""
     product, temp = rules.product, a.temp_c
     assert temp is not None
+    if not a.touched:
+        return overdue(rules, a.first_at_s, a.at_s)
     when, at_s = clock_time(a.at_s), a.at_s
     low, high = product.spoiled_at_or_below_c, product.spoiled_at_or_above_c
     if low is not None and temp <= low:

@@ -67,10 +67,13 @@ class Monitor:
     """samples before the oldest link"""
     kept: int = KEPT
     counts: tuple[tuple[str, int], ...] = ()
-    """arrivals by kind: accepted, late, duplicate, replayed, two_senders, clock_step, too_late"""
+    """arrivals by kind: accepted, late, duplicate, replayed, two_senders, clock_step, too_late; and those with a
+    clock_skew or clock_drift"""
 
     def count(self, kind: str) -> int:
-        return dict(self.counts).get(kind, 0)
+        """Of arrivals by their kind, or of samples by what was wrong with them."""
+        found = dict(self.counts).get(kind, 0)
+        return found or (dict(self.newest.sensor.counts).get(kind, 0) if self.newest is not None else 0)
 
     @property
     def clock(self) -> BoxClock:
@@ -79,6 +82,9 @@ class Monitor:
 
     def _clock_of(self, boot_id: str) -> BoxClock:
         return next((c for c in self.clocks if c.boot_id == boot_id), BoxClock())
+
+
+ACCEPTED, LATE, DUPLICATE, TOO_LATE = "accepted", "late", "duplicate", "too_late"
 
 
 def observe(monitor: Monitor, sample: BoxSample, received_s: float) -> Monitor:
@@ -95,30 +101,31 @@ def observe(monitor: Monitor, sample: BoxSample, received_s: float) -> Monitor:
     if kind == ACCEPTED and clock.steps(sample, received_s):
         kind = samples.CLOCK_STEP
     if kind not in (ACCEPTED, LATE):
-        return replace(monitor, counts=_counted(monitor, kind), stepped=monitor.stepped or kind == samples.CLOCK_STEP)
+        stepped = monitor.stepped or kind == samples.CLOCK_STEP
+        return replace(monitor, counts=samples.counted(monitor.counts, kind), stepped=stepped)
     link = _append(before, sample, at_s, monitor)
     if kind == LATE:
         for later in _links_after(newest, before):
             link = _append(link, later.sample, later.at_s, monitor)
-    others = tuple(c for c in monitor.clocks if c.boot_id != sample.boot_id)
-    grown = replace(
-        monitor,
-        clocks=(*others, seen)[-BOOTS:],
+    names = [kind]
+    if seen.skewed:
+        names.append(samples.CLOCK_SKEW)
+    if seen.drifts:
+        names.append(samples.CLOCK_DRIFT)
+    grown = Monitor(
+        box_id=monitor.box_id,
+        rules=monitor.rules,
+        limits=monitor.limits,
+        clocks=(*[c for c in monitor.clocks if c.boot_id != sample.boot_id], seen)[-BOOTS:],
         newest=link,
         newest_received_s=received_s if kind == ACCEPTED else monitor.newest_received_s,
         stepped=monitor.stepped and kind != ACCEPTED,
-        counts=_counted(monitor, kind),
+        marks=monitor.marks,
+        forgotten=monitor.forgotten,
+        kept=monitor.kept,
+        counts=samples.counted(monitor.counts, *names),
     )
     return _forgetting(grown, link) if link.depth >= 2 * monitor.kept else grown
-
-
-ACCEPTED, LATE, DUPLICATE, TOO_LATE = "accepted", "late", "duplicate", "too_late"
-
-
-def _counted(monitor: Monitor, kind: str) -> tuple[tuple[str, int], ...]:
-    counts = dict(monitor.counts)
-    counts[kind] = counts.get(kind, 0) + 1
-    return tuple(sorted(counts.items()))
 
 
 def _kind(monitor: Monitor, before: Link | None, after: Link | None, sample: BoxSample, at_s: float) -> str:
@@ -328,7 +335,7 @@ def _doubt(monitor: Monitor, newest: Link) -> str | None:
     if monitor.stepped:
         return "the box's clock jumped, and no sample came since that fits"
     if clock.drifts:
-        return f"the box's clock runs slow: {clock.drift_s:.0f} s lost since it was first heard"
+        return f"the box's clock runs slow: {clock.lost_s:.0f} s lost since it was first heard"
     if not clock.proved:
         return f"the box's clock is {clock.shift_s:+.0f} s off ours, and not yet seen to be steady"
     if not newest.reading.usable:
@@ -340,8 +347,8 @@ def _causes(newest: Link, judged: Judgement) -> tuple[SampleRef, ...]:
     """The first and the last sample that count for a verdict."""
     refs = []
     for at_s in (judged.since_s, judged.at_s):
-        link = None if at_s is None else _oldest_after(newest, nextafter(at_s, -inf))
-        if link is not None:
+        if at_s is not None:
+            link = _oldest_after(newest, nextafter(at_s, -inf)) or newest
             refs.append(SampleRef(link.sample.boot_id, link.sample.seq, link.at_s))
     return tuple(dict.fromkeys(refs))
 

@@ -51,7 +51,7 @@ class SensorLimits:
     stuck_run: int = 30
     """and at least this many"""
     relearn_after: int = 5
-    """bad readings in a row after which it must first show `relearn_ok` good ones again"""
+    """bad readings in a row, or more among good ones, after which it must first show `relearn_ok` good ones again"""
     relearn_ok: int = 10
 
 
@@ -101,10 +101,13 @@ class SensorState:
     probes: tuple[Probe, ...] = ()
     readings: int = 0
     """since the number of probes last changed"""
-    bad_run: int = 0
+    badness: int = 0
+    """two more for a bad reading, one less for a good one"""
     to_relearn: int = 0
     missing: int = 0
     """sequence numbers never seen"""
+    counts: tuple[tuple[str, int], ...] = ()
+    """samples by what was wrong with them"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,14 +150,15 @@ def judge(state: SensorState, sample: BoxSample, at_s: float, limits: SensorLimi
         faults.append(PROBE_FAILED)
     if not good:
         faults.extend(fault for fault in found if fault)
-    bad_run, to_relearn = (0, state.to_relearn) if good else (state.bad_run + 1, state.to_relearn)
-    if bad_run >= limits.relearn_after:
-        to_relearn = limits.relearn_ok
+    badness, to_relearn = max(0, state.badness - 1) if good else state.badness + 2, state.to_relearn
+    if not good and badness >= 2 * limits.relearn_after:
+        badness, to_relearn = 2 * limits.relearn_after, limits.relearn_ok
     believed = good
     if good and to_relearn > 0:
         to_relearn -= 1
         faults.append(RECOVERING)
         believed = []
+    named = tuple(dict.fromkeys(faults))
     new = SensorState(
         boot_id=sample.boot_id,
         seq=sample.seq,
@@ -163,11 +167,20 @@ def judge(state: SensorState, sample: BoxSample, at_s: float, limits: SensorLimi
         good_c=probes if good else state.good_c,
         probes=probed,
         readings=readings,
-        bad_run=bad_run,
+        badness=badness,
         to_relearn=to_relearn,
         missing=missing,
+        counts=counted(state.counts, *named) if named else state.counts,
     )
-    return new, Reading(at_s, tuple(believed), tuple(dict.fromkeys(faults)))
+    return new, Reading(at_s, tuple(believed), named)
+
+
+def counted(counts: tuple[tuple[str, int], ...], *names: str) -> tuple[tuple[str, int], ...]:
+    """The counts with one more of each of these."""
+    totals = dict(counts)
+    for name in names:
+        totals[name] = totals.get(name, 0) + 1
+    return tuple(sorted(totals.items()))
 
 
 def _probe_fault(state: SensorState, i: int, temp: float | None, at_s: float, limits: SensorLimits) -> str | None:
@@ -192,7 +205,7 @@ def _stuck(probe: Probe, readings: int, limits: SensorLimits) -> bool:
     before = readings - probe.run
     if probe.run < limits.stuck_run or before < limits.stuck_run:
         return False
-    surely = probe.flickers - 2.0 * sqrt(probe.flickers + 1.0) - 2.0
+    surely = probe.flickers - sqrt(probe.flickers) - 1.0
     if surely <= 0.0:
         return False
     return probe.run * log(1.0 - min(0.999, sqrt(surely / before))) < log(limits.stuck_chance)
@@ -208,8 +221,10 @@ STEP_S = 2.0
 """jitter of transport within a live stream"""
 
 
-DRIFT_SHARE = 0.02
-"""a clock that is right to a fiftieth gives durations that can be used"""
+DRIFT_S, DRIFT_SHARE = 10.0, 0.02
+"""a clock that is right to a fiftieth gives durations that can be used; messages are not all equally quick"""
+DRIFT_RUN = 3
+"""messages in a row that show it: one alone was only held up"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,8 +248,10 @@ class BoxClock:
     received_s: float = 0.0
     heard_s: float = 0.0
     """when it was first received"""
-    drift_s: float = 0.0
-    """by how much the newest message in step came later than its time says, beyond the smallest offset"""
+    lost_s: float = 0.0
+    """by how much the newest message came later than the quickest one, in its own time"""
+    losing: int = 0
+    """messages in a row that came so late and did not catch up, as those of a buffer do"""
 
     @property
     def lag_s(self) -> float:
@@ -255,7 +272,7 @@ class BoxClock:
     @property
     def drifts(self) -> bool:
         """It loses time: the durations that the record is made of would be too short."""
-        return self.drift_s > max(FAST_S, DRIFT_SHARE * (self.received_s - self.heard_s))
+        return self.losing >= DRIFT_RUN
 
     def see(self, sample: BoxSample, received_s: float) -> BoxClock:
         """The clock after a message; called in order of arrival."""
@@ -270,6 +287,11 @@ class BoxClock:
         in_step = took > 0.0 and abs(waited - took) < min(STEP_S, 0.5 * took + 0.2)
         least = min(self.offset_s, offset)
         steady = self.steady if self.steady >= STEADY else self.steady + 1 if in_step else 0
+        lost_s, losing = offset - least, self.losing
+        if lost_s <= max(DRIFT_S, DRIFT_SHARE * (received_s - self.heard_s)):
+            losing = 0
+        elif steady >= STEADY and 0.5 * waited < took <= waited:
+            losing += 1
         return BoxClock(
             boot_id=self.boot_id,
             first_s=min(self.first_s, box_time_s + self.shift_s),
@@ -279,7 +301,8 @@ class BoxClock:
             box_time_s=box_time_s,
             received_s=received_s,
             heard_s=self.heard_s,
-            drift_s=offset - least if in_step and steady >= STEADY else self.drift_s,
+            lost_s=lost_s,
+            losing=losing,
         )
 
     def steps(self, sample: BoxSample, received_s: float) -> bool:
