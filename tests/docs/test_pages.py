@@ -6,6 +6,9 @@ import ast
 import re
 from pathlib import Path
 
+import pytest
+
+from fleet.cli import main
 from fleet.config import data_dir, load_config
 from missions.decision.faults import TABLE
 from missions.decision.render import page
@@ -57,3 +60,15 @@ def test_the_courier_s_parameters_in_the_table_are_those_of_its_file():
     for name, demand in contract.parameters.items():
         ends = [float(number) for number in re.findall(r"\d+(?:\.\d+)?", shown[name])]
         assert (ends[0], ends[-1]) == (demand.low, demand.high), name
+
+
+def test_the_worked_example_of_a_logger_s_file_is_what_the_command_says(monkeypatch, capsys):
+    page = (ROOT / "docs/coldchain.md").read_text(encoding="utf-8")
+    command, _, shown = page.split("```\n$ fleet ")[1].split("```")[0].partition("\n")
+    monkeypatch.chdir(ROOT / "docs/examples")
+    monkeypatch.setattr("sys.argv", ["fleet", *command.split()])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    told = "\n".join(line.rstrip() for line in capsys.readouterr().out.strip().splitlines())
+    assert told == shown.strip()
+    assert ended.value.code in (0, None)
