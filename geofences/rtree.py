@@ -19,6 +19,7 @@ QUICKLY_BUILT = 256
 """a tree of so few takes some tens of microseconds to build: a change makes a new one"""
 
 Numbers = NDArray[np.intp]
+Predicate = Literal["intersects", "covers", "contains", "dwithin"]
 
 
 class PolygonTree:
@@ -38,15 +39,18 @@ class PolygonTree:
         return len(self.polygons)
 
     def query(
-        self, geometry: Any, predicate: Literal["intersects", "covers", "contains"] | None = None
+        self, geometry: Any, predicate: Predicate | None = None, distance_m: float | None = None
     ) -> NDArray[np.intp]:
-        """As `shapely.STRtree.query`: numbers for one geometry, (2, n) pairs for an array of them; in no order."""
-        found: Numbers = self._base.query(geometry, predicate=predicate)
+        """As `shapely.STRtree.query`: numbers for one geometry, (2, n) pairs for an array of them; in no order.
+
+        `distance_m` is for "dwithin".
+        """
+        found: Numbers = self._base.query(geometry, predicate, distance_m)
         if self._base_now is not None:
             now = self._base_now[found[-1] if found.ndim == 2 else found]
             found = (np.stack([found[0], now]) if found.ndim == 2 else now)[..., now >= 0]
         if self._recent is not None:
-            more: Numbers = self._recent.query(geometry, predicate=predicate)
+            more: Numbers = self._recent.query(geometry, predicate, distance_m)
             more[-1 if more.ndim == 2 else ...] += self._recent_first
             found = np.concatenate([found, more], axis=-1)
         return found

@@ -110,10 +110,9 @@ class Graph:
         return liked
 
     def _add_free(self, xy: Array) -> None:
-        nothing = np.zeros_like(xy)
-        self._add_nodes([(xy, nothing, nothing)])
+        self._add_nodes([np.array([xy, np.zeros_like(xy), np.zeros_like(xy)])])
 
-    def _add_nodes(self, corners: Sequence[tuple[Array, Array, Array]]) -> None:
+    def _add_nodes(self, corners: Sequence[Array]) -> None:
         first = len(self.xy)
         self.xy = np.concatenate([self.xy, *(c[0] for c in corners)])
         self._prev = np.concatenate([self._prev, *(c[1] for c in corners)])

@@ -1,10 +1,14 @@
 """One question of the tangent search: an A* that learns of obstacles as it goes. Points are complex numbers.
 
-The search knows a few of the obstacles, S; its edges are tangents between their corners. When the cheapest edge is
-taken from the queue it is held against all obstacles. If it meets none that is known, the nearest that it meets joins
-S, with edges to its corners from every place settled so far, and the edge is dropped. If it is free, its end is
-settled, and that cost is final: it was the cheapest among S, a bound from below as S is only a part, and it can be
-flown, a bound from above. So nothing is ever done twice, and most corners of most obstacles are never looked at.
+The search knows a few of the obstacles, S; its edges are tangents between their corners. The cheapest few edges of the
+queue are taken together and held against all obstacles. What an edge meets joins S, unless S could have told, with
+edges to its corners from every place settled so far, and the edge is dropped. If it meets nothing its end is settled.
+
+The queue goes by a bound from below: S is only a part, and straight on to the goal nothing is in the way. What is
+settled can be flown, so its cost is a bound from above. Of edges taken together one may come too early: then a cheaper
+one comes later and settles that place anew. It ends when no edge is left that could lead to the goal for less than a
+way that was found. So most corners of most obstacles are never looked at; and as each round costs some hundred calls of
+numpy, however few places it settles, it is rounds that are saved.
 
 A cheapest path is taut: at a corner it goes on straight or turns about the obstacle, at most along its next edge. So
 from a place settled only that sector is looked at.
@@ -13,11 +17,10 @@ from a place settled only that sector is looked at.
 from __future__ import annotations
 
 import heapq
-from cmath import phase
+from cmath import phase, rect
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from itertools import count
-from math import inf, pi, sin
+from math import inf, pi
 from typing import Protocol
 
 import numpy as np
@@ -28,15 +31,18 @@ from missions.routing.pace import Pace
 Plane = NDArray[np.complex128]
 Floats = NDArray[np.float64]
 Numbers = NDArray[np.intp]
+Edge = tuple[float, int, int, int, float]
+"""bound of a path that goes this way, tick, row, corner, cost at its end"""
 
+_AT_ONCE = 4
+_ROWS_FOR_ONE_MORE = 25
+"""edges taken together: more where the search is long, as those too early are then few"""
 _SLACK = 1e-6
 """radians by which a tangent may miss: rounding must not lose one, and a false one is only an edge more"""
 _GRAZE = 1e-7
 """radians by which a view must be inside of what hides it"""
 _SAME_M = 1e-6
 """corners closer than this are one place: there is no direction between them"""
-_NONE = -2.0
-"""less than any cosine: no leg is tangent"""
 _ASK_AFTER = 256
 """places settled: by then a question without an answer is told from a long one"""
 _ROOM = 64
@@ -45,16 +51,12 @@ _ROOM = 64
 class World(Protocol):
     """All obstacles."""
 
-    def corners(self, i: int) -> tuple[Floats, Floats, Floats]:
-        """(n, 2) each: convex corners of obstacle i pushed out, and the unit vectors to their two neighbours."""
+    def corners(self, i: int) -> Floats:
+        """(3, n, 2): convex corners of obstacle i pushed out, and the unit vectors from each to its two neighbours."""
         ...
 
     def met(self, starts: Plane, ends: Plane) -> list[list[int]]:
         """The obstacles that each segment touches or crosses."""
-        ...
-
-    def nearest(self, among: Sequence[int], place: complex) -> int:
-        """The obstacle nearest to a place."""
         ...
 
     def apart(self, a: complex, b: complex) -> bool:
@@ -62,27 +64,10 @@ class World(Protocol):
         ...
 
 
-@dataclass(slots=True)
-class _Edges:
-    """Edges found at one look, held against all obstacles together when the first of them is taken."""
-
-    starts: Plane
-    ends: Plane
-    rows: list[int]
-    corners: list[int]
-    costs: list[float]
-    _met: list[list[int]] = field(default_factory=list)
-
-    def met(self, world: World) -> list[list[int]]:
-        if not self._met:
-            self._met = world.met(self.starts, self.ends)
-        return self._met
-
-
 class Search:
     """A row is a place settled, row 0 the start. A column is an obstacle of S; column 0 and corner 0 are the goal.
 
-    Angles at a row are from the direction of arrival, positive to the side of the obstacle that the path turns about.
+    Angles at a row are from the middle of its sector.
     """
 
     def __init__(self, world: World, start: complex, goal: complex, pace: Pace | None) -> None:
@@ -92,134 +77,161 @@ class Search:
         self._pace = pace
         self._start, self._goal = start, goal
         self._known: set[int] = set()
+        self._corners: list[tuple[complex, complex, complex]] = [(goal, 0j, 0j)]
+        """place and directions to the neighbours"""
         self._at = np.array([goal])
-        self._back, self._ahead = np.zeros(1, complex), np.zeros(1, complex)
-        self._to_goal = np.zeros(1)
-        self._column = np.zeros(1, np.intp)
-        self._settled = [False]
         # A leg of direction e is tangent at a corner with edges b and a where sin(e, b) sin(e, a) >= 0, which is
-        # Re(e² conj(b a)) <= Re(conj(b) a). The goal takes every leg, a corner settled none.
+        # Re(e² conj(b a)) <= Re(conj(b) a). The goal takes every leg.
         self._fold, self._wide = np.zeros(1, complex), np.ones(1)
+        self._to_goal = np.zeros(1)
+        self._best = np.full(1, inf)
+        """least cost at which each corner was reached"""
         self._first = np.zeros(1, np.intp)  # corner of each column
-        self._rows = 0
-        self._place = np.zeros(_ROOM, complex)
-        self._turn = np.ones(_ROOM, complex)  # a direction times this is seen from the direction of arrival
-        self._side = np.ones(_ROOM)
-        self._least, self._most = np.full(_ROOM, -inf), np.full(_ROOM, inf)
+        self._places = [start]
+        self._parent = [-1]
+        self._row_of: dict[int, int] = {}
+        """of a corner settled"""
+        self._place = np.full(_ROOM, start)
+        self._turn = np.ones(_ROOM, complex)  # a direction times this is seen from the middle of the sector
+        self._half = np.full(_ROOM, inf)  # the sector's width
         self._cost = np.zeros(_ROOM)
-        self._parent: list[int] = []
-        # An obstacle hides of a row's view what is between two angles and farther than its farthest corner.
-        self._low, self._high, self._far = (np.full((_ROOM, _ROOM), inf) for _ in range(3))
-        self._queue: list[tuple[float, int, _Edges, int]] = []
+        # An obstacle hides of a row's view what is between two angles and farther than its farthest corner: per row and
+        # column the larger angle, minus the smaller one, and minus the distance.
+        self._views = np.empty((3, _ROOM, _ROOM))
+        self._queue: list[Edge] = []
         self._tick = count()
 
     def run(self) -> list[complex] | None:
         """The bends of the cheapest path from start to goal; None if there is none."""
-        self._settle(self._start, -1, 0.0, 0)
-        while self._queue:
-            _, _, edges, k = heapq.heappop(self._queue)
-            corner = edges.corners[k]
-            if self._settled[corner]:
-                continue
-            met = edges.met(self._world)[k]
-            if met:
-                if self._known.isdisjoint(met):
-                    self._add(self._world.nearest(met, complex(edges.starts[k])))
-            elif corner == 0:
-                return self._bends(edges.rows[k])
-            elif self._rows == _ASK_AFTER and self._world.apart(self._start, self._goal):
+        self._look(slice(0, 1), 0, 0, [0])
+        last = -1
+        while edges := self._cheapest():
+            best = self._best
+            starts = np.array([self._places[row] for _, _, row, _, _ in edges])
+            ends = np.array([self._corners[corner][0] for _, _, _, corner, _ in edges])
+            unknown: dict[int, None] = {}
+            free: dict[int, int] = {}
+            for (_, _, row, corner, cost), met in zip(edges, self._world.met(starts, ends), strict=True):
+                if met:
+                    if self._known.isdisjoint(met):
+                        unknown |= dict.fromkeys(met)
+                elif cost < best[corner]:
+                    best[corner] = cost
+                    if corner:
+                        free[corner] = row
+                    else:
+                        last = row
+            settled = len(self._places)
+            many = settled <= _ASK_AFTER < settled + len(free)
+            if many and last < 0 and self._world.apart(self._start, self._goal):
                 return None
-            else:
-                self._settle(complex(self._at[corner]), edges.rows[k], edges.costs[k], corner)
-        return None
+            if unknown:
+                self._add(list(unknown))
+            if free:
+                self._settle(list(free), list(free.values()))
+        return None if last < 0 else self._bends(last)
+
+    def _cheapest(self) -> list[Edge]:
+        """The next edges that could be part of a cheapest path."""
+        queue, best, edges = self._queue, self._best, list[Edge]()
+        most, end = _AT_ONCE + len(self._places) // _ROWS_FOR_ONE_MORE, best[0]
+        while queue and len(edges) < most and queue[0][0] < end:
+            edge = heapq.heappop(queue)
+            if edge[4] < best[edge[3]]:
+                edges.append(edge)
+        return edges
 
     def _bends(self, row: int) -> list[complex]:
         bends = [self._goal]
         while row >= 0:
-            bends.append(complex(self._place[row]))
+            bends.append(self._places[row])
             row = self._parent[row]
         return bends[::-1]
 
-    def _settle(self, place: complex, parent: int, cost: float, corner: int) -> None:
-        row = self._rows
-        if row == len(self._place):
-            for name in ("_place", "_turn", "_side", "_least", "_most", "_cost", "_low", "_high", "_far"):
-                table = getattr(self, name)
-                setattr(self, name, np.concatenate([table, table]))
-        self._rows += 1
-        self._parent.append(parent)
-        self._place[row], self._cost[row] = place, cost
-        if corner:
-            self._settled[corner], self._wide[corner] = True, _NONE
-            came = place - complex(self._place[parent])
+    def _settle(self, corners: list[int], parents: list[int]) -> None:
+        first = len(self._places)
+        rows = slice(first, first + len(corners))
+        while rows.stop > len(self._place):
+            self._place, self._turn, self._half, self._cost = (
+                np.concatenate([a, a]) for a in (self._place, self._turn, self._half, self._cost)
+            )
+            self._views = np.concatenate([self._views, self._views], axis=1)
+        turns, halves = [], []
+        for row, corner, parent in zip(range(rows.start, rows.stop), corners, parents, strict=True):
+            if corner in self._row_of:
+                self._half[self._row_of[corner]] = -inf  # there is a cheaper way here: that row looks no more
+            self._row_of[corner] = row
+            at, back, ahead = self._corners[corner]
+            came = at - self._places[parent]
             turn = came.conjugate() / abs(came)
-            edges = [phase(complex(e[corner]) * turn) for e in (self._back, self._ahead)]
-            side = 1.0 if max(edges, key=lambda a: abs(sin(a))) > 0.0 else -1.0
-            self._turn[row], self._side[row], self._least[row] = turn, side, -_SLACK
+            back, ahead = back * turn, ahead * turn
+            side = 1.0 if back.imag + ahead.imag > 0.0 else -1.0  # of the obstacle
             # The edge along which a path came lies behind, at a half turn, to whichever side rounding puts it.
-            self._most[row] = min(a * side if a * side > -1.0 else pi for a in edges) + _SLACK
-        self._look(slice(row, row + 1), 0, 0, int(self._column[corner]))
+            half = min(a if a > -1.0 else pi for a in (phase(back) * side, phase(ahead) * side)) / 2.0
+            self._places.append(at)
+            turns.append(turn * rect(1.0, -side * half))
+            halves.append(half + _SLACK)
+        self._parent += parents
+        self._place[rows], self._turn[rows], self._half[rows] = self._places[first:], turns, halves
+        self._cost[rows] = self._best[corners]
+        self._look(rows, 0, 0, self._first.searchsorted(corners, side="right") - 1)
 
-    def _add(self, obstacle: int) -> None:
-        """From now on its corners are ways, also from the places settled before."""
-        at, back, ahead = (np.ascontiguousarray(a).view(complex)[:, 0] for a in self._world.corners(obstacle))
+    def _add(self, obstacles: list[int]) -> None:
+        """From now on their corners are ways, also from the places settled before."""
+        new = [self._world.corners(i) for i in obstacles]
+        at, back, ahead = np.concatenate(new, axis=1).view(complex)[..., 0]
         first, column = len(self._at), len(self._first)
-        if column == self._low.shape[1]:
-            for name in ("_low", "_high", "_far"):
-                table = getattr(self, name)
-                setattr(self, name, np.concatenate([table, table], axis=1))
+        while column + len(new) > self._views.shape[2]:
+            self._views = np.concatenate([self._views, self._views], axis=2)
+        self._corners += zip(at.tolist(), back.tolist(), ahead.tolist(), strict=True)
         self._at = np.concatenate([self._at, at])
-        self._back = np.concatenate([self._back, back])
-        self._ahead = np.concatenate([self._ahead, ahead])
-        self._to_goal = np.concatenate([self._to_goal, self._costs(self._goal - at)])
-        self._column = np.concatenate([self._column, np.full(len(at), column)])
-        self._settled.extend([False] * len(at))
         self._fold = np.concatenate([self._fold, (back * ahead).conj()])
         self._wide = np.concatenate([self._wide, (back.conj() * ahead).real + _SLACK])
-        self._first = np.append(self._first, first)
-        self._known.add(obstacle)
-        self.obstacles.append(obstacle)
-        self._look(slice(0, self._rows), first, column, 0)
+        self._to_goal = np.concatenate([self._to_goal, self._costs(self._goal - at)])
+        self._best = np.concatenate([self._best, np.full(len(at), inf)])
+        self._first = np.concatenate([self._first, np.cumsum([first, *(c.shape[1] for c in new[:-1])])])
+        self._known.update(obstacles)
+        self.obstacles += obstacles
+        self._look(slice(0, len(self._places)), first, column)
 
-    def _look(self, rows: slice, first: int, column: int, own: int) -> None:
+    def _look(self, rows: slice, first: int, column: int, own: Sequence[int] | Numbers | None = None) -> None:
         """Queues edges from these rows to the corners from `first` on, whose obstacles are those from `column` on.
 
-        `own` is the column of the obstacle whose corner the row is at (0: none): it hides nothing.
+        `own` are the columns of the obstacles whose corners the rows are at: they hide nothing.
         """
         width = len(self._first)
         legs = self._at[first:] - self._place[rows, None]
-        length = np.abs(legs)
         turned = legs * self._turn[rows, None]
-        angle = np.arctan2(turned.imag, turned.real) * self._side[rows, None]
-        at = self._first[column:] - first
-        low, high = np.minimum.reduceat(angle, at, axis=1), np.maximum.reduceat(angle, at, axis=1)
-        low[high - low > pi - _SLACK] = inf  # across the cut behind, or all around: that is for the exact test
-        self._low[rows, column:width], self._high[rows, column:width] = low, high
-        self._far[rows, column:width] = np.maximum.reduceat(length, at, axis=1)
-        if own:
-            self._low[rows, own] = inf
+        seen = np.empty((3, *legs.shape))
+        angle, opposite, length = seen
+        np.arctan2(turned.imag, turned.real, out=angle)
+        np.negative(angle, out=opposite)
+        np.abs(legs, out=length)
+        views = np.maximum.reduceat(seen, self._first[column:] - first, axis=2)
+        views[0][views[0] + views[1] > pi - _SLACK] = -inf  # across the cut behind, or all around: left to `met`
+        np.negative(views[2], out=views[2])
+        self._views[:, rows, column:width] = views
+        if own is not None:
+            self._views[0, range(rows.start, rows.stop), own] = -inf
         ok = (legs * legs * self._fold[first:]).real <= length * length * self._wide[first:]
-        ok &= (angle >= self._least[rows, None]) & (angle <= self._most[rows, None])
-        which, what = ok.nonzero()
-        if not len(which):
+        ok &= np.abs(angle) <= self._half[rows, None]
+        row, corner = ok.nonzero()
+        if not len(row):
             return
-        row = which + rows.start
-        view = row if rows.stop - rows.start > 1 else rows
-        seen, far = angle[which, what, None], length[which, what, None]
-        hidden = self._far[view, :width] < far
-        hidden &= self._low[view, :width] < seen - _GRAZE
-        hidden &= self._high[view, :width] > seen + _GRAZE
-        keep = ~(hidden.any(axis=1) | (far[:, 0] <= _SAME_M))
-        which, what, row = which[keep], what[keep], row[keep]
-        if len(row):
-            self._push(row, what + first, legs[which, what])
-
-    def _push(self, rows: Numbers, corners: Numbers, legs: Plane) -> None:
-        cost = self._cost[rows] + self._costs(legs)
-        edges = _Edges(self._place[rows], self._at[corners], rows.tolist(), corners.tolist(), cost.tolist())
-        for k, bound in enumerate((cost + self._to_goal[corners]).tolist()):
-            if bound < inf:
-                heapq.heappush(self._queue, (bound, next(self._tick), edges, k))
+        limit = seen[:, row, corner]
+        far = limit[2].copy()
+        limit[:2] += _GRAZE
+        np.negative(far, out=limit[2])
+        leg_cost = far if self._pace is None else self._costs(legs[row, corner])
+        row += rows.start
+        corner += first
+        left, right, behind = self._views[:, row, :width] > limit[:, :, None]
+        cost = self._cost[row] + leg_cost
+        keep = (cost < self._best[corner]) & (far > _SAME_M) & ~(left & right & behind).any(axis=1)
+        row, corner, cost = row[keep], corner[keep], cost[keep]
+        bound = cost + self._to_goal[corner]
+        for edge in zip(bound.tolist(), self._tick, row.tolist(), corner.tolist(), cost.tolist(), strict=False):
+            heapq.heappush(self._queue, edge)
 
     def _costs(self, legs: Plane) -> Floats:
         return np.abs(legs) if self._pace is None else self._pace.seconds(legs.real, legs.imag)

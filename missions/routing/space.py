@@ -75,7 +75,7 @@ class Space:
         scene, i = self._place(k)
         return scene.field.polygon(i)
 
-    def corners(self, k: int) -> tuple[Array, Array, Array]:
+    def corners(self, k: int) -> Array:
         scene, i = self._place(k)
         return scene.field.corners(i)
 

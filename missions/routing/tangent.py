@@ -17,7 +17,7 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-from geofences.rtree import PolygonTree
+from geofences.rtree import PolygonTree, Predicate
 from missions.routing.pace import Pace
 from missions.routing.search import Plane, Search
 
@@ -39,7 +39,7 @@ class Obstacles:
     def __init__(self, polygons: Sequence[shapely.Polygon] | NDArray[np.object_] | PolygonTree) -> None:
         self.tree = polygons if isinstance(polygons, PolygonTree) else PolygonTree(polygons)
         self.polygons = self.tree.polygons
-        self._corners: list[tuple[Array, Array, Array] | None] = [None] * len(self.polygons)
+        self._corners: list[Array | None] = [None] * len(self.polygons)
 
     def __len__(self) -> int:
         return len(self.polygons)
@@ -51,8 +51,8 @@ class Obstacles:
         after._corners[: len(kept)] = kept
         return after
 
-    def corners(self, i: int) -> tuple[Array, Array, Array]:
-        """Convex corners of polygon i pushed out, and the unit vectors from each corner to its two neighbours."""
+    def corners(self, i: int) -> Array:
+        """(3, n, 2): convex corners of polygon i pushed out, and the unit vectors from each to its two neighbours."""
         found = self._corners[i]
         if found is None:
             found = self._corners[i] = _corners(self.polygons[i])
@@ -97,23 +97,14 @@ class Field:
         n = len(self._shared)
         return self._shared.polygons[i] if i < n or self._own is None else self._own.polygons[i - n]
 
-    def corners(self, i: int) -> tuple[Array, Array, Array]:
-        """Convex corners of obstacle i pushed out, and the unit vectors from each corner to its two neighbours."""
+    def corners(self, i: int) -> Array:
+        """(3, n, 2): convex corners of obstacle i pushed out, and the unit vectors from each to its two neighbours."""
         n = len(self._shared)
         return self._shared.corners(i) if i < n or self._own is None else self._own.corners(i - n)
 
     def hits(self, geometries: NDArray[np.object_]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         """Pairs (geometry, obstacle) that touch or cross, of obstacles in the way."""
-        which, what = self._shared.tree.query(geometries, predicate="intersects")
-        if len(what):
-            keep = [self._is_active(i) for i in what.tolist()]
-            if not all(keep):
-                which, what = which[keep], what[keep]
-        if self._own is not None:
-            own_which, own_what = self._own.tree.query(geometries, predicate="intersects")
-            which = np.concatenate([which, own_which])
-            what = np.concatenate([what, own_what + len(self._shared)])
-        return which, what
+        return self._found(geometries, "intersects")
 
     def free(self, starts: Array, ends: Array) -> NDArray[np.bool_]:
         """For each segment whether it meets nothing. One call for many segments is far cheaper than many calls."""
@@ -150,18 +141,11 @@ class Field:
     def met(self, starts: Plane, ends: Plane) -> list[list[int]]:
         """The obstacles that each segment touches or crosses."""
         found: list[list[int]] = [[] for _ in starts]
-        lines = shapely.linestrings(np.stack([starts, ends], axis=1).view(np.float64).reshape(-1, 2, 2))
-        which, what = self.hits(lines)
+        ways = np.array([starts, ends]).T.copy()
+        which, what = self.hits(shapely.linestrings(ways.view(np.float64).reshape(-1, 2, 2)))
         for i, k in zip(which.tolist(), what.tolist(), strict=True):
             found[i].append(k)
         return found
-
-    def nearest(self, among: Sequence[int], place: complex) -> int:
-        """The obstacle nearest to a place."""
-        if len(among) == 1:
-            return among[0]
-        polygons = np.array([self.polygon(i) for i in among], dtype=object)
-        return among[int(np.argmin(shapely.distance(polygons, shapely.Point(place.real, place.imag))))]
 
     def apart(self, a: complex, b: complex) -> bool:
         """True if obstacles that touch close every way between two free places."""
@@ -195,8 +179,7 @@ class Field:
 
     def _outside(self, ends: Plane) -> Plane | NoPath:
         """The ends, from the edge of an obstacle a step beside it; `NoPath` if one is inside."""
-        points = shapely.points(ends.real, ends.imag)
-        which, what = self.hits(shapely.buffer(points, _EDGE_M, quad_segs=1))
+        which, what = self._found(shapely.points(ends.view(np.float64).reshape(-1, 2)), "dwithin", _EDGE_M)
         if not len(which):
             return ends
         outside = ends.copy()
@@ -211,6 +194,20 @@ class Field:
             outside[i] = beside[room.argmax()]
         return outside
 
+    def _found(
+        self, geometries: NDArray[np.object_], predicate: Predicate, distance_m: float | None = None
+    ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        which, what = self._shared.tree.query(geometries, predicate, distance_m)
+        if len(what):
+            keep = [self._is_active(i) for i in what.tolist()]
+            if not all(keep):
+                which, what = which[keep], what[keep]
+        if self._own is not None:
+            own_which, own_what = self._own.tree.query(geometries, predicate, distance_m)
+            which = np.concatenate([which, own_which])
+            what = np.concatenate([what, own_what + len(self._shared)])
+        return which, what
+
     def _is_active(self, i: int) -> bool:
         known = self._known.get(i)
         if known is None:
@@ -224,17 +221,13 @@ def segments(starts: Array, ends: Array) -> NDArray[np.object_]:
     return lines
 
 
-def _corners(polygon: shapely.Polygon) -> tuple[Array, Array, Array]:
+def _corners(polygon: shapely.Polygon) -> Array:
     solid = shapely.orient_polygons(polygon)  # the solid on the left of every ring
     found = [_ring_corners(shapely.get_coordinates(r)[:-1]) for r in (solid.exterior, *solid.interiors)]
-    return (
-        np.concatenate([f[0] for f in found]),
-        np.concatenate([f[1] for f in found]),
-        np.concatenate([f[2] for f in found]),
-    )
+    return np.ascontiguousarray(np.concatenate(found, axis=1))
 
 
-def _ring_corners(v: Array) -> tuple[Array, Array, Array]:
+def _ring_corners(v: Array) -> Array:
     back, ahead = np.roll(v, 1, axis=0) - v, np.roll(v, -1, axis=0) - v
     into = -back / np.maximum(np.hypot(back[:, 0], back[:, 1]), 1e-12)[:, None]
     out = ahead / np.maximum(np.hypot(ahead[:, 0], ahead[:, 1]), 1e-12)[:, None]
@@ -242,7 +235,7 @@ def _ring_corners(v: Array) -> tuple[Array, Array, Array]:
     normals = np.column_stack([into[:, 1] + out[:, 1], -into[:, 0] - out[:, 0]])  # sum of the two outward normals
     spread = 1.0 + (into * out).sum(axis=1)
     push = normals / np.maximum(spread, 0.02)[:, None] * PUSH_M
-    return (v + push)[convex], -into[convex], out[convex]
+    return np.array([v + push, -into, out])[:, convex]
 
 
 def _cost(points: Plane, pace: Pace | None) -> float:
