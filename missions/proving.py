@@ -14,10 +14,12 @@ from missions.energy import LegCost
 from missions.plan import Alternate, Ending, EnergyBudget, FenceSet, Infeasible, Leg, Plan, RallyPoint, Reason
 from missions.planrequest import PlanRequest
 from missions.returns import CLEAR_M, Envelope, Returns, return_band
-from missions.routing.checker import TIME_SLACK_S, Rules, check_plan
+from missions.routing.checker import TIME_SLACK_S, Rules, Violation, check_plan
+from missions.routing.homeward import DOUBTS
 from missions.routing.on_board import on_board
 from missions.routing.route import Route
 from missions.routing.scene import Scene, View, band_at
+from missions.routing.static import column_block
 from missions.sites import Site, SiteKind
 from missions.vehicles import Airframe
 
@@ -124,15 +126,27 @@ def _last_line(
             # PX4 returns a VTOL that hovers on its rotors, which do not carry it far: the pad below must be an answer.
             others += contingency.usable(scene, [request.goal], request.cruise_agl_m)
     there = scene.frame.to_xy([home.position, *(s.position for s in others)])
+    band = return_band(rule, request.cruise_agl_m)
     longest_s = float(carrier.seconds(there[None, :, :] - nodes[:, None, :]).max())
+    longest_s += band.upper_m / request.vehicle.climb_m_s + band.upper_m / request.vehicle.descent_m_s
     view = replace(
         scene.view,
-        band=return_band(rule, request.cruise_agl_m),
+        band=band,
         end_s=max(scene.view.end_s, legs[-1].end.eta_s + longest_s),
         margin_m=min(CLEAR_M, request.margin_m) + request.vehicle.min_turn_radius_m,
     )
-    sky = Scene(request.airspace, request.terrain, scene.frame, view, near=(nodes[0], nodes[-1], *there))
-    found = Returns(sky, legs, [home, *others], rule, on_rotors=request.vehicle.airframe is Airframe.VTOL)
+    near = (nodes[0], nodes[-1], *there)
+    held = request.on_board.fence if request.on_board is not None else None
+    more = on_board(held, scene.frame, view.margin_m, near) if held is not None else []
+    sky = Scene(request.airspace, request.terrain, scene.frame, view, near, more)
+    found = Returns(
+        sky,
+        legs,
+        [home, *others],
+        rule,
+        on_rotors=request.vehicle.airframe is Airframe.VTOL,
+        shut=[_closed_over(sky, s) for s in (home, *others)],
+    )
     everything = range(1, 1 + len(others))
     chosen = everything if request.on_board is not None else found.best_rally()
     envelope = found.envelope(chosen, carrier, used_wh, request.reserve_pct)
@@ -141,6 +155,12 @@ def _last_line(
         return envelope, request.on_board.rally, fence.kept(sky, nodes, request.on_board.fence, top)
     rally = fence.rally_points([others[k - 1] for k in chosen], home)
     return envelope, rally, fence.fence_set(sky, nodes, there, envelope.swept, top)
+
+
+def _closed_over(sky: Scene, site: Site) -> str:
+    """Why a return must not come down there; empty if it may."""
+    blocked = column_block(sky, site.position, 0.0, sky.view.band.upper_m, site.site_id)
+    return "" if blocked is None else f"{site.site_id} is closed by {', '.join(blocked.zone_ids)}"
 
 
 def _at(rally: RallyPoint, home: Site) -> Site:
@@ -170,8 +190,11 @@ def checked(request: PlanRequest, plan: Plan) -> Plan | Infeasible:
             wind=request.wind,
             goal=request.goal,
             sites=sites,
+            require_contingency=request.require_contingency,
         ),
     )
+    if violations and not (request.take_off and request.require_contingency):
+        plan, violations = _undoubted(plan, violations)
     if not violations:
         return plan
     stranded = ", ".join(str(v.leg_index) for v in violations if v.code == "no_alternate")
@@ -179,6 +202,21 @@ def checked(request: PlanRequest, plan: Plan) -> Plan | Infeasible:
     texts = dict.fromkeys((v.code, told.get(v.code, v.text)) for v in violations)
     reasons = [Reason(code, text, _FIXES.get(code, "")) for code, text in texts]
     return Infeasible(tuple(reasons), tuple(dict.fromkeys(v.zone_id for v in violations if v.zone_id)))
+
+
+def _undoubted(plan: Plan, violations: tuple[Violation, ...]) -> tuple[Plan, tuple[Violation, ...]]:
+    """The plan without what it said of PX4's returns and the checker did not find so, and what else is wrong with it.
+
+    Such a doubt must not keep a vehicle in the air from a way down: it flies that way while there is a link.
+    """
+    whys = {v.leg_index: v.text for v in violations if v.code in DOUBTS}
+    legs = tuple(
+        replace(leg, returns=tuple(replace(r, legal=False, reason=r.reason or whys[i]) for r in leg.returns))
+        if i in whys
+        else leg
+        for i, leg in enumerate(plan.legs)
+    )
+    return replace(plan, legs=legs), tuple(v for v in violations if v.code not in DOUBTS)
 
 
 _FIXES = {

@@ -89,11 +89,18 @@ class Returns:
     """
 
     def __init__(
-        self, scene: Scene, legs: Sequence[Leg], sites: Sequence[Site], rule: ReturnRule, *, on_rotors: bool
+        self,
+        scene: Scene,
+        legs: Sequence[Leg],
+        sites: Sequence[Site],
+        rule: ReturnRule,
+        *,
+        on_rotors: bool,
+        shut: Sequence[str],
     ) -> None:
-        """`on_rotors`: a VTOL, which returns on its rotors from where it hovers."""
+        """`on_rotors`: a VTOL, which hovers on its rotors. `shut`: per site why none may come down there, or ""."""
         self._scene, self._legs, self._sites, self._rule = scene, legs, sites, rule
-        self._on_rotors = on_rotors
+        self._on_rotors, self._shut = on_rotors, shut
         places = [legs[0].start.position, *(leg.end.position for leg in legs)]
         xy = scene.frame.to_xy([*places, *(s.position for s in sites)])
         self._nodes, self._there = xy[: len(places)], xy[len(places) :]
@@ -179,6 +186,9 @@ class Returns:
             if self._during(obstacle, swept[k][0]):
                 why = f"closed by {', '.join(self._scene.zone_ids((obstacle,)))}"
                 self._shade(closed, swept[k], hulls[k], field.polygon(obstacle), why)
+        for leg, site, low, high in swept:
+            if self._shut[site]:
+                closed.setdefault((leg, site), []).append((low, high, self._shut[site]))
         for leg, site, low, high in swept if self._on_rotors else ():
             way_m = float(np.hypot(*(self._there[site] - self._nodes[leg])))
             if self._legs[leg].length_m == 0.0 and way_m > ROTORS_CARRY_M:

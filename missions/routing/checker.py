@@ -12,6 +12,7 @@ from itertools import pairwise
 from math import hypot, inf, isfinite
 
 from geofences.heights import Terrain
+from geofences.volumes import Circle, Polygon
 from missions.energy import FREE, climb_cost, leg_energy
 from missions.plan import Ending, Plan, Waypoint
 from missions.routing.flown import (
@@ -27,8 +28,10 @@ from missions.routing.flown import (
     height_violations,
     holds,
 )
+from missions.routing.homeward import Destination, Homeward, Line
 from missions.routing.judge import Outlines, outlines, track
 from missions.sites import Site
+from missions.vehicles import Airframe
 
 FARTHEST_M = 300_000.0
 """the width of the largest area of operation: a longer leg is a mistake, and would take minutes to judge"""
@@ -47,6 +50,7 @@ def check_plan(plan: Plan, rules: Rules) -> tuple[Violation, ...]:
         *_ending(plan, rules),
         *_energy(plan, rules),
         *_alternates(plan, rules, found),
+        *_returns(plan, rules, found),
         *_fence(plan, lines),
     )
 
@@ -219,13 +223,63 @@ def _closed_over(plan: Plan, site: Site, rules: Rules, found: Outlines) -> str |
     return next(iter(forbidden(whole, rules, found)), None)
 
 
-def _fence(plan: Plan, lines: Sequence[Flown]) -> Iterator[Violation]:
-    """The fence on the vehicle; what begins in the air beyond it may come back by any way: PX4 lets it go on flying."""
-    keep_ins = () if plan.fence.keep_in is None else (plan.fence.keep_in,)
-    rally = [(point.site_id, point.position) for point in plan.rally]
+def _returns(plan: Plan, rules: Rules, found: Outlines) -> Iterator[Violation]:
+    """What the plan says of PX4's own return: from everywhere to where PX4 goes, and legal where it is said to be."""
+    vehicle = rules.vehicle
+    if vehicle is None:
+        return
+    keep_ins, keep_outs, strayed = _held_fence(plan)
+    home = Destination("home", plan.home, plan.home_amsl_m)
+    rally = [Destination(r.site_id, r.position, plan.home_amsl_m + r.alt_rel_home_m) for r in plan.rally]
+    px4 = Homeward([home, *rally], rules, vehicle.returns, found, () if strayed else keep_ins, keep_outs)
+    numbers = {to.name: k for k, to in enumerate(rally, start=1)}
+    used_wh = 0.0
+    for i, leg in enumerate(plan.legs):
+        before_wh, used_wh = used_wh, used_wh + leg.energy_wh
+        start_pct, end_pct = (plan.energy.start_pct - 100.0 * wh / vehicle.battery_wh for wh in (before_wh, used_wh))
+        hovers = vehicle.airframe is Airframe.VTOL and leg.length_m == 0.0
+        line = Line(leg.start, leg.end, (start_pct, end_pct), on_rotors=hovers)
+        said: list[tuple[float, float, int]] = []
+        for stretch in leg.returns:
+            number = numbers.get(stretch.site_id, 0)
+            if number == 0 and not _is_home(stretch.site_id, plan, rules):
+                text = f"leg {i} says that PX4 returns to {stretch.site_id}, which is neither home nor a rally point"
+                yield Violation(i, "return_unknown", text, at=leg.start.position)
+                continue
+            if not -1.0 <= stretch.from_m <= stretch.to_m <= leg.length_m + 1.0:
+                yield Violation(i, "return_gap", f"leg {i} has returns from beyond its ends", at=leg.start.position)
+                continue
+            span = (stretch.from_m / max(leg.length_m, 1e-3), min(1.0, stretch.to_m / max(leg.length_m, 1e-3)))
+            said.append((*span, number))
+            if stretch.legal and (why := px4.objection(line, *span, number)) is not None:
+                yield why.violation(i, f"leg {i}", px4.destinations[number])
+            if not stretch.legal and rules.require_contingency and plan.take_off:
+                text = f"leg {i}: PX4's own return to {stretch.site_id} is not legal everywhere: {stretch.reason}"
+                yield Violation(i, "rtl", text, at=line.at(span[0]).position)
+        if px4.known and (gap := px4.gap(line, said)) is not None:
+            text = f"leg {i} does not say that PX4 may return to {gap[1]} from here"
+            yield Violation(i, "return_gap", text, at=gap[0])
+
+
+def _is_home(site_id: str, plan: Plan, rules: Rules) -> bool:
+    site = rules.sites.get(site_id)
+    return not rules.sites or (site is not None and distance_m(site.position, plan.home) <= 2.0)
+
+
+def _held_fence(plan: Plan) -> tuple[list[Polygon], list[Polygon | Circle], bool]:
+    """Keep-ins and keep-outs on board that bind, and whether the flight begins out of bounds.
+
+    What begins in the air beyond the fence may come back by any way: PX4 lets it go on flying.
+    """
+    keep_ins = [] if plan.fence.keep_in is None else [plan.fence.keep_in]
     begins = plan.legs[0].start.position
     strayed = bool(plan.exits_zone) or (not plan.take_off and any(not holds(k, begins) for k in keep_ins))
-    keep_outs = [k for k in plan.fence.keep_out if plan.take_off or not holds(k, begins)]
+    return keep_ins, [k for k in plan.fence.keep_out if plan.take_off or not holds(k, begins)], strayed
+
+
+def _fence(plan: Plan, lines: Sequence[Flown]) -> Iterator[Violation]:
+    keep_ins, keep_outs, strayed = _held_fence(plan)
+    rally = [(point.site_id, point.position) for point in plan.rally]
     yield from fence_violations(keep_ins, keep_outs, plan.home, lines, rally, strayed=strayed)
 
 

@@ -5,7 +5,7 @@ It serves plans of our own (`missions.routing.checker`) and plans made elsewhere
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 
@@ -45,7 +45,7 @@ MIN_AGL_M = 3.0
 _GEOD = Geod(ellps="WGS84")
 _HEIGHT_TOLERANCE_M = 0.5
 _SEA = FlatTerrain(0.0)
-_FENCE = Zone("fence", "", Restriction.PROHIBITED, ())
+FENCE = Zone("fence", "", Restriction.PROHIBITED, ())
 _keep_outs: IdentityCache[Outline] = IdentityCache(512)
 """plans made in the air share the fence that is on board"""
 
@@ -67,6 +67,8 @@ class Rules:
     goal: Site | None = None
     sites: Mapping[str, Site] = field(default_factory=dict)
     """sites that alternates may name; empty: their names are not judged"""
+    require_contingency: bool = False
+    """no take-off where a plan says that PX4's own return would not be legal from everywhere"""
     time_slack_s: float = TIME_SLACK_S
 
 
@@ -106,19 +108,29 @@ Met = dict[str, tuple[Zone, Mask]]
 
 def forbidden(flown: Flown, rules: Rules, found: Outlines) -> Met:
     """Per zone, the pieces inside of it that are passed while it is closed; for keep-ins, the pieces outside of all."""
+    met = entered(flown, rules, found.closed_near(flown.line, rules.authorised))
+    outside = out_of_keep_ins(flown, rules, found)
+    if outside.any():
+        met |= {o.zone.zone_id: (o.zone, outside.copy()) for o in found.keep_ins}
+    return met
+
+
+def entered(flown: Flown, rules: Rules, closed: Iterable[Outline]) -> Met:
+    """Per zone of the closed ones given, the pieces inside of it that are passed while it is in force."""
     met: Met = {}
-    for outline in found.closed_near(flown.line, rules.authorised):
+    for outline in closed:
         inside = outline.inside(flown.line)
         if outline.zone.applicability and inside.any():
             inside = inside & in_force(outline.zone, flown, rules.time_slack_s)
         if inside.any():
             known = met.get(outline.zone.zone_id)
             met[outline.zone.zone_id] = outline.zone, inside if known is None else inside | known[1]
-    if found.keep_ins:
-        outside = outside_keep_ins(found, flown.line, lambda z: _always(z, flown, rules.time_slack_s))
-        if outside.any():
-            met |= {o.zone.zone_id: (o.zone, outside.copy()) for o in found.keep_ins}
     return met
+
+
+def out_of_keep_ins(flown: Flown, rules: Rules, found: Outlines) -> Mask:
+    """The pieces outside of all keep-ins; none where there are none."""
+    return outside_keep_ins(found, flown.line, lambda z: _always(z, flown, rules.time_slack_s))
 
 
 def in_force(zone: Zone, flown: Flown, slack_s: float) -> Mask:
@@ -207,7 +219,7 @@ def fence_violations(
     places = [("home", home), *((f"rally point {name}", at) for name, at in rally)]
     points = [_point(at) for _, at in places]
     for keep_in in keep_ins:
-        area = _inside(keep_in)
+        area = keep_in_of(keep_in)
         for (name, at), point in zip(places, points, strict=True):
             if not area.holds(point).all():
                 more = ": PX4 would not enforce it" if name == "home" else ""
@@ -219,7 +231,7 @@ def fence_violations(
                 yield Violation(flown.index, "fence", f"{flown.name} leaves the fence's keep-in", at=at)
     extents = np.array([_extent(flown.line) for flown in lines] + [_extent(point) for point in points], dtype=object)
     for keep_out in keep_outs:
-        outline = _keep_outs.get(keep_out, make=partial(Outline, _FENCE, Volume(keep_out)))
+        outline = keep_out_of(keep_out)
         for i in np.flatnonzero(shapely.intersects(outline.bounds, extents)).tolist():
             line = lines[i].line if i < len(lines) else points[i - len(lines)]
             touched = outline.touched(line)
@@ -233,7 +245,12 @@ def fence_violations(
                 yield Violation(-1, "fence", f"{name} is inside a keep-out of the fence", at=at)
 
 
-class _Inside:
+def keep_out_of(outline: Polygon | Circle) -> Outline:
+    """A keep-out of the fence, ready to be asked about."""
+    return _keep_outs.get(outline, make=partial(Outline, FENCE, Volume(outline)))
+
+
+class Inside:
     """A keep-in of the fence: what it surely holds."""
 
     def __init__(self, outline: Polygon | Circle) -> None:
@@ -251,18 +268,27 @@ class _Inside:
         inside = away <= self._circle.radius_m - CONTACT_M
         return np.asarray(inside[:-1] & inside[1:])
 
+    def holds_area(self, area: shapely.Geometry, room_deg: float) -> bool:
+        """Whether it holds an area in degrees and all around it; of a circle nothing is said so."""
+        return (
+            self._circle is None
+            and bool(shapely.covers(self._polygon, area))
+            and not shapely.dwithin(self._polygon.boundary, area, room_deg)
+        )
 
-_insides: IdentityCache[_Inside] = IdentityCache(512)
+
+_insides: IdentityCache[Inside] = IdentityCache(512)
 """plans made in the air share the fence that is on board"""
 
 
 def holds(keep_in: Polygon | Circle, at: LatLon) -> bool:
     """Whether a keep-in of the fence surely holds the place."""
-    return bool(_inside(keep_in).holds(_point(at)).all())
+    return bool(keep_in_of(keep_in).holds(_point(at)).all())
 
 
-def _inside(keep_in: Polygon | Circle) -> _Inside:
-    return _insides.get(keep_in, make=partial(_Inside, keep_in))
+def keep_in_of(outline: Polygon | Circle) -> Inside:
+    """A keep-in of the fence, ready to be asked about."""
+    return _insides.get(outline, make=partial(Inside, outline))
 
 
 def _extent(line: Track) -> shapely.Polygon:

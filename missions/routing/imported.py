@@ -1,39 +1,32 @@
 """The judge of plans made elsewhere, as in QGroundControl: item by item, by the same rules as plans of our own.
 
 Such a plan tells no times, no energy and no alternates. Times and energy follow from the vehicle; the alternates are
-those that PX4 itself would choose: from every place, each `RETURN_STEP_M`, its return to the closest of home and rally
-points must be legal and within reach.
+those that PX4 itself would choose: from every place its return to the closest of home and rally points must be legal
+and within reach (`missions.routing.homeward`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from math import ceil
 
 from geofences.formats.qgc_plan import PlanFile
-from geofences.geodesy import LatLon, destination
-from geofences.volumes import Role
-from missions.energy import climb_cost, leg_energy
-from missions.planfile import RETURN_M, FlightOfFile, Stretch, fly, nearest_landing
+from missions.planfile import RETURN_M, FlightOfFile, Stretch, fly
 from missions.routing.flown import (
     Flown,
     Rules,
     Violation,
     airspace_violations,
-    bearing_deg,
-    distance_m,
     fence_violations,
-    forbidden,
     height_violations,
 )
+from missions.routing.homeward import Destination, Homeward, Line
 from missions.routing.judge import Outlines, outlines, track
 from missions.routing.px4 import px4_notes, px4_violations
-from missions.vehicles import Airframe
+from missions.vehicles import Airframe, ReturnRule
 
 FARTHEST_M = 300_000.0
 """a longer stretch is a mistake, and would take minutes to judge"""
-RETURN_STEP_M = 250.0
 HOME_M = 10.0
 """a planned home this far above or below the ground says that heights were meant otherwise"""
 
@@ -56,10 +49,10 @@ def check_file(
     *,
     airframe: Airframe = Airframe.MULTIROTOR,
     battery_pct: float = 100.0,
-    return_m: float = RETURN_M,
 ) -> FileVerdict:
     """Everything wrong with an imported plan. Without `rules.vehicle`, energy is not judged, and a note says so."""
     vehicle = rules.vehicle
+    rule = vehicle.returns if vehicle is not None else ReturnRule(lowest_m=RETURN_M, highest_m=RETURN_M)
     airframe = vehicle.airframe if vehicle is not None else airframe
     broken = list(px4_violations(file, airframe, rules.terrain))
     flight = fly(
@@ -69,7 +62,7 @@ def check_file(
         vehicle=vehicle,
         payload_kg=rules.payload_kg,
         wind=rules.wind,
-        return_m=return_m,
+        return_m=rule.highest_m,
     )
     known = {(v.leg_index, v.code) for v in broken}
     faults = ((f.item, f.code, f"item {f.item} {f.text}") for f in flight.faults)
@@ -93,7 +86,7 @@ def check_file(
     if left and left[-1] < rules.reserve_pct:
         text = f"{left[-1]:.0f} % of battery left at the end; the reserve is {rules.reserve_pct:.0f} %"
         broken.append(Violation(-1, "reserve", text))
-    broken += _returns(file, flight, rules, found, left, return_m)
+    broken += _returns(file, flight, rules, found, left, rule)
     return FileVerdict(tuple(_once(broken)), tuple(notes), flight, left[-1] if left else None)
 
 
@@ -142,63 +135,23 @@ def _left_pct(flight: FlightOfFile, rules: Rules, battery_pct: float) -> list[fl
 
 
 def _returns(
-    file: PlanFile, flight: FlightOfFile, rules: Rules, found: Outlines, left: Sequence[float], return_m: float
+    file: PlanFile, flight: FlightOfFile, rules: Rules, found: Outlines, left: Sequence[float], rule: ReturnRule
 ) -> Iterator[Violation]:
-    """PX4's own return from every stretch but landings: the first place of each from which it cannot be flown."""
+    """PX4's own return from every stretch but landings: the first reason of each for which it cannot be flown."""
+    home = Destination("home", file.home, file.home_amsl_m)
+    rally = (
+        Destination(f"rally point {i}", r.position, file.home_amsl_m + r.alt_rel_home_m)
+        for i, r in enumerate(file.rally, start=1)
+    )
+    keep_ins = [a.outline for a in file.fence if a.inclusion]
+    keep_outs = [a.outline for a in file.fence if not a.inclusion]
+    px4 = Homeward([home, *rally], rules, rule, found, keep_ins, keep_outs)
     for i, stretch in enumerate(flight.stretches):
         if stretch.doing in ("climb", "descent", "return"):
             continue
-        for at, amsl_m, eta_s in _places(stretch):
-            name, target, ground = nearest_landing(file, at)
-            height = max(amsl_m, ground + return_m)
-            climb = track(at, amsl_m, at, height, rules.terrain)
-            way = track(at, height, target, height, rules.terrain)
-            down = track(target, min(ground, height), target, height, rules.terrain)
-            late_s = eta_s + distance_m(at, target) / (rules.vehicle.cruise_m_s if rules.vehicle else 5.0)
-            lines = [Flown(stretch.item, "", line, eta_s, late_s) for line in (climb, way, down)]
-            closed = [zone_id for line in lines for zone_id in forbidden(line, rules, found)]
-            if closed:
-                zone = rules.airspace.zone(closed[0])
-                would = "leave" if zone is not None and zone.role is Role.KEEP_IN else "enter"
-                text = f"item {stretch.item}: PX4's own return to {name} from here would {would} {closed[0]}"
-                yield Violation(stretch.item, "return", text, closed[0], at)
-                break
-        if left:
-            yield from _within_reach(file, stretch, left[i], rules, return_m)
-
-
-def _within_reach(
-    file: PlanFile, stretch: Stretch, left_pct: float, rules: Rules, return_m: float
-) -> Iterator[Violation]:
-    vehicle = rules.vehicle
-    assert vehicle is not None
-    end = stretch.end
-    name, target, ground = nearest_landing(file, end.position)
-    height = max(end.alt_amsl_m, ground + return_m)
-    used = climb_cost(vehicle, rules.payload_kg, height - end.alt_amsl_m)
-    used += climb_cost(vehicle, rules.payload_kg, ground - height)
-    length = distance_m(end.position, target)
-    if length > 0.5:
-        track_deg = bearing_deg(end.position, target)
-        way = leg_energy(vehicle, rules.payload_kg, length_m=length, track_deg=track_deg, climb_m=0.0, wind=rules.wind)
-        if way is None:
-            text = f"item {stretch.item}: PX4's own return to {name} cannot be held in this wind"
-            yield Violation(stretch.item, "return_wind", text, at=end.position)
-            return
-        used += way
-    at_touchdown = left_pct - 100.0 * used.energy_wh / vehicle.battery_wh
-    if at_touchdown < rules.reserve_pct:
-        text = f"item {stretch.item}: PX4's own return to {name} from here leaves {at_touchdown:.0f} % of battery"
-        yield Violation(stretch.item, "return_reserve", text, at=end.position)
-
-
-def _places(stretch: Stretch) -> Iterator[tuple[LatLon, float, float]]:
-    """Places along a stretch with height and time, its start left out: it is the end of the one before."""
-    start, end, length = stretch.start, stretch.end, stretch.length_m
-    n = max(1, ceil(length / RETURN_STEP_M))
-    course = bearing_deg(start.position, end.position) if length > 0.0 else 0.0
-    for k in range(1, n + 1):
-        share = k / n
-        at = end.position if k == n else destination(start.position, course, share * length)
-        height = start.alt_amsl_m + share * (end.alt_amsl_m - start.alt_amsl_m)
-        yield at, height, start.eta_s + share * (end.eta_s - start.eta_s)
+        at_ends = (left[i - 1] if i else left[0], left[i]) if left else None
+        line = Line(stretch.start, stretch.end, at_ends)
+        told = ((k, px4.objection(line, a, b, k)) for a, b, chosen in px4.chosen(line) for k in chosen)
+        first = next(((k, why) for k, why in told if why is not None), None)
+        if first is not None:
+            yield first[1].violation(stretch.item, f"item {stretch.item}", px4.destinations[first[0]])

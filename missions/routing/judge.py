@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil, cos, radians
 from typing import Any, Generic, TypeVar
 
@@ -118,6 +118,13 @@ def track(a: LatLon, a_amsl_m: float, b: LatLon, b_amsl_m: float, terrain: Terra
     return Track(lon, lat, height_m, ground_m, along_m, pieces, agl_m, terrain)
 
 
+def up_to(line: Track, top_amsl_m: float) -> Track:
+    """A level line as flown at any height from its own up to a higher one."""
+    heights = np.where(np.arange(len(line.lon)) % 2 == 0, line.alt_amsl_m, top_amsl_m)
+    low, high = line.agl_m
+    return replace(line, alt_amsl_m=heights, agl_m=np.stack([low, high + (top_amsl_m - line.alt_amsl_m[0])]))
+
+
 def _agl_between(lat: Array, lon: Array, height_m: Array, terrain: Terrain) -> Array:
     at = np.arange(len(lat))
     fine = np.arange((len(lat) - 1) * GROUND_STEPS + 1) / GROUND_STEPS
@@ -155,6 +162,14 @@ class Outline:
             self.polygon = polygon_of(shape)
             shapely.prepare(self.polygon)
             self.bounds = shapely.box(*self.polygon.bounds)
+
+    @property
+    def corners(self) -> shapely.Polygon:
+        """In lon, lat; a circle as a polygon inside of it."""
+        if self.polygon is not None:
+            return self.polygon
+        assert self.circle is not None
+        return inscribed(self.circle)
 
     def touched(self, line: Track) -> Mask:
         """The pieces that lie at least in part inside the outline or `CONTACT_M` from it, whatever their height."""
@@ -224,32 +239,42 @@ class Outlines:
         hit = self._touching(lon - _RIM_DEG, lat - _RIM_DEG, lon + _RIM_DEG, lat + _RIM_DEG)
         return not bool((hit & self._keeps_out).any())
 
-    def near(self, line: Track) -> Iterator[Outline]:
-        room = line.contact_deg
-        touching = self._touching(
-            line.lon.min() - room, line.lat.min() - room, line.lon.max() + room, line.lat.max() + room
-        )
-        for i in np.flatnonzero(touching).tolist():
-            yield self.all[i]
+    def surely_in(self, area: shapely.Geometry, room_deg: float) -> bool:
+        """Whether an area and all around it lie well inside a keep-in of all heights and times, if there is any."""
+        return self._calm is None or (room_deg <= _RIM_DEG and bool(shapely.contains(self._calm, area)))
 
     def _touching(self, west: float, south: float, east: float, north: float) -> Mask:
         box = self._boxes
         hit: Mask = (box[0] <= east) & (box[2] >= west) & (box[1] <= north) & (box[3] >= south)
         return hit
 
+    def near(self, line: Track) -> Iterator[Outline]:
+        for i in np.flatnonzero(self._touching(*_box_of(line))).tolist():
+            yield self.all[i]
+
     def closed_near(self, line: Track, authorised: frozenset[str]) -> Iterator[Outline]:
-        """The closed ones: written out here, so that planner and checker do not share a mistake."""
-        for outline in self.near(line):
-            zone = outline.zone
+        return self.closed_in(*_box_of(line), authorised)
+
+    def closed_in(
+        self, west: float, south: float, east: float, north: float, authorised: frozenset[str]
+    ) -> Iterator[Outline]:
+        """The closed ones near a box: written out here, so that planner and checker do not share a mistake."""
+        for i in np.flatnonzero(self._touching(west, south, east, north)).tolist():
+            zone = self.all[i].zone
             if zone.role is Role.KEEP_IN or zone.restriction is Restriction.NO_RESTRICTION:
                 continue
             if zone.restriction is Restriction.PROHIBITED or zone.zone_id not in authorised:
-                yield outline
+                yield self.all[i]
 
 
 def outlines(airspace: Airspace) -> Outlines:
     """The airspace's outlines: made once, then from what changes between its versions."""
     return airspace.derived("outlines", Outlines.of)
+
+
+def _box_of(line: Track) -> tuple[float, float, float, float]:
+    room = line.contact_deg
+    return line.lon.min() - room, line.lat.min() - room, line.lon.max() + room, line.lat.max() + room
 
 
 def _boxes_of(found: Sequence[Outline]) -> Array:
@@ -262,7 +287,7 @@ def outside_keep_ins(found: Outlines, line: Track, applies: Callable[[Zone], boo
     if not found.keep_ins:
         return np.zeros(n, dtype=bool)
     usable = [o for o in found.keep_ins if applies(o.zone) and _holds(o.volume, line)]
-    parts = [o.polygon if o.polygon is not None else _inscribed(o.circle) for o in usable]
+    parts = [o.corners for o in usable]
     region = parts[0] if len(parts) == 1 else shapely.union_all(parts)
     shapely.prepare(region)
     return ~covered(region, line)
@@ -297,8 +322,8 @@ def polygon_of(outline: Polygon) -> shapely.Polygon:
     return shapely.Polygon(rings[0], rings[1:])
 
 
-def _inscribed(circle: Circle | None) -> shapely.Polygon:
-    assert circle is not None
+def inscribed(circle: Circle) -> shapely.Polygon:
+    """A polygon inside of it."""
     c, n = circle.centre, 64
     lon, lat, _ = _GEOD.fwd([c.lon_deg] * n, [c.lat_deg] * n, np.arange(n) * (360.0 / n), [circle.radius_m] * n)
     return shapely.Polygon(np.column_stack([lon, lat]))
