@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -52,7 +53,8 @@ def assess(
         typer.Option("--budget", metavar="BAND=MINUTES", help="stability budget left at the start; may be repeated"),
     ] = None,
     accuracy: Annotated[
-        float | None, typer.Option("--accuracy", metavar="K", min=0.0, help="of the probe, either way; default 0.5")
+        float | None,
+        typer.Option("--accuracy", metavar="K", min=0.0, max=10.0, help="of the probe, either way; default 0.5"),
     ] = None,
     max_gap: Annotated[
         float | None,
@@ -200,13 +202,10 @@ def _rules(
     from missions.coldchain.assess import DEFAULT_ACCURACY_C, rules_for
     from missions.coldchain.product import ProfileError
 
-    left = []
-    for text in budget:
-        band, _, minutes = text.partition("=")
-        try:
-            left.append((band, float(minutes)))
-        except ValueError:
-            out.fail(ExitCode.USAGE, f"--budget {text!r} is not BAND=MINUTES", "such as --budget cool=45")
+    left = [_budget(out, text) for text in budget]
+    for option, value in (("--accuracy", accuracy), ("--max-gap", max_gap_min)):
+        if value is not None and not isfinite(value):
+            out.fail(ExitCode.USAGE, f"{option} {value}: not a number", "leave it out, or give one")
     interval_s = float(np.median(np.diff(log.at_s))) if len(log.at_s) > 1 else None
     # A reading stands for the time to the next one; half as long again, and one of them is missing.
     usual_s = min(1.5 * (interval_s or 0.0), LONGEST_STEP_S)
@@ -221,6 +220,17 @@ def _rules(
     except ProfileError as error:
         out.fail(ExitCode.USAGE, f"--budget: {error.problem}", error.fix)
     return rules, interval_s
+
+
+def _budget(out: Output, text: str) -> tuple[str, float]:
+    band, _, minutes = text.partition("=")
+    try:
+        left_min = float(minutes)
+    except ValueError:
+        left_min = -1.0
+    if not band or not isfinite(left_min) or left_min < 0.0:
+        out.fail(ExitCode.USAGE, f"--budget {text!r} is not BAND=MINUTES", "such as --budget cool=45")
+    return band, left_min
 
 
 def _judge(log: LogFile, rules: Rules, interval_s: float | None) -> Judged:

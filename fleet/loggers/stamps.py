@@ -22,12 +22,14 @@ Array = npt.NDArray[np.float64]
 STAMP = re.compile(
     r"\s*(?P<date>\d{1,4}[-/.](?:\d{1,2}|[A-Za-z]{3,4}\.?)[-/.]\d{1,4})[T ,]\s*"
     r"(?P<h>\d{1,2})[:.](?P<m>\d{2})(?:[:.](?P<s>\d{2})(?:[.,](?P<frac>\d{1,9}))?)?"
-    r"\s*(?P<half>[ap]\.?m\.?)?\s*(?P<offset>Z|UTC|GMT|[+-]\d{2}:?\d{2})?\s*",
+    r"\s*(?P<half>[ap]\.?m\.?)?\s*(?P<offset>Z|UTC|GMT|[+-](?:0\d|1[0-4]):?[0-5]\d)?\s*",
     re.IGNORECASE,
 )
 UNIX = re.compile(r"\s*(\d{10})(?:\.\d+|\d{3})?\s*")
 MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 EPOCH = date(1970, 1, 1).toordinal()
+YEARS = range(1970, 2200)
+"""what a logger's clock shows, set or not"""
 DAY_S = 86_400.0
 QUARTER_S = 900.0
 """offsets change at full quarters of an hour"""
@@ -133,6 +135,8 @@ def _day(text: str, order: DateOrder | None) -> float:
     try:
         number = int(month) if month.isdigit() else MONTHS.index(month[:3].lower()) + 1
         full = int(year) + (2000 if len(year) <= 2 else 0)
+        if full not in YEARS:
+            raise ValueError(full)
         return float(date(full, number, int(day)).toordinal() - EPOCH)
     except ValueError:
         raise UnclearDateError(text, f"{text} is no date", "mend the date, or say its order with --dates") from None

@@ -115,6 +115,8 @@ def test_a_profile_of_one_s_own_is_given_by_its_file(fleet_command: Run, tmp_pat
         (("--product", "insulin", "--columns", "zeit=T"), ExitCode.USAGE, "not KEY=NAME"),
         (("--product", "insulin", "--plot", "a.pdf"), ExitCode.USAGE, "--plot a.pdf: unknown kind of picture"),
         (("--product", "insulin", "--tz", "UTC", "--budget", "room"), ExitCode.USAGE, "not BAND=MINUTES"),
+        (("--product", "insulin", "--tz", "UTC", "--budget", "room=nan"), ExitCode.USAGE, "not BAND=MINUTES"),
+        (("--product", "insulin", "--tz", "UTC", "--max-gap", "inf"), ExitCode.USAGE, "--max-gap inf: not a number"),
         (("--product", "insulin", "--tz", "UTC", "--budget", "cool=1"), ExitCode.USAGE, "no such excursion"),
         (("--product", "insulin"), ExitCode.FAILED, "a.txt:2: the times have no offset"),
         (("--product", "insulin", "--layout", "hobo"), ExitCode.FAILED, "is not of the layout hobo"),
