@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from missions.coldchain import assess
-from missions.coldchain.assess import Assessment, Rules, budget_left, judge, rules_for, start, step
+from missions.coldchain.assess import Assessment, Rules, budget_left, judge, rules_for, start, step, until
 from missions.coldchain.mkt import mkt_c, mkt_finding, window_mkt
 from missions.coldchain.product import ProfileError, product_from_mapping
 from missions.coldchain.tally import Bounds
@@ -82,6 +82,23 @@ def test_the_incremental_mean_equals_direct_evaluation(series: list[tuple[float,
     held = np.array([h for h, _ in series])
     direct = 10_000.0 / -np.log(np.sum(held * np.exp(-10_000.0 / kelvin)) / held.sum()) - 273.15
     assert mkt_of(by, a) == pytest.approx(direct, abs=1e-4)
+
+
+def test_ten_thousand_random_series_have_the_mean_of_direct_evaluation() -> None:
+    """Without the product's code for rates, sums and logarithms: numpy on absolute temperatures."""
+    by, rng = rules_for(product_from_mapping(_free_profile(), "p.yaml")), np.random.default_rng(20260101)
+    worst = 0.0
+    for _ in range(10_000):
+        n = int(rng.integers(1, 9))
+        held, temps = rng.uniform(0.001, 119.0, n), rng.uniform(-30.0, 60.0, n)
+        a, t = start(by), T0
+        for held_s, temp in zip(held.tolist(), temps.tolist(), strict=True):
+            a = step(a, by, t, temp)
+            t += held_s
+        a = step(a, by, t, 5.0)
+        direct = 10_000.0 / -np.log(np.sum(held * np.exp(-10_000.0 / (temps + 273.15))) / held.sum()) - 273.15
+        worst = max(worst, abs(mkt_of(by, a) - direct))
+    assert worst < 0.001
 
 
 def _free_profile() -> dict[str, object]:
@@ -219,6 +236,180 @@ def test_spoiled_is_final_and_quarantine_can_only_get_worse() -> None:
 def test_red_cells_may_be_between_1_and_10_degrees() -> None:
     assert judged(rules("red_cells"), (0, 1.0), (1, 10.0), (2, 4.0)) is BoxVerdict.IN_RANGE
     assert judged(rules("red_cells"), (0, 10.1)) is BoxVerdict.QUARANTINE
+
+
+def test_the_last_reading_goes_on_spending_until_the_next_one_comes() -> None:
+    by = rules_for(profile("cct_biologic"), budget_min=(("cool", 10.0),))
+    a = run(by, *every_minute(9.0, 9))
+    assert judge(a, by, a.at_s + 60.0).verdict is BoxVerdict.EXCURSION_ALLOWED
+    spent = judge(a, by, a.at_s + 61.0)
+    assert spent.verdict is BoxVerdict.QUARANTINE
+    assert spent.rule == "budget.cool"
+
+
+def test_an_allowance_that_may_be_overspent_is_not_granted() -> None:
+    """±0.5 °C at 15 °C: as read the dose spent nothing of the warmer allowance, at most all of it."""
+    ranges = [
+        {"name": "cool", "lower_c": 8, "upper_c": 15, "allowed_min": 600},
+        {"name": "warm", "lower_c": 15, "upper_c": 25, "allowed_min": 10},
+    ]
+    band = {"lower_c": 2, "upper_c": 8}
+    by = rules_for(
+        product_from_mapping({"product_id": "x", "name": "X", "source": "s", "band": band, "excursions": ranges}, "p")
+    )
+    a = run(by, *every_minute(14.9, 10))
+    assert judge(a, by, a.at_s).verdict is BoxVerdict.EXCURSION_ALLOWED
+    a = run(by, *every_minute(14.9, 11))
+    found = judge(a, by, a.at_s)
+    assert found.verdict is BoxVerdict.UNKNOWN
+    assert found.why == "whether warm is overspent cannot be told: 1.0 min over to 10.0 min left"
+    assert (found.rule, found.since_s, found.at_s) == ("budget.warm", T0, T0 + 660.0)
+    assert budget_left(a, by) == (("cool", Bounds(589.0, 589.0, 600.0)), ("warm", Bounds(-1.0, 10.0, 10.0)))
+    exact = rules_for(by.product, accuracy_c=0.0)
+    assert judge(run(exact, *every_minute(14.9, 11)), exact, a.at_s).verdict is BoxVerdict.EXCURSION_ALLOWED
+
+
+# uncertainty
+
+
+def test_far_from_every_edge_nothing_is_uncertain() -> None:
+    a = run(rules(), *every_minute(5.0, 10))
+    assert a.least is a.read
+    assert a.read is a.most
+    assert a.read.bands.total_s == (600.0, 0.0, 0.0)
+
+
+def test_time_is_told_per_band_and_outside_all_of_them() -> None:
+    by = rules("cct_biologic")
+    a = run(by, (0, 5.0), (1, 9.0), (2, 1.0), (4, 20.0), (5, 8.0), (6, 15.0), (7, 5.0))
+    assert a.read.bands.total_s == (120.0, 120.0, 120.0, 60.0)
+    assert a.read.bands.longest_s == (60.0, 60.0, 120.0, 60.0)
+    assert a.read.bands.run_s == (0.0, 60.0, 0.0, 0.0)
+    assert a.read.bands.first_s == (T0, T0 + 60.0, T0 + 120.0, T0 + 240.0)
+
+
+def test_near_an_edge_accuracy_leaves_room_both_ways() -> None:
+    by = rules("cct_biologic")
+    a = run(by, (0, 7.6), (1, 8.2), (2, 5.0), (3, 5.0))
+    cool = 1
+    assert [t.bands.total_s[cool] for t in (a.least, a.read, a.most)] == [0.0, 60.0, 120.0]
+    assert [t.bands.longest_s[cool] for t in (a.least, a.read, a.most)] == [0.0, 60.0, 120.0]
+    assert [t.bands.total_s[0] for t in (a.least, a.read, a.most)] == [60.0, 120.0, 180.0]
+
+
+def test_a_gap_adds_what_it_may_hide() -> None:
+    """Ten minutes unseen at 0.5 K/s from 5 °C: 8 °C is 5 s away by 0.5 °C of accuracy, from both ends."""
+    by = rules("cct_biologic")
+    a = run(by, (0, 5.0), (10, 5.0))
+    assert (a.measured_s, a.unmeasured_s, a.gap_at_s) == (0.0, 600.0, T0)
+    assert [t.bands.total_s[1] for t in (a.least, a.read, a.most)] == pytest.approx([0.0, 0.0, 590.0])
+    assert [t.bands.total_s[0] for t in (a.least, a.read, a.most)] == pytest.approx([10.0, 0.0, 600.0])
+    freeze = [t.alarms.longest_s[0] for t in (a.least, a.read, a.most)]
+    assert freeze == pytest.approx([0.0, 0.0, 580.0])
+    mean = window_mkt(by, a, None, None)
+    assert mean is not None
+    assert mean.read == pytest.approx(5.0, abs=0.01)
+    assert mean.least < mean.read
+    assert mean.most > mean.read + 5.0
+
+
+def test_silence_counts_as_a_gap_that_is_not_over() -> None:
+    by = rules("cct_biologic")
+    a = run(by, (0, 9.0))
+    held = until(a, by, T0 + 120.0)
+    assert held.read.bands.total_s[1] == 120.0
+    silent = until(a, by, T0 + 121.0)
+    assert silent.unmeasured_s == 121.0
+    assert [t.bands.total_s[1] for t in (silent.least, silent.read, silent.most)] == pytest.approx([1.0, 0.0, 121.0])
+    assert until(a, by, T0) is a
+    assert until(start(by), by, T0 + 5.0) == start(by)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    series=st.lists(
+        st.tuples(st.sampled_from([1.0, 30.0, 119.0]), st.floats(-3.0, 20.0), st.floats(-0.5, 0.5)),
+        min_size=2, max_size=40,
+    )
+)  # fmt: skip
+def test_the_truth_lies_within_the_bounds_whatever_the_errors_of_the_readings(
+    series: list[tuple[float, float, float]],
+) -> None:
+    by = rules("cct_biologic")
+    exact = rules_for(by.product, accuracy_c=0.0)
+    seen, true, t = start(by), start(exact), T0
+    for held_s, temp, error in series:
+        seen, true = step(seen, by, t, temp + error), step(true, exact, t, temp)
+        t += held_s
+    for kind in ("bands", "alarms"):
+        for times in ("total_s", "longest_s", "run_s"):
+            least, was, most = (
+                np.array(getattr(getattr(tally, kind), times)) for tally in (seen.least, true.read, seen.most)
+            )
+            assert (least <= was + 1e-6).all()
+            assert (was <= most + 1e-6).all()
+    bounds, mean = window_mkt(by, seen, None, None), window_mkt(exact, true, None, None)
+    assert bounds is not None
+    assert mean is not None
+    assert bounds.least - 1e-9 <= mean.read <= bounds.most + 1e-9
+
+
+# the rule and the readings behind a verdict
+
+
+@pytest.mark.parametrize(
+    ("name", "points", "verdict_is", "rule", "since_min", "at_min"),
+    [
+        ("cct_biologic", [(0, 5.0), (1, 5.0)], BoxVerdict.IN_RANGE, "band", 0, 1),
+        ("cct_biologic", [(0, 5.0), (1, 9.0), (2, 5.0)], BoxVerdict.EXCURSION_ALLOWED, "allowance", 1, 2),
+        ("cct_biologic", [(0, 5.0), (1, 16.0), (2, 5.0)], BoxVerdict.QUARANTINE, "band", 1, 1),
+        ("cct_biologic", [(0, 5.0), (1, -0.5), (2, 5.0)], BoxVerdict.SPOILED, "alarm.freeze", 1, 1),
+        ("insulin", [(0, 5.0), (1, -0.5), (2, 5.0)], BoxVerdict.SPOILED, "spoiled", 1, 1),
+        ("cct_biologic", [(0, 5.0), (1, 5.0), (9, 5.0), (19, 5.0)], BoxVerdict.UNKNOWN, "gap", 1, 19),
+        ("vaccine_freeze_sensitive", [(0, 5.0), *[(1.0 + m, -0.5) for m in range(61)]], BoxVerdict.SPOILED,
+         "alarm.freeze", 1, 61),
+        ("vaccine_freeze_sensitive", [(0, 30.0), (1, 5.0), *[(2.0 + m, 30.0) for m in range(600)]],
+         BoxVerdict.SPOILED, "alarm.who_30c_10h", 0, 601),
+    ],
+)  # fmt: skip
+def test_a_verdict_names_its_rule_and_the_readings_that_count_for_it(
+    name: str,
+    points: list[tuple[float, float]],
+    verdict_is: BoxVerdict,
+    rule: str,
+    since_min: float,
+    at_min: float,
+) -> None:
+    by = rules(name)
+    a = run(by, *points)
+    found = judge(a, by, a.at_s)
+    assert (found.verdict, found.rule) == (verdict_is, rule)
+    assert (found.since_s, found.at_s) == (T0 + 60.0 * since_min, T0 + 60.0 * at_min)
+
+
+def test_no_reading_and_silence_have_names_too() -> None:
+    by = rules()
+    assert judge(start(by), by, T0).rule == "no_reading"
+    a = run(by, (0, 5.0))
+    silent = judge(a, by, T0 + 200.0)
+    assert (silent.rule, silent.since_s, silent.at_s) == ("silence", T0, T0)
+
+
+def test_a_mean_above_the_limit_names_its_window() -> None:
+    by = rules_for(profile("cct_biologic"), max_gap_s=3600.0)
+    a = run(by, *[(h * 60.0, 15.0) for h in range(30)])
+    found = mkt_finding(by, window_mkt(by, a, None, None), a)
+    assert found is not None
+    assert (found.rule, found.since_s, found.at_s) == ("mkt", a.at_s - 86_400.0, a.at_s)
+
+
+def test_silence_does_not_end_an_excursion() -> None:
+    by = rules("cct_biologic")
+    a = run(by, (0, 5.0), (1, 9.0), (2, 9.0))
+    assert judge(a, by, a.at_s + 500.0).verdict is BoxVerdict.UNKNOWN
+    assert assess.excursion(a, by) == "outside 2 to 8 °C: 1.0 min of 1440 min in cool (8 to 15 °C)"
+    assert assess.excursion(run(by, (0, 5.0)), by) == ""
+    assert assess.excursion(run(by, (0, 16.0)), by).startswith("16.0 °C at 10:00:00Z: outside 2 to 8 °C")
 
 
 # what is not known
