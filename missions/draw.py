@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from math import hypot, sqrt
 
 from missions.decision.types import Forecast
-from missions.energy import power_w
+from missions.energy import STILL, cruise_power_w, planned_power_w
 from missions.snapshot import VehicleState
 from missions.vehicles import VehicleType
 
@@ -37,12 +37,14 @@ GAP_S = 10.0
 RISE_S = 20.0
 """a charge that is told to be higher than before, in the air, is believed after that"""
 WINDOW_PCT = 1.0
-AHEAD_SD_SHARE = 0.03
+AHEAD_SD_SHARE = 0.04
 """of what is still to be drawn: the wind and the way will not be quite as foretold"""
 OTHER_LOAD_SD = 0.04
 """how well a ratio learnt with one load holds with another"""
-READING_SD_PCT = 0.3
-"""whole percents, rounded"""
+UNSEEN_PCT = 0.5
+"""what a whole percent hides before a step of it was seen, on average"""
+END_SD_PCT = 0.3
+"""of what no share tells: where within its percent the charge is, and the last metres above the pad"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +91,7 @@ def drawn(
     new = _believe(before, reading, battery.at_s)
     if gap_s > GAP_S:
         return replace(new, since_pct=None, planned_pct=0.0)
-    planned_wh = _power_w(vehicle, payload_kg, state) * gap_s / 3600.0
+    planned_wh = _planned_w(vehicle, payload_kg, state) * gap_s / 3600.0
     new = replace(new, planned_pct=before.planned_pct + 100.0 * planned_wh / vehicle.battery_wh)
     since_pct = before.since_pct
     if since_pct is None:
@@ -130,27 +132,36 @@ def _learn(before: Draw, fallen_pct: float, reading: float) -> Draw:
     return replace(after, ratio=ratio, var=var * (1.0 - gain * planned))
 
 
-def _power_w(vehicle: VehicleType, payload_kg: float, state: VehicleState) -> float:
-    """What the type's model draws at the vehicle's present motion."""
-    velocity, wind = state.velocity, state.wind
-    if velocity is None:
-        return power_w(vehicle, payload_kg, airspeed_m_s=vehicle.cruise_m_s, climb_m_s=0.0, on_wing=True)
-    north, east = (wind.value.north_m_s, wind.value.east_m_s) if wind is not None else (0.0, 0.0)
-    v = velocity.value
-    return power_w(
+def _planned_w(vehicle: VehicleType, payload_kg: float, state: VehicleState) -> float:
+    """What a plan reckons for the vehicle's present motion."""
+    if state.velocity is None:
+        return cruise_power_w(vehicle, payload_kg)
+    v = state.velocity.value
+    return planned_power_w(
         vehicle,
         payload_kg,
-        airspeed_m_s=hypot(v.north_m_s - north, v.east_m_s - east),
+        north_m_s=v.north_m_s,
+        east_m_s=v.east_m_s,
         climb_m_s=-v.down_m_s,
+        wind=state.wind.value if state.wind is not None else STILL,
         on_wing=state.on_wing is not None and state.on_wing.value,
     )
 
 
 def left_pct(draw: Draw | None, state: VehicleState) -> float:
-    """The charge to reckon with: the newest reading, or less where that is not believed yet."""
+    """The charge to reckon with: the newest reading, or less where that is not believed yet.
+
+    Whole percents are rounded up (PX4: ceil): right after a step the reading is the charge itself, from then on the
+    draw is counted down from it.
+    """
     assert state.battery is not None
     reading = state.battery.value.remaining_pct
-    return reading if draw is None else min(reading, draw.left_pct)
+    if draw is None:
+        return reading
+    believed = min(reading, draw.left_pct)
+    if draw.since_pct is None:
+        return believed - UNSEEN_PCT
+    return max(believed - 1.0, min(believed, draw.since_pct - draw.ratio * draw.planned_pct))
 
 
 def per_planned(draw: Draw | None) -> Forecast:
@@ -168,5 +179,5 @@ def end_pct(draw: Draw | None, start_pct: float, as_now_pct: float, other_pct: f
     now = per_planned(draw)
     other = now if draw is None else Forecast(max(1.0, now.mean), hypot(now.sd, OTHER_LOAD_SD))
     # One ratio is behind both: their errors add up.
-    sd = hypot(as_now_pct * now.sd + other_pct * other.sd, READING_SD_PCT)
+    sd = hypot(as_now_pct * now.sd + other_pct * other.sd, END_SD_PCT)
     return Forecast(start_pct - now.mean * as_now_pct - other.mean * other_pct, sd)

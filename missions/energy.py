@@ -13,7 +13,7 @@ descent preceded by a transition.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import cos, hypot, radians, sin, sqrt
+from math import atan2, cos, degrees, hypot, radians, sin, sqrt
 
 from missions.snapshot import Wind
 from missions.vehicles import Airframe, VehicleType
@@ -27,6 +27,11 @@ TRANSITION_S = 15.0
 """of hover power that a transition costs beyond the leg itself: turning to the course and speeding up with rotors and
 pusher together, or braking and the last metres to the pad"""
 STILL = Wind(0.0, 0.0)
+HOVERING_M_S = 1.0
+"""slower than this over ground a multirotor hovers"""
+TILT_IN_HAND = 1.25
+"""airspeed at full tilt to that of cruise. Up to it power grows about as airspeed: what the rotors save in inflow is
+taken by drag; below cruise it hardly falls (the bottom of the power curve; Leishman, 5.5)"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,18 +62,6 @@ def cruise_power_w(vehicle: VehicleType, payload_kg: float) -> float:
     return float(vehicle.cruise_power_w * ratio**1.5)
 
 
-def power_w(
-    vehicle: VehicleType, payload_kg: float, *, airspeed_m_s: float, climb_m_s: float, on_wing: bool = False
-) -> float:
-    """Of a moment in flight: between hover and cruise by airspeed, or on the wing, and what a climb adds."""
-    lift_w = max(0.0, mass_kg(vehicle, payload_kg) * G_M_S2 * climb_m_s / CLIMB_EFFICIENCY)
-    hover, cruise = hover_power_w(vehicle, payload_kg), cruise_power_w(vehicle, payload_kg)
-    if vehicle.airframe is Airframe.VTOL:
-        return (cruise if on_wing else hover) + lift_w
-    share = min(1.0, airspeed_m_s / vehicle.cruise_m_s)
-    return hover + share * (cruise - hover) + lift_w
-
-
 def ground_speed_m_s(airspeed_m_s: float, track_deg: float, wind: Wind) -> float | None:
     """Speed over ground along a track, by the wind triangle; None where the wind does not let the track be held.
 
@@ -81,6 +74,45 @@ def ground_speed_m_s(airspeed_m_s: float, track_deg: float, wind: Wind) -> float
         return None
     speed = along + sqrt(airspeed_m_s**2 - across**2)
     return speed if speed > 0.5 else None  # slower than a walk is no progress to plan with
+
+
+def planned_power_w(
+    vehicle: VehicleType,
+    payload_kg: float,
+    *,
+    north_m_s: float,
+    east_m_s: float,
+    climb_m_s: float,
+    wind: Wind = STILL,
+    on_wing: bool = False,
+) -> float:
+    """What a plan reckons for a moment flown like this, at a velocity over ground."""
+    lift_w = max(0.0, mass_kg(vehicle, payload_kg) * G_M_S2 * climb_m_s / CLIMB_EFFICIENCY)
+    hover, speed = hover_power_w(vehicle, payload_kg), hypot(north_m_s, east_m_s)
+    if speed < HOVERING_M_S or (vehicle.airframe is Airframe.VTOL and not on_wing):
+        return hover + lift_w
+    cruise = cruise_power_w(vehicle, payload_kg)
+    metre = metre_ws(vehicle, payload_kg, degrees(atan2(east_m_s, north_m_s)), wind)
+    cruise_w = cruise if metre is None else metre * speed
+    return cruise_w + max(0.0, 1.0 - speed / vehicle.cruise_m_s) * hover + lift_w
+
+
+def metre_ws(vehicle: VehicleType, payload_kg: float, track_deg: float, wind: Wind) -> float | None:
+    """What a metre of cruise along a track costs, watt seconds; None where the wind does not let it be held.
+
+    A wing holds its airspeed. A multirotor's autopilot holds its speed over ground (PX4 MPC_XY_CRUISE) as long as tilt
+    reaches: against the wind at more power, since drag grows, with the wind in no less time.
+    """
+    speed, power = ground_speed_m_s(vehicle.cruise_m_s, track_deg, wind), cruise_power_w(vehicle, payload_kg)
+    if speed is None:
+        return None
+    if vehicle.airframe is Airframe.VTOL:
+        return power / speed
+    most = TILT_IN_HAND * vehicle.cruise_m_s
+    held = min(vehicle.cruise_m_s, ground_speed_m_s(most, track_deg, wind) or speed)
+    north, east = cos(radians(track_deg)), sin(radians(track_deg))
+    airspeed = hypot(held * north - wind.north_m_s, held * east - wind.east_m_s)
+    return power * max(1.0, airspeed / vehicle.cruise_m_s) / held
 
 
 def slowest_ground_speed_m_s(vehicle: VehicleType, wind: Wind) -> float | None:
@@ -120,12 +152,14 @@ def leg_energy(
     if length_m < 0.5:
         return climb_cost(vehicle, payload_kg, climb_m)
     speed = ground_speed_m_s(vehicle.cruise_m_s, track_deg, wind)
-    if speed is None:
+    metre = metre_ws(vehicle, payload_kg, track_deg, wind)
+    if speed is None or metre is None:
         return None
     vertical = _vertical(vehicle, payload_kg, climb_m)
     time_s = max(length_m / speed, vertical.time_s)
     lift = max(0.0, mass_kg(vehicle, payload_kg) * G_M_S2 * climb_m / CLIMB_EFFICIENCY)
-    power = cruise_power_w(vehicle, payload_kg)
-    if vertical.time_s > length_m / speed:
-        power = max(power, hover_power_w(vehicle, payload_kg))  # so steep that it is flown slowly
-    return LegCost(time_s, (power * time_s + lift) / 3600.0)
+    cruise_ws = metre * length_m
+    if vertical.time_s > length_m / speed:  # so steep that it is flown slowly
+        slowly_w = max(cruise_power_w(vehicle, payload_kg), hover_power_w(vehicle, payload_kg))
+        cruise_ws = max(cruise_ws, slowly_w * time_s)
+    return LegCost(time_s, (cruise_ws + lift) / 3600.0)

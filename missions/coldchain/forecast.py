@@ -28,10 +28,12 @@ POINTS = 24
 KEPT_SHARE = 0.995
 KEPT_MOST = 96
 """hypotheses followed: the likeliest that make up this share of the belief"""
-MODEL_SD_C = 0.2
+MODEL_SD_C = 0.13
 """accuracy of the probe and of taking the box for one node"""
-MODEL_SD_C_SQRT_S = 0.01
+MODEL_SD_C_SQRT_S = 0.004
 """and the random walk of the estimate, going on"""
+CHANGE_SD_SHARE = 0.2
+"""and of the change foretold: capacity and resistance are known to a sixth, the air to a kelvin or two"""
 NODES = np.array([-sqrt(3.0), 0.0, sqrt(3.0)])
 NODE_WEIGHTS = np.array([1.0, 4.0, 1.0]) / 6.0
 """three-point Gauss-Hermite rule over the error common to a whole path"""
@@ -101,8 +103,10 @@ class Outlook:
             max(arrive_s, self._start_s + 1e-3), swap_at_s, self._ambient_c if ambient_c is None else ambient_c
         )
         weight = self._bank.weight
-        var = self._bank.var_c2 + MODEL_SD_C**2 + MODEL_SD_C_SQRT_S**2 * (times[-1] - self._start_s)
-        end, spread = temps[:, -1], np.sqrt(var)
+        end = temps[:, -1]
+        drift = MODEL_SD_C**2 + MODEL_SD_C_SQRT_S**2 * (times[-1] - self._start_s)
+        var = self._bank.var_c2 + drift + (CHANGE_SD_SHARE * (end - temps[:, 0])) ** 2
+        spread = np.sqrt(var)
         mean = float(weight @ end)
         temp_c = Forecast(mean, sqrt(max(0.0, float(weight @ (end * end + var)) - mean * mean)))
         paths = (temps[None, :, :] + spread[None, :, None] * NODES[:, None, None]).reshape(-1, len(times))

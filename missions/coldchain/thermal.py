@@ -42,9 +42,12 @@ COUPLINGS_K_W = np.array(
 """(air to pack, air to payload), K/W: from a pack wrapped round the payload to loose vials in a carton with the pack at
 the far end; steps fine enough that the wall need not make up for them"""
 COUPLING_WEIGHTS = np.array([0.12, 0.12, 0.12, 0.12, 0.12, 0.1, 0.1, 0.1, 0.1])
-PACK_LEVELS = 8
-EMPTY_WEIGHT = 0.02
+PACK_LEVELS = 7
+EMPTY_WEIGHT = 0.03
 """chance that the pack is spent whatever was declared: forgotten in the sun, or swapped for a warm one"""
+WORN_WEIGHT = 0.08
+WORN_SHARES = (0.12, 0.35)
+"""and that it holds but a part of it: worn, cracked, or frozen at its rim alone"""
 SWITCH_PER_S = 2e-4
 """rate at which resistance changes without a flag: about one unseen failure in 80 minutes keeps the filter awake"""
 CREEP_PER_S = 0.005
@@ -125,16 +128,17 @@ def _pack_prior(box: Box, declared_kj: float | None) -> tuple[Array, Array]:
 
 
 def _levels(mean_kj: float, sd_kj: float, fresh_kj: float) -> tuple[Array, Array]:
-    """Equally likely levels of a normal distribution cut at 0 and fresh, and the empty pack."""
+    """Equally likely levels of a normal distribution cut at 0 and fresh, and the empty and the worn pack."""
     dist = NormalDist(mean_kj, max(sd_kj, 1e-6))
     low, high = dist.cdf(0.0), dist.cdf(fresh_kj)
     if high - low < 1e-9:
         low, high = 0.0, 1.0
     shares = [low + (high - low) * (i + 0.5) / PACK_LEVELS for i in range(PACK_LEVELS)]
     levels = [min(fresh_kj, max(0.0, dist.inv_cdf(min(1 - 1e-9, max(1e-9, s))))) for s in shares]
-    weights = np.full(PACK_LEVELS + 1, (1.0 - EMPTY_WEIGHT) / PACK_LEVELS)
-    weights[0] = EMPTY_WEIGHT
-    return np.array([0.0, *levels]), weights
+    worn = [share * mean_kj for share in WORN_SHARES]
+    sound = (1.0 - EMPTY_WEIGHT - WORN_WEIGHT) / PACK_LEVELS
+    weights = [EMPTY_WEIGHT, *[WORN_WEIGHT / len(worn)] * len(worn), *[sound] * PACK_LEVELS]
+    return np.array([0.0, *worn, *levels]), np.array(weights)
 
 
 def _bank(
