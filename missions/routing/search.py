@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import heapq
 from cmath import phase, rect
-from collections.abc import Sequence
 from itertools import count
 from math import inf, pi
 from typing import Protocol
@@ -97,13 +96,14 @@ class Search:
         self._cost = np.zeros(_ROOM)
         # An obstacle hides of a row's view what is between two angles and farther than its farthest corner: per row and
         # column the larger angle, minus the smaller one, and minus the distance.
-        self._views = np.empty((3, _ROOM, _ROOM))
+        self._views = np.full((3, _ROOM, _ROOM), -inf)
         self._queue: list[Edge] = []
         self._tick = count()
 
     def run(self) -> list[complex] | None:
         """The bends of the cheapest path from start to goal; None if there is none."""
-        self._look(slice(0, 1), 0, 0, [0])
+        straight = float(self._costs(self._goal - self._place[:1])[0])
+        heapq.heappush(self._queue, (straight, next(self._tick), 0, 0, straight))
         last = -1
         while edges := self._cheapest():
             best = self._best
@@ -194,7 +194,7 @@ class Search:
         self.obstacles += obstacles
         self._look(slice(0, len(self._places)), first, column)
 
-    def _look(self, rows: slice, first: int, column: int, own: Sequence[int] | Numbers | None = None) -> None:
+    def _look(self, rows: slice, first: int, column: int, own: Numbers | None = None) -> None:
         """Queues edges from these rows to the corners from `first` on, whose obstacles are those from `column` on.
 
         `own` are the columns of the obstacles whose corners the rows are at: they hide nothing.
