@@ -221,7 +221,8 @@ class Decider:
         verdict: dict[str, Any] = {}
         if box is not None:
             verdict = {"verdict": box.verdict.value, "verdict_why": box.why}
-        await self._cockpit.set(flight, *notes, decision=decision.sentence, **verdict)
+        with self._cockpit.around.plans.quiet():
+            await self._cockpit.set(flight, *notes, decision=decision.sentence, **verdict)
 
     def _adopt(self, flight: Flight, decision: Decision) -> Flight:
         """The flight as the decision wants it."""

@@ -126,7 +126,8 @@ class Helm:
         elif before.expected:
             # Until the answer is known the vehicle may be in the old mode or the new one, also after a restart.
             before = replace(before, expected=before.expected | EXPECTED_AFTER.get(step, frozenset()))
-        await self._cockpit.set(before, self._cockpit.note("command", **body))
+        with self._cockpit.around.plans.quiet():
+            await self._cockpit.set(before, self._cockpit.note("command", **body))
         barred = self._drop.barred() if step is Step.RELEASE else None
         outcome = barred or await self._fit(step) or await self._grip(step, before) or await self._send(step, plan)
         now_s = self._cockpit.clock.now_s()

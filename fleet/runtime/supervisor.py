@@ -96,6 +96,7 @@ class Supervisor:
         self.fitness = FitnessDesk(ports, clock, self._fitness_changed)
         self._notify = notify
         self._last_launch_s: dict[str, float] = {}
+        looks = Turns()
         self._around = Surroundings(
             clock=clock,
             ledger=ledger,
@@ -108,8 +109,8 @@ class Supervisor:
             notify=notify,
             check=self.fitness.check,
             auto_reice=fleet.handling.auto_reice,
-            looks=Turns(),
-            plans=Turns(),
+            looks=looks,
+            plans=Turns(first=looks),
             operator_heard_s=lambda: self.operator_heard_s(),
         )
 

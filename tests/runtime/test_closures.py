@@ -4,7 +4,7 @@ import asyncio
 from contextlib import suppress
 from dataclasses import replace
 
-from fleet.runtime.turns import Turns
+from fleet.runtime.turns import MOST_PASSED, Turns
 from fleet.virtual import run_virtual
 from geofences.geodesy import LatLon, distance_m
 from geofences.volumes import Circle, Restriction, Volume, Zone
@@ -62,6 +62,30 @@ def test_a_piece_that_fails_or_is_cancelled_gives_its_turn_away():
             return True
 
     assert asyncio.run(story())
+
+
+def test_plans_wait_for_looks_and_for_a_command_on_its_way_but_not_for_ever():
+    async def story():
+        looks = Turns()
+        plans, served = Turns(first=looks), []
+
+        async def piece(turns, name, due_s):
+            async with turns.take(due_s):
+                served.append(name)
+
+        with plans.quiet():
+            planning = asyncio.create_task(piece(plans, "plan", 0.0))
+            await asyncio.sleep(0.01)
+            assert served == [], "a command is being written down"
+            looking = [asyncio.create_task(piece(looks, "look", 1.0)) for _ in range(10)]
+        await asyncio.gather(planning, *looking)
+        assert served == [*["look"] * 10, "plan"], "what is due first is no reason to keep a look waiting"
+        served.clear()
+        flood = [asyncio.create_task(piece(looks, "look", 1.0)) for _ in range(10 * MOST_PASSED)]
+        await asyncio.gather(asyncio.create_task(piece(plans, "plan", 2.0)), *flood)
+        assert 0 < served.index("plan") < 5 * MOST_PASSED
+
+    asyncio.run(story())
 
 
 def test_when_a_zone_closes_the_nearest_flight_is_asked_first_and_has_its_route_first():
