@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from itertools import pairwise
 from typing import Any
 
@@ -83,7 +83,7 @@ def _one(f: Flights, h: Histories, i: int, rules: Rules, *, reice: bool) -> list
         measured = step(measured, rules, float(k * SAMPLE_S), reading)
     outlook = Outlook(estimate, measured, rules, float(h.weather_c[i, upto]), float(now_s))
     truth_ok = _holds(rules, h.payload_c[i], upto)
-    level = float(np.mean(h.reading_c[i, max(0, upto - LEVEL_READINGS + 1) : upto + 1]))
+    level = _level(h, i, upto)
     rows = []
     for horizon_s in HORIZONS_S:
         swap_s = now_s + SWAP_AFTER_S if reice and horizon_s > SWAP_AFTER_S else None
@@ -128,8 +128,29 @@ class Persistence:
     sd_c: dict[float, float]
 
 
-def tuned(f: Forecasts) -> Persistence:
-    by: dict[float, Array] = {h: (f.truth_c - f.last_c)[(f.horizon_s == h)] for h in HORIZONS_S}
+def truths(seed: int, flights: int) -> Array:
+    """Of that many drawn flights: horizon, and how far the truth then lay from the last readings."""
+    rng = np.random.default_rng(seed)
+    drawn = draw(rng, flights)
+    noise = rng.integers(0, 2**32)
+    straight = run(drawn, np.random.default_rng(noise))
+    stopped = run(drawn, np.random.default_rng(noise), reice=True)
+    rows = []
+    for i in range(flights):
+        h = stopped if i % 4 == 3 else straight
+        upto = int(drawn.forecast_s[i]) // SAMPLE_S
+        level = _level(h, i, upto)
+        rows += [(float(s), float(h.payload_c[i, upto + s // SAMPLE_S]) - level) for s in HORIZONS_S]
+    return np.array(rows, dtype=np.float64)
+
+
+def _level(h: Histories, i: int, upto: int) -> float:
+    return float(np.mean(h.reading_c[i, max(0, upto - LEVEL_READINGS + 1) : upto + 1]))
+
+
+def tuned(seen: list[Array]) -> Persistence:
+    rows = np.concatenate(seen)
+    by: dict[float, Array] = {h: rows[rows[:, 0] == h, 1] for h in HORIZONS_S}
     return Persistence(
         {h: float(np.quantile(e, 0.05)) for h, e in by.items()},
         {h: float(np.quantile(e, 0.95)) for h, e in by.items()},
@@ -138,9 +159,16 @@ def tuned(f: Forecasts) -> Persistence:
     )
 
 
+def joined(parts: list[Forecasts]) -> Forecasts:
+    return Forecasts(*(np.concatenate([getattr(p, field.name) for p in parts]) for field in fields(Forecasts)))
+
+
 def figures(f: Forecasts, persistence: Persistence) -> dict[str, Any]:
     """Coverage overall, by horizon and by fault, sharpness against persistence, and how far p_in_range comes true."""
-    at = lambda table: np.array([table[h] for h in f.horizon_s])  # noqa: E731
+
+    def at(table: dict[float, float]) -> Array:
+        return np.array([table[h] for h in f.horizon_s])
+
     low_p, high_p = f.last_c + at(persistence.low_c), f.last_c + at(persistence.high_c)
     mean_p, sd_p = f.last_c + at(persistence.mean_c), at(persistence.sd_c)
     table: dict[str, Any] = {}
