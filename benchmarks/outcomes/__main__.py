@@ -51,7 +51,7 @@ def tell(seed: int) -> None:
     say(f"seed {seed}: {order.product_id} to {order.destination_site}, {order.priority}; {', '.join(flown.faults)}")
     for name in POLICIES:
         o = flown.outcomes[name]
-        say(f"\n{name}: {o.end}, loss {o.loss:.3f}, {o.battery_end_pct:.1f} % left, {o.place}")
+        say(f"\n{name}: {o.end}, loss {o.loss:.3f}, {o.battery_end_pct:.1f} % left, {o.place}; {o.verdict}")
         for at_s, text in o.story:
             say(f"  {at_s:5d} s  {text}")
 

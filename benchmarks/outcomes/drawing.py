@@ -129,6 +129,8 @@ class Delivery:
     read_s: float
     fetch_s: float
     faults: tuple[str, ...]
+    onset_s: float
+    """when the first of them happens; without any, the take-off"""
 
     def wind(self, t_s: float) -> Wind:
         return Wind(self.wind_north.at(t_s), self.wind_east.at(t_s))
@@ -155,7 +157,7 @@ class _Draw:
     """Draws from one generator in a fixed order."""
 
     def __init__(self, rng: Random, seed: int) -> None:
-        self.rng, self.seed, self.faults = rng, seed, list[str]()
+        self.rng, self.seed, self.faults, self.onsets = rng, seed, list[str](), list[float]()
 
     def delivery(self) -> Delivery | None:
         rng, flight, judged = self.rng, model()["flight"], model()["judgement"]
@@ -230,6 +232,7 @@ class _Draw:
             read_s=self.between(judged["read_s"]),
             fetch_s=60.0 * self.between(judged["fetch_min"]),
             faults=tuple(self.faults),
+            onset_s=min(self.onsets, default=TAKE_OFF_S),
         )
 
     def between(self, limits: Sequence[float]) -> float:
@@ -251,6 +254,7 @@ class _Draw:
             at_s += way_s * self.between(figures["at"])
         if happens:
             self.faults.append(name)
+            self.onsets.append(max(TAKE_OFF_S, at_s))
         return (figures, at_s) if happens else None
 
     def box(self, product: Product) -> tuple[BoxTruth, float | None]:

@@ -61,6 +61,8 @@ class Outcome:
     arrived_s: int
     """when the dose was read or kept, since take-off"""
     place: str
+    verdict: str
+    """as people would read it, with its reason"""
     story: tuple[tuple[int, str], ...]
 
     def as_json(self) -> dict[str, Any]:
@@ -75,7 +77,8 @@ def best_case(run: Run) -> float:
 def judge(run: Run) -> Outcome:
     """The end of a run that is over, with the verdict that people would read."""
     kept = kept_second(run)
-    end = _end(run, shown=run.line.view(kept).verdict in USABLE)
+    view = run.line.view(kept)
+    end = _end(run, shown=view.verdict in USABLE)
     left = _battery_left(run)
     return Outcome(
         end=end,
@@ -85,6 +88,7 @@ def judge(run: Run) -> Outcome:
         vehicle_lost=run.place == FIELD,
         arrived_s=round(run.delivery.sealed_s + kept - TAKE_OFF_S),
         place=run.place,
+        verdict=f"{view.verdict}: {view.why}",
         story=tuple(run.story),
     )
 

@@ -24,7 +24,7 @@ FIELD = "field"
 """down somewhere that is no site"""
 STEERABLE = frozenset({FlightPhase.OUTBOUND, FlightPhase.AT_DROP, FlightPhase.INBOUND})
 CLEARLY_ENOUGH_PCT = 8.0
-"""an empty vehicle that will be home with this much above the reserve has nothing left to decide"""
+"""a vehicle that will be home with this much above the reserve has nothing left to decide but about its dose"""
 HOVER_S = 1200.0
 
 
@@ -112,7 +112,7 @@ class Run:
             self.happen()
             if self.over or self.flight.phase not in STEERABLE:
                 continue
-            if not self.flight.payload_on_board and self._clearly_home():
+            if self._nothing_to_gain() and self._clearly_home():
                 return self.finish()
             self.obey(self.policy.decide(self.seen()))
         return self
@@ -139,6 +139,12 @@ class Run:
         """Around a zone that has just closed."""
         if not self.over and self.flight.phase in STEERABLE and self.conflict() is not None:
             self.obey(way_clear(self.seen(), self.ways()))
+
+    def _nothing_to_gain(self) -> bool:
+        """The dose is delivered, or it is spoiled and on its way back: decisions are over, and need no simulating."""
+        if not self.flight.payload_on_board:
+            return True
+        return self.flight.phase is FlightPhase.INBOUND and not self.line.good(self.second)
 
     def _clearly_home(self) -> bool:
         left = battery_pct(self.delivery, self.motion.end)

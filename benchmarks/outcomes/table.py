@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.outcomes.judging import AS_GOOD, SAVED, End
-from benchmarks.outcomes.series import POLICIES
+from benchmarks.outcomes.series import POLICIES, SEEING
 
 Z_95 = 1.959964
 BEATEN_BY = 0.005
@@ -57,10 +57,10 @@ def beaten(lines: Lines) -> list[dict[str, Any]]:
     ]
 
 
-def gap_closed(lines: Lines, of: str = "loss") -> tuple[float, float, float]:
+def gap_closed(lines: Lines, of: str = "loss", best_of: str = "clairvoyant") -> tuple[float, float, float]:
     """The share of the gap between threshold alarm and clairvoyant that the engine closes, with its 95 % interval by
     resampling deliveries (paired). `of`: the mean loss, or the doses delivered good."""
-    alarm, own, best = (_values(lines, name, of) for name in ("threshold", "engine", "clairvoyant"))
+    alarm, own, best = (_values(lines, name, of) for name in ("threshold", "engine", best_of))
     rng = np.random.default_rng(1)
     picks = rng.integers(0, len(lines), (RESAMPLES, len(lines)))
     gaps = alarm[picks].mean(axis=1) - best[picks].mean(axis=1)
@@ -137,6 +137,8 @@ def figures(lines: Lines) -> dict[str, Any]:
         "policies": policies,
         "gap_closed_of_loss": [round(x, 3) for x in closed],
         "gap_closed_of_doses_delivered_good": [round(x, 3) for x in delivered],
+        "gap_closed_of_loss_once_something_is_wrong": [round(x, 3) for x in gap_closed(lines, best_of=SEEING)],
+        "mean_loss_of_who_turns_once_something_is_wrong": [round(x, 4) for x in mean_loss(lines, SEEING)],
         "clairvoyant_beaten": won,
         "bars": {
             "clairvoyant_never_beaten": not won,
