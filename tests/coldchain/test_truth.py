@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -10,6 +11,7 @@ from math import pi, sin
 
 import pytest
 
+from fleet.coldbox import Refusal, Refused, ReplayGuard, read_sample, sign
 from missions.boxes import BoxSample
 from missions.coldchain import samples
 from missions.coldchain.monitor import Monitor, observe, view
@@ -306,6 +308,29 @@ def test_a_bad_sensor_is_named_and_never_judged_in_range(name: str) -> None:
 @pytest.mark.parametrize("name", KINDS)
 def test_nor_in_any_of_a_thousand_cases(name: str) -> None:
     check(name, outcomes(CASES, 1000)[name])
+
+
+def test_no_signed_message_that_was_changed_comes_in() -> None:
+    """A thousand messages, each changed in one field after it was signed; and each one again, as it was."""
+    key, rng, guard = b"a key of this box alone", random.Random(7), ReplayGuard()
+    for n in range(1000):
+        message = {"boot_id": "b1", "seq": n, "box_time": "2026-03-10T10:00:00.000Z", "temp_c": [9.5], "lid": "open"}
+        signed = {**message, "hmac": sign(message, key)}
+        changes: dict[str, object] = {
+            "temp_c": [round(rng.uniform(2.0, 8.0), 2)], "seq": n + rng.randrange(1, 99), "lid": "closed",
+            "box_time": f"2026-03-10T1{rng.randrange(1, 10)}:00:00.000Z", "boot_id": f"b{rng.randrange(2, 99)}",
+        }  # fmt: skip
+        field = rng.choice(sorted(changes))
+        forged = read_sample("box-1", json.dumps({**signed, field: changes[field]}).encode(), key)
+        assert isinstance(forged, Refused)
+        assert forged.kind is Refusal.FORGED
+        unsigned = read_sample("box-1", json.dumps(message).encode(), key)
+        assert isinstance(unsigned, Refused)
+        assert unsigned.kind is Refusal.UNSIGNED
+        genuine = read_sample("box-1", json.dumps(signed).encode(), key)
+        assert isinstance(genuine, BoxSample)
+        assert guard.admit(genuine) is None
+        assert guard.admit(genuine) == f"seq {n} of this boot was here before"
 
 
 def clean_series(seed: int) -> tuple[Sender, list[BoxSample]]:
