@@ -25,6 +25,7 @@ from fleet.mavlink.contract import Contract, Denial, Versions, parse_version
 from geofences.geodesy import LatLon
 from geofences.heights import Terrain
 from missions.boxes import Box
+from missions.coldchain.calibration import resistance_of_cold_life
 from missions.coldchain.product import Product
 from missions.decision.types import Policy
 from missions.options import PlanningNumbers
@@ -145,7 +146,8 @@ def _box(box: Any) -> Box:
         product_ids=frozenset(box.products),
         pack_temp_c=box.pack_temp_c,
         pack_latent_kj=box.pack_latent_kj,
-        resistance_k_w=box.resistance_k_w,
+        resistance_k_w=box.resistance_k_w
+        or resistance_of_cold_life(box.cold_life_h, box.pack_latent_kj, box.pack_temp_c, box.capacity_kj_k),
         capacity_kj_k=box.capacity_kj_k,
     )
 

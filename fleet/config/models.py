@@ -21,6 +21,7 @@ from pydantic import (
     StringConstraints,
     WithJsonSchema,
     create_model,
+    model_validator,
 )
 from pydantic_core import PydanticCustomError
 
@@ -29,6 +30,7 @@ from fleet.config.values import Driver, Profile
 from fleet.mavlink.contract import Demand, VersionError, Versions, parse_version
 from fleet.mavlink.params import MAX_NAME
 from fleet.mavlink.urls import LinkError, parse_url
+from missions.coldchain.calibration import COLD_LIFE_LIMIT_C
 from missions.decision.types import Policy
 from missions.options import PlanningNumbers
 from missions.sites import SiteKind
@@ -251,14 +253,24 @@ class BoxModel(Strict):
     """melting point of its phase-change pack"""
     pack_latent_kj: NotNegative
     """latent heat of a fresh pack"""
-    resistance_k_w: Positive
-    """thermal resistance inside to ambient with lid and seal intact"""
+    resistance_k_w: Positive | None = None
+    """thermal resistance inside to ambient with lid and seal intact; or give cold_life_h"""
+    cold_life_h: Positive | None = None
+    """hours in air of 43 °C until it is 10 °C inside (WHO PQS E004), from which the resistance follows"""
     capacity_kj_k: Positive
     """heat capacity of payload and inner wall"""
     key: Annotated[str, Field(min_length=16)] | None = None
     """HMAC key of its samples; better: COLDWING_BOX_KEY_<ID> in the environment, or key_file"""
     key_file: str | None = None
     """file that holds the key, relative to this one"""
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> BoxModel:
+        if (self.resistance_k_w is None) == (self.cold_life_h is None):
+            raise ValueError("give either resistance_k_w or cold_life_h")
+        if self.cold_life_h is not None and not self.pack_temp_c < COLD_LIFE_LIMIT_C:
+            raise ValueError(f"cold_life_h ends at {COLD_LIFE_LIMIT_C:g} °C: for a warmer pack give resistance_k_w")
+        return self
 
 
 class TerrainModel(Strict):

@@ -73,6 +73,18 @@ FRESH_SHARE = 0.9
 FRESH_SD_SHARE = 0.05
 
 
+@dataclass(frozen=True, slots=True)
+class Priors:
+    """Belief about a kind of box before its first sample; weights that add up to 1."""
+
+    intact: tuple[float, ...]
+    """of each of `MULTIPLIERS` where lid and seal hold"""
+    couplings: tuple[float, ...]
+    """of each of `COUPLINGS_K_W`"""
+
+
+PRIORS = Priors(tuple((INTACT / INTACT.sum()).tolist()), tuple(COUPLING_WEIGHTS.tolist()))
+
 _STEP = np.eye(len(MULTIPLIERS), k=1) + np.eye(len(MULTIPLIERS), k=-1)
 _NEIGHBOURS = _STEP / _STEP.sum(axis=1, keepdims=True)
 
@@ -110,11 +122,23 @@ class ThermalEstimate:
 
 
 def initial(
-    box: Box, temp_c: float, at_s: float, *, pack_left_kj: float | None = None, flagged: bool = False
+    box: Box,
+    temp_c: float,
+    at_s: float,
+    *,
+    pack_left_kj: float | None = None,
+    flagged: bool = False,
+    priors: Priors = PRIORS,
 ) -> ThermalEstimate:
     """The belief at loading. `pack_left_kj` is what the pharmacy declared; None: anything up to fresh is likely."""
     levels, weights = _pack_prior(box, pack_left_kj)
-    return _bank(box, temp_c, at_s, FAILED if flagged else INTACT, levels, weights, flagged)
+    rows = FAILED if flagged else np.array(priors.intact)
+    return _bank(box, temp_c, at_s, rows, levels, weights, np.array(priors.couplings), flagged)
+
+
+def coupling_weights(estimate: ThermalEstimate) -> Array:
+    """The belief in each of `COUPLINGS_K_W`."""
+    return np.asarray(estimate.weight.sum(axis=0).reshape(-1, len(COUPLINGS_K_W)).sum(axis=0))
 
 
 def _pack_prior(box: Box, declared_kj: float | None) -> tuple[Array, Array]:
@@ -142,11 +166,18 @@ def _levels(mean_kj: float, sd_kj: float, fresh_kj: float) -> tuple[Array, Array
 
 
 def _bank(
-    box: Box, temp_c: float, at_s: float, rows: Array, levels: Array, level_weights: Array, flagged: bool
+    box: Box,
+    temp_c: float,
+    at_s: float,
+    rows: Array,
+    levels: Array,
+    level_weights: Array,
+    coupling_weights: Array,
+    flagged: bool,
 ) -> ThermalEstimate:
     pack = np.repeat(levels, len(COUPLINGS_K_W))
     couplings = np.tile(COUPLINGS_K_W, (len(levels), 1))
-    columns = np.repeat(level_weights, len(COUPLINGS_K_W)) * np.tile(COUPLING_WEIGHTS, len(levels))
+    columns = np.repeat(level_weights, len(COUPLINGS_K_W)) * np.tile(coupling_weights, len(levels))
     shape = (len(MULTIPLIERS), len(pack))
     return ThermalEstimate(
         box=box,
@@ -164,8 +195,8 @@ def _bank(
 def reiced(
     estimate: ThermalEstimate, at_s: float, pack_kj: float | None = None, *, mended: bool = False
 ) -> ThermalEstimate:
-    """The pack was swapped for a fresh one (or as declared). What is known of the resistance stays, unless the staff
-    say that they have mended the seal."""
+    """The pack was swapped for a fresh one (or as declared). What is known of the resistance and of how all is packed
+    stays, unless the staff say that they have mended the seal."""
     box = estimate.box
     if pack_kj is None:
         levels, weights = _levels(
@@ -176,7 +207,7 @@ def reiced(
     rows = estimate.weight.sum(axis=1)
     if mended:
         rows = (1.0 - MENDED_BELIEVED) * rows + MENDED_BELIEVED * INTACT / INTACT.sum()
-    return _bank(box, estimate.mean_c, at_s, rows, levels, weights, estimate.flagged)
+    return _bank(box, estimate.mean_c, at_s, rows, levels, weights, coupling_weights(estimate), estimate.flagged)
 
 
 def update(
