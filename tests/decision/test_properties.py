@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
+from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from missions.decision.engine import decide
+from missions.decision.payload import quantile
 from missions.decision.types import Action, CandidateKind, Decision, FlightPhase, Forecast, Memory, Policy, Snapshot
+from missions.snapshot import Battery, Timed
+from tests.decision import across
 from tests.decision.situations import CALM, EVERYWHERE, FAULTS, NOW, POLICY, REROUTE, at, candidate, closure, run
 
 STEERABLE = st.sampled_from([FlightPhase.OUTBOUND, FlightPhase.AT_DROP, FlightPhase.INBOUND])
@@ -62,6 +72,24 @@ def test_adding_a_fault_never_makes_the_action_less_safe(s: Snapshot, names: lis
     assert severity(after) >= severity(before)
 
 
+def empty_battery(s: Snapshot) -> Snapshot:
+    return replace(s, vehicle=replace(s.vehicle, battery=Timed(Battery(9.5), NOW - 0.5)))
+
+
+def far_from_home(s: Snapshot) -> Snapshot:
+    return replace(s, home_end_pct=Forecast(15.0, 1.0))
+
+
+@settings(max_examples=150, deadline=None)
+@given(s=situations(), names=fault_sets, more=st.sampled_from([empty_battery, far_from_home]))
+def test_a_battery_that_is_told_to_be_low_never_makes_the_action_less_safe(
+    s: Snapshot, names: list[str], more: Any
+) -> None:
+    """The reading alone, with the same ways to fly."""
+    before, after = run(apply(s, names), 6.0)[1][-1], run(more(apply(s, names)), 6.0)[1][-1]
+    assert severity(after) >= severity(before)
+
+
 @settings(max_examples=150, deadline=None)
 @given(s=situations(), names=fault_sets)
 def test_whatever_else_is_wrong_nothing_is_flown_by_a_position_that_cannot_be_believed(
@@ -98,6 +126,66 @@ def test_no_decision_leads_into_a_closed_zone_by_a_route_of_its_own(s: Snapshot,
     decision = run(apply(closure(1500.0)(s), names), 6.0)[1][-1]
     if decision.candidate is not None:
         assert decision.candidate.kind is not CandidateKind.CONTINUE
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    s=situations(),
+    names=fault_sets,
+    old=st.lists(st.booleans(), min_size=6, max_size=6),
+    conflict_m=st.one_of(st.none(), st.floats(0.0, 4000.0)),
+)
+def test_no_decision_leads_into_closed_airspace_or_below_the_reserve_while_another_way_is_there(
+    s: Snapshot, names: list[str], old: list[bool], conflict_m: float | None
+) -> None:
+    """Judged here by the candidates themselves: of older airspace or age, into a zone, too low a battery."""
+    mixed = tuple(
+        replace(c, plan=replace(c.plan, airspace_version=0 if o and c.kind is not CandidateKind.CONTINUE else 1))
+        for c, o in zip(s.candidates, old, strict=False)
+    )
+    s = apply(replace(s, candidates=mixed), names)
+    s = closure(conflict_m)(s) if conflict_m is not None else s
+    z = quantile(POLICY.min_p_reach)
+
+    def keeps_reserve(c: Any) -> bool:
+        return bool(c.energy_end_pct.mean - z * c.energy_end_pct.sd >= POLICY.reserve_pct - 1e-6)
+
+    def may_be_flown(c: Any, now_s: float) -> bool:
+        if c.kind is CandidateKind.CONTINUE:
+            return looked.conflict is None
+        fresh = looked.candidates_at_s is not None and now_s - looked.candidates_at_s <= POLICY.max_candidate_age_s
+        return fresh and c.plan.airspace_version == looked.airspace_version
+
+    memory = Memory()
+    for i in range(12):
+        now_s = NOW + i / 2.0
+        looked = at(s, now_s)
+        memory, decision = decide(memory, looked, POLICY, now_s)
+        c = decision.candidate
+        if c is None:
+            continue
+        cut_off = c.kind is CandidateKind.CONTINUE and looked.phase is FlightPhase.INBOUND  # on to where it lands
+        assert may_be_flown(c, now_s) or cut_off
+        landing = (CandidateKind.RETURN, CandidateKind.ALTERNATE)
+        if not keeps_reserve(c):
+            assert decision.action is Action.DIVERT_AND_LAND
+            better = [o for o in looked.candidates if o.kind in landing and may_be_flown(o, now_s) and keeps_reserve(o)]
+            assert not better
+
+
+@pytest.mark.parametrize("hash_seed", ["0", "4711"])
+def test_another_process_decides_the_same_to_the_last_digit(hash_seed: str) -> None:
+    """Sets and dictionaries are walked in another order there."""
+    root = Path(__file__).parents[2]
+    environment = {**os.environ, "PYTHONHASHSEED": hash_seed}
+    command = [sys.executable, "-m", "tests.decision.across"]
+    told = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=True, timeout=120)
+    here = list(across.lines())
+    assert len(here) > 150
+    assert len({json.dumps(json.loads(line)["last"]["action"]) for line in here}) >= 4, (
+        "the situations are of all kinds"
+    )
+    assert told.stdout.splitlines() == here
 
 
 @settings(max_examples=150, deadline=None)
