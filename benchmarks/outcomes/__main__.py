@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from math import inf
 from pathlib import Path
 
 from benchmarks.outcomes import plot, table
@@ -18,6 +19,7 @@ def main() -> int:
     )
     parser.add_argument("--runs", type=int, default=1000, help="deliveries; those in the file are not flown again")
     parser.add_argument("--file", type=Path, default=Path("var/outcomes.jsonl"), help="one JSON line per delivery")
+    parser.add_argument("--minutes", type=float, default=inf, help="begin no other delivery after so long")
     parser.add_argument("--seed", type=int, help="tell the story of one delivery under each policy")
     parser.add_argument("--tune", action="store_true", help="tune the threshold alarm on its own seeds, and stop")
     parser.add_argument("--plot", type=Path, help="draw the picture to this PNG")
@@ -29,7 +31,7 @@ def main() -> int:
         if asked.seed is not None:
             tell(asked.seed)
             return 0
-        lines = list(fly_all(asked.runs, asked.file))
+        lines = list(fly_all(asked.runs, asked.file, asked.minutes))
     except (OtherVersionError, ValueError) as error:
         say(str(error))
         return 2

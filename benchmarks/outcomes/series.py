@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from itertools import product
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -143,8 +144,12 @@ def read(path: Path) -> list[dict[str, Any]]:
     return lines
 
 
-def fly_all(runs: int, path: Path) -> Iterator[dict[str, Any]]:
-    """The first `runs` deliveries of the report: read where they are in the file, else flown and added to it."""
+def fly_all(runs: int, path: Path, minutes: float = inf) -> Iterator[dict[str, Any]]:
+    """The first `runs` deliveries of the report: read where they are in the file, else flown and added to it.
+
+    After so many minutes no other is begun: what there is then is a shorter series, and a later call goes on with it.
+    """
+    ends_s = time.monotonic() + 60.0 * minutes
     seeds = model()["seeds"]
     if seeds["report_from"] + runs > seeds["tuning_from"]:
         raise ValueError(f"--runs {runs}: the report's seeds would run into those of the tuning; take fewer")
@@ -154,6 +159,9 @@ def fly_all(runs: int, path: Path) -> Iterator[dict[str, Any]]:
         for n in range(runs):
             seed = seeds["report_from"] + n
             if seed not in known:
+                if time.monotonic() > ends_s:
+                    say(f"{n} of {runs} deliveries in the time given")
+                    return
                 known[seed] = as_line(fly_seed(seed, tuned_alarm()))
                 file.write(json.dumps(known[seed], ensure_ascii=False) + "\n")
                 file.flush()

@@ -89,7 +89,7 @@ def test_a_run_in_which_a_policy_beats_the_clairvoyant_fails(
 ) -> None:
     line = series.as_line(series.fly_seed(QUIET, ALARM))
     monkeypatch.setattr("sys.argv", ["outcomes", "--runs", "1", "--file", str(tmp_path / "f.jsonl")])
-    monkeypatch.setattr(command, "fly_all", lambda runs, path: [line])
+    monkeypatch.setattr(command, "fly_all", lambda runs, path, minutes: [line])
     assert command.main() == 0
     line["outcomes"]["clairvoyant"]["loss"] = 1.0
     assert command.main() == 1
@@ -112,6 +112,7 @@ def test_a_series_goes_on_where_it_stopped_also_in_the_middle_of_a_line(
     path.write_bytes(path.read_bytes()[:-40])
     assert [line["seed"] for line in series.fly_all(3, path)] == [1, 2, 3]
     assert flown == [1, 2, 2, 3]
+    assert [line["seed"] for line in series.fly_all(9, path, minutes=0.0)] == [1, 2, 3], "no time for more"
     assert [line["seed"] for line in series.read(path)] == [1, 2, 3]
 
 
