@@ -97,7 +97,7 @@ class BoxDesk:
         if watched is not None:
             self._watched[box_id] = replace(
                 watched,
-                monitor=Monitor(box_id, watched.rules, limits_for(watched.rules.product)),
+                monitor=Monitor(box_id, watched.rules, limits_for(watched.rules.product), begins_s=now_s),
                 pack_left_kj=pack_left_kj,
                 sealed_s=now_s,
                 estimate=None,

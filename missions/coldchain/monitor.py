@@ -55,8 +55,10 @@ class Monitor:
     box_id: str
     rules: Rules
     limits: SensorLimits = field(default_factory=SensorLimits)
+    begins_s: float | None = None
+    """when the box was sealed, by our clock: what it measured before was not the dose"""
     clocks: tuple[BoxClock, ...] = ()
-    """one per start of the box, the latest last"""
+    """one per start of the box, the latest heard last"""
     newest: Link | None = None
     newest_received_s: float | None = None
     stepped: bool = False
@@ -67,8 +69,8 @@ class Monitor:
     """samples before the oldest link"""
     kept: int = KEPT
     counts: tuple[tuple[str, int], ...] = ()
-    """arrivals by kind: accepted, late, duplicate, replayed, two_senders, clock_step, too_late; and those with a
-    clock_skew or clock_drift"""
+    """arrivals by kind: accepted, late, duplicate, replayed, two_senders, clock_step, too_late, before_start; and those
+    with a clock_skew or clock_drift"""
 
     def count(self, kind: str) -> int:
         """Of arrivals by their kind, or of samples by what was wrong with them."""
@@ -84,7 +86,8 @@ class Monitor:
         return next((c for c in self.clocks if c.boot_id == boot_id), BoxClock())
 
 
-ACCEPTED, LATE, DUPLICATE, TOO_LATE = "accepted", "late", "duplicate", "too_late"
+ACCEPTED, LATE, DUPLICATE = "accepted", "late", "duplicate"
+TOO_LATE, BEFORE_START = "too_late", "before_start"
 
 
 def observe(monitor: Monitor, sample: BoxSample, received_s: float) -> Monitor:
@@ -94,6 +97,9 @@ def observe(monitor: Monitor, sample: BoxSample, received_s: float) -> Monitor:
     clock = monitor._clock_of(sample.boot_id)
     seen = clock.see(sample, received_s)
     at_s = sample.box_time_s + seen.shift_s
+    clocks = (*[c for c in monitor.clocks if c.boot_id != sample.boot_id], seen)[-BOOTS:]
+    if monitor.begins_s is not None and at_s + seen.lag_s < monitor.begins_s - samples.FAST_S:
+        return replace(monitor, counts=samples.counted(monitor.counts, BEFORE_START), clocks=clocks)
     newest = monitor.newest
     after = _oldest_after(newest, at_s) if newest is not None else None
     before = newest if after is None else after.parent
@@ -116,7 +122,8 @@ def observe(monitor: Monitor, sample: BoxSample, received_s: float) -> Monitor:
         box_id=monitor.box_id,
         rules=monitor.rules,
         limits=monitor.limits,
-        clocks=(*[c for c in monitor.clocks if c.boot_id != sample.boot_id], seen)[-BOOTS:],
+        begins_s=monitor.begins_s,
+        clocks=clocks,
         newest=link,
         newest_received_s=received_s if kind == ACCEPTED else monitor.newest_received_s,
         stepped=monitor.stepped and kind != ACCEPTED,

@@ -359,6 +359,25 @@ def test_a_clock_that_was_never_set_is_believed_once_it_has_gone_in_step() -> No
     assert seen.count(samples.CLOCK_SKEW) == 12
 
 
+def test_what_the_box_measured_before_it_was_sealed_is_not_the_doses() -> None:
+    before = [sample(i, 24.0 + 0.01 * (i % 3)) for i in range(60)]
+    seen = replace(Monitor("box-1", rules()), begins_s=T0 + 65.0)
+    for s in [*noisy(200)[66:], *before]:
+        seen = observe(seen, s, max(s.box_time_s + 0.2, T0 + 66.0))
+    assert seen.count("before_start") == 60
+    now = view(seen, T0 + 200)
+    assert now.verdict is BoxVerdict.IN_RANGE
+    assert now.caused_by[0].seq == 66
+
+
+def test_a_slow_clock_does_not_put_the_dose_before_its_sealing_for_long() -> None:
+    seen = replace(Monitor("box-1", rules()), begins_s=T0)
+    for i in range(40):
+        seen = observe(seen, sample(i, 5.0 + 0.01 * (i % 3), at=i - 300.0), T0 + i + 0.2)
+    assert seen.count("before_start") == 10
+    assert view(seen, T0 + 40).verdict is BoxVerdict.IN_RANGE
+
+
 # memory and work
 
 
