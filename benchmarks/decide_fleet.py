@@ -41,7 +41,7 @@ from missions.plan import Ending, Plan
 from missions.snapshot import Mode, Wind
 from missions.vehicles import Vehicle
 
-VEHICLES = int(os.environ.get("BENCH_VEHICLES", "200"))
+VEHICLES = 200
 GOAL, HOME = "koru", "teral"
 PRODUCT, BUDGET_MIN = "cct_biologic", (("cool", 4.5),)
 """too little for the rest of the way to the goal, enough for the way home: at the first sample out of range it turns"""
@@ -58,10 +58,10 @@ def _free_port() -> int:
         return int(sock.getsockname()[1])
 
 
-def _config(folder: Path, port: int) -> FleetConfig:
+def _config(folder: Path, port: int, count: int) -> FleetConfig:
     base = load_config(data_dir() / "fleet.yaml")
     kind, box = base.vehicles["cw-1"], base.boxes["box-1"]
-    names = [f"cw-{n:03}" for n in range(VEHICLES)]
+    names = [f"cw-{n:03}" for n in range(count)]
     return replace(
         base,
         vehicles={v: Vehicle(v, kind.type, HOME, s) for v, s in zip(names, SYSTEMS, strict=False)},
@@ -169,9 +169,9 @@ async def _ages(supervisor: Any, clock: ScaledClock, into: list[float]) -> None:
                 into.append(clock.now_s() - at_s)
 
 
-async def _flown(folder: Path, *, burst: bool) -> dict[str, Any]:
+async def _flown(folder: Path, count: int, *, burst: bool) -> dict[str, Any]:
     port, boxes_port, clock = _free_port(), _free_port(), ScaledClock()
-    config = _config(folder, port)
+    config = _config(folder, port, count)
     plan = _plan(config, next(iter(config.vehicles.values())), clock.now_s())
     await _put_in_flight(config, plan, clock.now_s())
     spec = {
@@ -210,15 +210,15 @@ def _one_core() -> None:
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
 
 
-def end_to_end() -> Mapping[str, Any]:
+def end_to_end(count: int = VEHICLES) -> Mapping[str, Any]:
     """Both runs: in random phase, and all at once."""
     configure_logs(json=True, stream=io.StringIO())
     _one_core()
-    figures: dict[str, Any] = {"vehicles": VEHICLES, "messages_s_vehicle": 15, "box_hz": 1}
+    figures: dict[str, Any] = {"vehicles": count, "messages_s_vehicle": 15, "box_hz": 1}
     for name, burst in (("random_phase", False), ("burst", True)):
-        say(f"{VEHICLES} vehicles, {name.replace('_', ' ')}")
+        say(f"{count} vehicles, {name.replace('_', ' ')}")
         with tempfile.TemporaryDirectory() as folder:
-            told = asyncio.run(_flown(Path(folder), burst=burst))
+            told = asyncio.run(_flown(Path(folder), count, burst=burst))
         ms = sorted(1e3 * s for s in told["latency_s"])
         ages = told["candidate_ages_s"]
         figures[name] = {
@@ -237,7 +237,3 @@ def end_to_end() -> Mapping[str, Any]:
                 told["last_commanded_s"] - told["first_crossed_s"], 3
             )
     return figures
-
-
-if __name__ == "__main__":
-    sys.stdout.write(json.dumps(end_to_end(), indent=1) + "\n")
