@@ -76,7 +76,7 @@ def main() -> None:
         "end_to_end": fleet,
     }
     how = (
-        f"{RUNS} calls of decide on one snapshot, {FORECASTS} outlooks of 8 ways each, CPU time. End to end: wall clock "
+        f"{RUNS} calls of decide on one snapshot, {FORECASTS} outlooks of 8 ways each, CPU time. End to end: wall time "
         "from a sample's datagram to the command's, by the vehicles' process; the controller as `fleet serve` runs it, "
         "re-adopting flights from SQLite on disk, pinned to one core; the samples come by a socket, not by a broker; "
         "the burst is from the first sample to the last command. No peer exists"
