@@ -28,6 +28,7 @@ VALLEY_M = {
     "midway": (3500, -1000),
     "quarry": (2600, 3600),
     "ferry": (-2200, 1900),
+    "kiln": (44.15, -4401.6),
 }
 
 
@@ -35,14 +36,14 @@ def test_the_data_folder_of_a_checkout_is_its_configs():
     assert data_dir() == CONFIGS
 
 
-def test_the_demonstration_has_one_hub_four_clinics_a_re_icing_station_and_two_alternates(sandbox):
+def test_the_demonstration_has_one_hub_four_clinics_a_re_icing_station_and_three_alternates(sandbox):
     config = sandbox.load()
     kinds = [s.kind for s in config.sites.values()]
     assert [kinds.count(k) for k in (SiteKind.HUB, SiteKind.CLINIC, SiteKind.REICING, SiteKind.ALTERNATE)] == [
         1,
         4,
         1,
-        2,
+        3,
     ]
     assert config.sites["teral"].pads == 4
     assert {s.elevation_amsl_m for s in config.sites.values()} == {420.0}

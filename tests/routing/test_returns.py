@@ -75,7 +75,7 @@ def share_text(plan: Plan) -> list[str]:
 # the pieces
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(data=st.data())
 def test_wherever_the_link_dies_the_plan_says_where_px4_goes_and_is_never_wrong_in_saying_that_it_may(data):
     coordinate = st.floats(-6000.0, 6000.0)
