@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from missions.coldchain import assess
 from missions.coldchain.assess import Assessment, Rules, budget_left, judge, rules_for, start, step, until
 from missions.coldchain.mkt import mkt_c, mkt_finding, window_mkt
-from missions.coldchain.product import ProfileError, product_from_mapping
+from missions.coldchain.product import Outcome, ProfileError, product_from_mapping
 from missions.coldchain.tally import Bounds
 from missions.snapshot import BoxVerdict
 from tests.coldchain.builders import T0, profile, rules
@@ -385,6 +386,70 @@ def test_a_verdict_names_its_rule_and_the_readings_that_count_for_it(
     found = judge(a, by, a.at_s)
     assert (found.verdict, found.rule) == (verdict_is, rule)
     assert (found.since_s, found.at_s) == (T0 + 60.0 * since_min, T0 + 60.0 * at_min)
+
+
+MANY = {
+    "product_id": "many", "name": "Many rules", "source": "s", "band": {"lower_c": 2, "upper_c": 8},
+    "excursions": [
+        {"name": "cool", "lower_c": 8, "upper_c": 15, "allowed_min": 30},
+        {"name": "cold", "lower_c": 0, "upper_c": 2, "allowed_min": None},
+        {"name": "none", "lower_c": 15, "upper_c": 20, "allowed_min": 0},
+    ],
+    "spoiled": {"at_or_below_c": -4, "at_or_above_c": 50},
+    "alarms": [
+        {"name": "hot", "at_or_above_c": 30, "cumulative_min": 10},
+        {"name": "frost", "at_or_below_c": -1, "consecutive_min": 10, "outcome": "spoiled"},
+    ],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("points", "why"),
+    [
+        ([(0, 5.0), (1, 4.2)], "4.2 to 5.0 °C, within 2 to 8 °C"),
+        ([(0, 5.0), (1, 1.0), (3, 9.0), (4, 9.0)],
+         "outside 2 to 8 °C: 1.0 min of 30 min in cool (8 to 15 °C), 2.0 min of any time in cold (0 to 2 °C)"),
+        ([(0, 5.0), (1, 9.0)], "outside 2 to 8 °C: 0.0 min of 30 min in cool (8 to 15 °C)"),
+        ([(0, -4.0)], "-4.0 °C at 10:00:00Z: spoiled at or below -4 °C"),
+        ([(0, 50.0)], "50.0 °C at 10:00:00Z: spoiled at or above 50 °C"),
+        ([(0, 20.5)], "20.5 °C at 10:00:00Z: outside 2 to 8 °C, no time allowed there"),
+        ([(0, 17.0)], "17.0 °C at 10:00:00Z: outside 2 to 8 °C, the order has no budget left for none"),
+        ([*[(float(m), 9.0) for m in range(31)], (31, 9.0)],
+         "31.0 min in cool (8 to 15 °C) by 10:31:00Z: 30 min allowed"),
+        ([(float(m), -2.0) for m in range(11)],
+         "frost: 10.0 min consecutive at ≤ -1 °C by 10:10:00Z, 10 min is the limit"),
+        ([(0, 5.0), (5, 5.0), (6, 5.0)], "300 s of the record are missing"),
+        ([], "no believable reading yet"),
+    ],
+)  # fmt: skip
+def test_a_verdict_says_why_in_one_sentence(points: list[tuple[float, float]], why: str) -> None:
+    by = rules_for(product_from_mapping(MANY, "p.yaml"))
+    a = run(by, *points)
+    assert judge(a, by, a.at_s).why == why
+
+
+def test_an_alarm_that_only_quarantines_says_so_too() -> None:
+    by = rules_for(product_from_mapping({**MANY, "excursions": [], "band": {"lower_c": 2, "upper_c": 29}}, "p.yaml"))
+    a = run(by, *every_minute(30.0, 10))
+    alarm = assess._broken(a, by)
+    assert alarm is not None
+    assert alarm.why == "hot: 10.0 min cumulative at ≥ 30 °C by 10:10:00Z, 10 min is the limit"
+    assert (alarm.rule, alarm.since_s, alarm.outcome) == ("alarm.hot", T0, Outcome.QUARANTINE)
+
+
+def test_expiry_and_agitation_have_their_sentences() -> None:
+    by = rules_for(replace(profile("platelets"), unagitated_max_min=2.0), expires_s=T0 + 600.0)
+    assert by.product.unagitated_max_min == 2.0
+    late = run(by, (0, 22.0), (1, 22.0), (2, 22.0), (3, 22.0)).finding
+    assert late is not None
+    assert late.why == "3.0 min without agitation by 10:03:00Z: 2 min allowed"
+    assert (late.rule, late.since_s, late.at_s) == ("agitation", T0, T0 + 180.0)
+    assert run(by, (0, 22.0), (1, 22.0), (2, 22.0)).finding is None
+    gone = assess.overdue(by, None, T0 + 600.0)
+    assert gone is not None
+    assert (gone.rule, gone.why) == ("expiry", "the lot expired at 2026-03-10 10:10:00Z")
+    assert gone.outcome is Outcome.QUARANTINE
+    assert assess.overdue(by, None, T0 + 599.9) is None
 
 
 def test_no_reading_and_silence_have_names_too() -> None:

@@ -332,6 +332,32 @@ def test_a_fast_clock_whose_first_message_was_held_up_is_still_followed() -> Non
     assert view(seen, T0 + 89 + 125).verdict is BoxVerdict.UNKNOWN
 
 
+def test_a_clock_that_loses_time_says_by_how_much() -> None:
+    seen = watched(noisy(60))
+    for i in range(60, 200):
+        seen = observe(seen, sample(i, 5.0 + 0.01 * (i % 5), at=60 + 0.8 * (i - 60)), T0 + i + 0.2)
+    now = view(seen, T0 + 200)
+    assert (now.verdict, now.rule) == (BoxVerdict.UNKNOWN, "sensor")
+    assert now.why == "the box's clock runs slow: 28 s lost since it was first heard"
+    assert samples.CLOCK_DRIFT in now.sensor_faults
+
+
+def test_a_clock_not_yet_seen_to_be_steady_says_how_far_it_is_off() -> None:
+    seen = observe(Monitor("box-1", rules()), sample(0, 5.0, at=3600.0), T0)
+    assert view(seen, T0 + 1).why == "the box's clock is -3600 s off ours, and not yet seen to be steady"
+
+
+def test_an_earlier_start_that_goes_on_beside_the_later_one_is_a_second_sender() -> None:
+    seen = watched([*noisy(60), *[sample(i, 5.0 + 0.01 * (i % 5), at=60.0 + i, boot="b2") for i in range(30)]])
+    near = observe(seen, sample(60, 5.0, at=69.5), T0 + 90.0)
+    assert near.count(samples.TWO_SENDERS) == 0
+    two = observe(seen, sample(60, 5.0, at=90.0), T0 + 90.2)
+    assert two.count(samples.TWO_SENDERS) == 1
+    now = view(two, T0 + 91)
+    assert (now.verdict, now.why) == (BoxVerdict.UNKNOWN, "two senders say that they are box-1")
+    assert samples.TWO_SENDERS in now.sensor_faults
+
+
 def test_a_message_held_up_on_its_way_is_no_slow_clock() -> None:
     seen = watched(noisy(60))
     for s in (sample(60, 5.01), sample(61, 5.02)):
