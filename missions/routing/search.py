@@ -54,8 +54,8 @@ class World(Protocol):
         """(3, n, 2): convex corners of obstacle i pushed out, and the unit vectors from each to its two neighbours."""
         ...
 
-    def met(self, starts: Plane, ends: Plane) -> list[list[int]]:
-        """The obstacles that each segment touches or crosses."""
+    def met(self, ways: Plane) -> list[list[int]]:
+        """The obstacles that each of the segments (n, 2) touches or crosses."""
         ...
 
     def apart(self, a: complex, b: complex) -> bool:
@@ -107,11 +107,10 @@ class Search:
         last = -1
         while edges := self._cheapest():
             best = self._best
-            starts = np.array([self._places[row] for _, _, row, _, _ in edges])
-            ends = np.array([self._corners[corner][0] for _, _, _, corner, _ in edges])
+            ways = np.array([(self._places[row], self._corners[corner][0]) for _, _, row, corner, _ in edges])
             unknown: dict[int, None] = {}
             free: dict[int, int] = {}
-            for (_, _, row, corner, cost), met in zip(edges, self._world.met(starts, ends), strict=True):
+            for (_, _, row, corner, cost), met in zip(edges, self._world.met(ways), strict=True):
                 if met:
                     if self._known.isdisjoint(met):
                         unknown |= dict.fromkeys(met)
@@ -212,7 +211,7 @@ class Search:
         np.negative(views[2], out=views[2])
         self._views[:, rows, column:width] = views
         if own is not None:
-            self._views[0, range(rows.start, rows.stop), own] = -inf
+            self._views[0, np.arange(rows.start, rows.stop), own] = -inf
         ok = (legs * legs * self._fold[first:]).real <= length * length * self._wide[first:]
         ok &= np.abs(angle) <= self._half[rows, None]
         row, corner = ok.nonzero()

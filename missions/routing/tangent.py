@@ -138,10 +138,9 @@ class Field:
         xy[0], xy[-1] = start, goal
         return Path(xy, _cost(points, None), _cost(points, pace), met)
 
-    def met(self, starts: Plane, ends: Plane) -> list[list[int]]:
-        """The obstacles that each segment touches or crosses."""
-        found: list[list[int]] = [[] for _ in starts]
-        ways = np.array([starts, ends]).T.copy()
+    def met(self, ways: Plane) -> list[list[int]]:
+        """The obstacles that each of the segments (n, 2) touches or crosses."""
+        found: list[list[int]] = [[] for _ in ways]
         which, what = self.hits(shapely.linestrings(ways.view(np.float64).reshape(-1, 2, 2)))
         for i, k in zip(which.tolist(), what.tolist(), strict=True):
             found[i].append(k)
