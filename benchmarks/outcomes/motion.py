@@ -58,6 +58,7 @@ class Fix:
     amsl_m: float
     north_m_s: float
     east_m_s: float
+    down_m_s: float
     used_wh: float
 
 
@@ -78,7 +79,7 @@ class Motion:
     def at(self, t_s: float) -> Fix:
         if t_s >= self._times[-1]:
             e = self._fixes[-1]
-            return Fix(t_s, e.at, e.amsl_m, 0.0, 0.0, e.used_wh)
+            return Fix(t_s, e.at, e.amsl_m, 0.0, 0.0, 0.0, e.used_wh)
         i = max(1, bisect_right(self._times, t_s))
         a, b = self._fixes[i - 1], self._fixes[i]
         share = (t_s - a.t_s) / (b.t_s - a.t_s)
@@ -86,7 +87,7 @@ class Motion:
             a.at.lat_deg + share * (b.at.lat_deg - a.at.lat_deg), a.at.lon_deg + share * (b.at.lon_deg - a.at.lon_deg)
         )
         amsl, used = a.amsl_m + share * (b.amsl_m - a.amsl_m), a.used_wh + share * (b.used_wh - a.used_wh)
-        return Fix(t_s, at, amsl, b.north_m_s, b.east_m_s, used)
+        return Fix(t_s, at, amsl, b.north_m_s, b.east_m_s, b.down_m_s, used)
 
     def fly(self, way: Sequence[Place]) -> Motion:
         """On through these places."""
@@ -143,7 +144,8 @@ class Motion:
         here, d = self._fixes[-1], self._delivery
         drain = d.drain.size if d.drain is not None and d.drain.holds(here.t_s) else 1.0
         used = here.used_wh + power_w * d.draw_factor * drain * seconds / 3600.0
-        self._fixes.append(Fix(here.t_s + seconds, at, amsl_m, north, east, used))
+        down_m_s = (here.amsl_m - amsl_m) / seconds
+        self._fixes.append(Fix(here.t_s + seconds, at, amsl_m, north, east, down_m_s, used))
         self._times.append(here.t_s + seconds)
 
     def first_below(self, pct: float, until_s: float) -> float:
@@ -159,7 +161,7 @@ class Motion:
 def start_fix(delivery: Delivery) -> Fix:
     plan = delivery.plan
     used = vehicle_type().battery_wh * (1.0 - delivery.battery_pct / 100.0)
-    return Fix(plan.depart_s, plan.home, plan.home_amsl_m, 0.0, 0.0, used)
+    return Fix(plan.depart_s, plan.home, plan.home_amsl_m, 0.0, 0.0, 0.0, used)
 
 
 def battery_pct(delivery: Delivery, fix: Fix) -> float:

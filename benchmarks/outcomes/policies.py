@@ -144,7 +144,7 @@ class Engine:
         assert flight.plan is not None
         home = next((c.energy_end_pct for c in self._candidates if c.site_id == flight.home_site), None)
         if home is None and flight.goal_site == flight.home_site:
-            home = energy_end(flight.plan, seen.state, seen.vehicle, gross_payload_kg(flight))
+            home = energy_end(flight.plan, seen.state, seen.vehicle, gross_payload_kg(flight), flight.draw)
         return Snapshot(
             phase=flight.phase,
             order=seen.order,

@@ -5,16 +5,16 @@ from __future__ import annotations
 from copy import copy
 from dataclasses import dataclass, field, replace
 from math import ceil, inf
-
-import numpy as np
+from random import Random
 
 from benchmarks.outcomes.drawing import BOX, LAYER_M, TAKE_OFF_S, VEHICLE, Delivery, fleet, model, world
 from benchmarks.outcomes.motion import Fix, Motion, Place, battery_pct, start_fix, vehicle_type
 from benchmarks.outcomes.policies import way_clear
 from benchmarks.outcomes.seen import Command, Policy, Seen, Stay
-from benchmarks.outcomes.sensing import HORIZON_S, BoxLine
+from benchmarks.outcomes.sensing import BoxLine
 from missions.decision.types import Candidate, CandidateKind, Conflict, FlightPhase
 from missions.delivery import Flight, Intent, bars_launch
+from missions.draw import drawn
 from missions.options import TURNAROUND_S, Outlook, Situation, World, candidates, gross_payload_kg, plan_to
 from missions.plan import Ending, Infeasible, Plan
 from missions.routing.conflict import first_conflict, progress
@@ -35,7 +35,7 @@ class Shared:
 
     delivery: Delivery
     line: BoxLine
-    gauge_noise: np.ndarray[tuple[int], np.dtype[np.float64]]
+    gauge_error_pct: float
     ways: dict[tuple[str, float, int], tuple[Candidate, ...]] = field(default_factory=dict)
     """by plan, time and airspace; without an outlook"""
     onward: dict[tuple[str, str, int], Plan | Infeasible] = field(default_factory=dict)
@@ -43,10 +43,8 @@ class Shared:
 
     @staticmethod
     def of(delivery: Delivery) -> Shared:
-        noise = np.random.default_rng(delivery.seed + 10**9).normal(
-            0.0, model()["flight"]["gauge_noise_pct"], HORIZON_S
-        )
-        return Shared(delivery, BoxLine(delivery), noise)
+        error_pct = Random(f"{delivery.seed}/gauge").gauss(0.0, model()["flight"]["gauge_noise_pct"])
+        return Shared(delivery, BoxLine(delivery), error_pct)
 
 
 class Run:
@@ -110,12 +108,21 @@ class Run:
         while not self.over:
             self.second += 1
             self.happen()
-            if self.over or self.flight.phase not in STEERABLE:
+            if self.over:
+                break
+            self._reckon_draw()
+            if self.flight.phase not in STEERABLE:
                 continue
             if self._nothing_to_gain() and self._clearly_home():
                 return self.finish()
             self.obey(self.policy.decide(self.seen()))
         return self
+
+    def _reckon_draw(self) -> None:
+        """What the controller learns of the battery from each second's telemetry."""
+        flight, in_air = self.flight, self.flight.phase is not FlightPhase.REICING
+        draw = drawn(flight.draw, vehicle_type(), gross_payload_kg(flight), self.state(), airborne=in_air)
+        self.flight = replace(flight, draw=draw)
 
     def finish(self) -> Run:
         """To the end with nobody deciding about the dose, from event to event."""
@@ -368,14 +375,15 @@ class Run:
             mode=Timed(mode, now_s),
             landed=Timed(Landed.IN_AIR, now_s),
             position=Timed(Position(fix.at, fix.amsl_m, fix.amsl_m - home_m), now_s),
-            velocity=Timed(Velocity(fix.north_m_s, fix.east_m_s, 1.0 if fix.north_m_s == 0.0 else 0.0), now_s),
+            velocity=Timed(Velocity(fix.north_m_s, fix.east_m_s, fix.down_m_s), now_s),
             battery=Timed(Battery(self._gauge_pct(fix)), now_s),
             wind=Timed(self._wind_believed(), now_s),
             failsafe=Timed(False, now_s),
         )
 
     def _gauge_pct(self, fix: Fix) -> float:
-        return battery_pct(self.delivery, fix) + float(self.shared.gauge_noise[self.second])
+        """In whole percents, rounded up, as PX4 tells it."""
+        return float(ceil(battery_pct(self.delivery, fix) + self.shared.gauge_error_pct))
 
     def _wind_believed(self) -> Wind:
         wind, error = self.delivery.wind(self.now_s), self.delivery.wind_error

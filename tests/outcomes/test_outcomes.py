@@ -168,7 +168,7 @@ def test_a_silent_box_sends_nothing_and_a_buffering_one_sends_it_all_later() -> 
 
 
 def test_a_headwind_costs_time_and_a_drain_costs_energy() -> None:
-    start = Fix(TAKE_OFF_S, fleet().sites["teral"].position, 500.0, 0.0, 0.0, 0.0)
+    start = Fix(TAKE_OFF_S, fleet().sites["teral"].position, 500.0, 0.0, 0.0, 0.0, 0.0)
     way = [(destination(start.at, 0.0, 6000.0), 500.0)]
     still = calm(wind_north=Course(((0.0, 0.0),)), wind_east=Course(((0.0, 0.0),)))
 
