@@ -20,6 +20,7 @@ reckoned with the payload and keep the reserve.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
 from math import hypot
@@ -30,10 +31,12 @@ from numpy.typing import NDArray
 from geofences.airspace import frame_for
 from geofences.geodesy import LatLon, LocalFrame, bearing_deg, distance_m
 from geofences.heights import FlatTerrain
+from geofences.volumes import Restriction
 from missions.energy import FREE, LegCost, climb_cost, hover_cost, leg_energy, slowest_ground_speed_m_s
 from missions.plan import Ending, Infeasible, Leg, Plan, Reason, Waypoint
 from missions.planrequest import PlanRequest
 from missions.proving import checked, proven_plan, scene_for
+from missions.routing.blockers import LOWEST_LAYER_M
 from missions.routing.pace import Pace
 from missions.routing.planner import plan_route
 from missions.routing.route import Climbing, Route, RouteRequest
@@ -49,6 +52,10 @@ BRAKING_M_S2 = 3.0
 """PX4 MPC_ACC_HOR: told to hold, it goes on for a second and brakes at that"""
 STILL_M_S = 2.0
 """slower than this a vehicle counts as standing"""
+UNTRIED = "not tried: "
+"""begins a fix that nobody has planned with"""
+OTHER_HEIGHT_M = 30.0
+"""how much higher or lower is tried where a flight is refused"""
 LEVEL_M = 5.0
 """a vehicle this near to cruise height needs no vertical leg first"""
 
@@ -82,16 +89,47 @@ def make_plan(request: PlanRequest) -> Plan | Infeasible:
         if isinstance(made, Infeasible) or end_s <= scene.view.end_s:
             break
         window = 1.3 * (end_s - request.depart_s)  # zones may open or close within a longer flight
-    return checked(begun, made) if isinstance(made, Plan) else made
+    made = checked(begun, made) if isinstance(made, Plan) else made
+    return _untried(made) if isinstance(made, Infeasible) else made
+
+
+def _untried(refused: Infeasible) -> Infeasible:
+    """The refusal with its fixes called what they are: one zone or rule would be met, nobody has planned with it."""
+    marked = (replace(r, fix=UNTRIED + r.fix) if r.fix else r for r in refused.reasons)
+    return replace(refused, reasons=tuple(marked))
 
 
 def why_not(request: PlanRequest, refused: Infeasible) -> Infeasible:
-    """What blocks the way itself and what opens it, each fix planned with; as refused, if the way is not what fails.
+    """The refusal with fixes that were planned with, where any help; of the way itself the fewest zones that block.
 
     It plans many times: for people who ask, not for every candidate.
     """
     found = plan_route(_wanted(request)) if refused.zone_ids else None
-    return found if isinstance(found, Infeasible) else refused
+    if isinstance(found, Infeasible):
+        return found
+    if not any(r.fix.startswith(UNTRIED) for r in refused.reasons):
+        return refused
+    helps = [text for text, other in _remedies(request, refused) if isinstance(make_plan(other), Plan)]
+    if not helps:
+        return refused
+    tried = (replace(r, fix="; or ".join(helps)) if r.fix.startswith(UNTRIED) else r for r in refused.reasons)
+    return replace(refused, reasons=tuple(tried))
+
+
+def _remedies(request: PlanRequest, refused: Infeasible) -> Iterator[tuple[str, PlanRequest]]:
+    """What might help where it is not the way that is closed: said, and as a request."""
+    if request.battery_pct < 100.0:
+        yield "charge the battery", replace(request, battery_pct=100.0)
+    if request.payload_kg > 0.1:
+        yield f"carry {request.payload_kg / 2.0:.1f} kg", replace(request, payload_kg=request.payload_kg / 2.0)
+    zones = [request.airspace.zone(zone_id) for zone_id in refused.zone_ids]
+    shut = [z.zone_id for z in zones if z is not None and z.restriction is not Restriction.PROHIBITED]
+    if shut and len(shut) == len(zones):
+        yield f"authorise {' and '.join(shut)}", replace(request, authorised=request.authorised | frozenset(shut))
+    for by in (-OTHER_HEIGHT_M, OTHER_HEIGHT_M):
+        height = request.cruise_agl_m + by
+        if LOWEST_LAYER_M <= height <= request.ceiling_agl_m:
+            yield f"fly at {height:.0f} m above ground", replace(request, cruise_agl_m=height)
 
 
 def _level(request: PlanRequest) -> bool:

@@ -10,9 +10,9 @@ import shapely
 from geofences.airspace import Airspace
 from geofences.geodesy import LatLon, distance_m
 from geofences.heights import FlatTerrain, Terrain
-from geofences.volumes import Applicability, Circle, DailyPeriod, Role
+from geofences.volumes import Applicability, Circle, DailyPeriod, Restriction, Role
 from missions.plan import Ending, Infeasible, Plan
-from missions.planning import DROP_HOVER_S, make_plan
+from missions.planning import DROP_HOVER_S, make_plan, why_not
 from missions.routing.planner import Route, RouteRequest, plan_route
 from missions.sites import SiteKind
 from missions.snapshot import Wind
@@ -172,7 +172,7 @@ def test_a_destination_inside_a_zone_is_refused_with_what_would_open_it():
     over = circle("CTR", 6800, -2400, 400, lower_agl_m=60.0, restriction=VALLEY.zone("TVAD").restriction)
     outcome = refused(make_plan(request("koru", airspace=Airspace(1, (over,)))))
     assert outcome.zone_ids == ("CTR",)
-    assert outcome.reasons[0].fix == "authorise CTR; or fly below 55 m above ground"
+    assert outcome.reasons[0].fix == "not tried: authorise CTR; or fly below 55 m above ground"
     planned(make_plan(request("koru", airspace=Airspace(1, (over,)), cruise_agl_m=50.0)))
 
 
@@ -408,3 +408,31 @@ def test_a_wing_keeps_the_room_of_its_turns_clear_and_has_the_pad_below_its_hove
     assert wide.length_m > narrow.length_m
     assert "ndeba" in [point.site_id for point in wide.rally]
     assert "ndeba" not in [point.site_id for point in narrow.rally]
+
+
+# what is said to help
+
+
+def test_what_a_refusal_says_to_help_was_planned_with_or_is_called_untried():
+    poor = request("koru", battery_pct=30.0)
+    said = refused(make_plan(poor))
+    assert all(r.fix.startswith("not tried: ") for r in said.reasons if r.fix)
+    assert {r.fix for r in refused(why_not(poor, said)).reasons} == {"charge the battery"}
+
+
+def test_what_does_not_help_is_not_said_to_have_been_tried():
+    far = at(60_000, 0)
+    goal = replace(SITES["koru"], site_id="far", position=far)
+    beyond = replace(request("koru", airspace=Airspace(1, ()), battery_pct=90.0), goal=goal)
+    said = refused(make_plan(beyond))
+    assert refused(why_not(beyond, said)) == said
+    assert any(r.fix.startswith("not tried: ") for r in said.reasons)
+
+
+def test_a_landing_without_alternates_is_helped_by_the_authorisation_that_opens_them():
+    over = circle("FIRE", *xy(SITES["teral"].position), 200.0, restriction=Restriction.REQ_AUTHORISATION)
+    from_salme = request("koru", "salme", Airspace(1, (over,)), alternates=())
+    said = refused(make_plan(from_salme))
+    fixes = {r.fix for r in refused(why_not(from_salme, said)).reasons}
+    assert fixes == {"authorise FIRE"}
+    assert isinstance(make_plan(replace(from_salme, authorised=frozenset({"FIRE"}))), Plan)
