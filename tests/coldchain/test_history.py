@@ -7,7 +7,7 @@ import random
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from missions.boxes import BoxSample
@@ -60,6 +60,7 @@ READINGS = st.lists(
 )  # fmt: skip
 
 
+@settings(deadline=None)
 @given(READINGS, st.sampled_from(("cct_biologic", "vaccine_freeze_sensitive", "insulin")))
 def test_any_record_is_judged_as_if_it_had_been_watched(readings: list[tuple[float, float | None]], name: str) -> None:
     at_s, series = T0, []

@@ -6,7 +6,7 @@ from io import StringIO
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
@@ -84,12 +84,14 @@ def test_the_catalogue_covers_frozen_to_room_temperature_and_what_is_made_for_on
     }  # fmt: skip
 
 
+@settings(deadline=None)
 @given(PROFILES)
 def test_any_profile_that_can_be_read_is_the_same_after_it_was_written_and_read_again(mapping: dict[str, Any]) -> None:
     product = product_from_mapping(mapping, "p.yaml")
     assert product_from_mapping(product_to_mapping(product), "again.yaml") == product
 
 
+@settings(deadline=None)
 @given(PROFILES, st.integers(-700, 700).map(lambda n: n / 10))
 def test_each_temperature_has_one_rule_at_most(mapping: dict[str, Any], temp_c: float) -> None:
     product = product_from_mapping(mapping, "p.yaml")

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fleet.loggers import LogError, LogFile, Options, read_log
@@ -247,6 +247,7 @@ def test_a_file_that_is_not_certain_is_refused_with_its_line_and_the_fix(
 TEMPS = st.lists(st.integers(-400, 600).map(lambda n: n / 10), min_size=1, max_size=40)
 
 
+@settings(deadline=None)
 @given(
     TEMPS,
     st.sampled_from(("UTC", "Europe/Berlin", "America/St_Johns", "Asia/Kathmandu")),
@@ -280,6 +281,7 @@ def test_any_series_is_read_as_it_was_written(
     assert log.newest_first is (newest_first and len(temps) > 1)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=400) | st.text(alphabet='0123456789-:;,./ TZ"°CF\n\rtimep+', max_size=400).map(str.encode))
 def test_whatever_a_file_holds_it_is_read_or_refused(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
     path = tmp_path_factory.mktemp("odd") / "log.csv"
