@@ -44,7 +44,7 @@ _SAME_M = 1e-6
 """corners closer than this are one place: there is no direction between them"""
 _ASK_AFTER = 256
 """places settled: by then a question without an answer is told from a long one"""
-_ROOM = 64
+_ROOM = 32
 
 
 class World(Protocol):
@@ -96,7 +96,7 @@ class Search:
         self._cost = np.zeros(_ROOM)
         # An obstacle hides of a row's view what is between two angles and farther than its farthest corner: per row and
         # column the larger angle, minus the smaller one, and minus the distance.
-        self._views = np.full((3, _ROOM, _ROOM), -inf)
+        self._views = np.zeros((3, _ROOM, _ROOM))
         self._queue: list[Edge] = []
         self._tick = count()
 
@@ -110,7 +110,9 @@ class Search:
             ways = np.array([(self._places[row], self._corners[corner][0]) for _, _, row, corner, _ in edges])
             unknown: dict[int, None] = {}
             free: dict[int, int] = {}
-            for (_, _, row, corner, cost), met in zip(edges, self._world.met(ways), strict=True):
+            for (bound, _, row, corner, cost), met in zip(edges, self._world.met(ways), strict=True):
+                if bound >= best[0]:
+                    break
                 if met:
                     if self._known.isdisjoint(met):
                         unknown |= dict.fromkeys(met)

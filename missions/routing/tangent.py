@@ -125,8 +125,8 @@ class Field:
         ends = self._outside(np.array([complex(*start), complex(*goal)]))
         if isinstance(ends, NoPath):
             return ends
-        if _cost(ends, pace) == np.inf:  # nor is there another way: displacements that can be flown add up to such
-            return NoPath(())
+        if pace is not None and _cost(ends, pace) == np.inf:
+            return NoPath(())  # nor is there another way: displacements that can be flown add up to such
         here, there = complex(ends[0]), complex(ends[1])
         search = Search(self, here, there, pace)
         bends = search.run() if abs(there - here) > PUSH_M else [here, there]
@@ -134,9 +134,10 @@ class Field:
         if bends is None:
             return NoPath(self._closing(here, there) or met)
         points = np.array(bends)
-        xy = np.column_stack([points.real, points.imag])
+        xy = points.view(np.float64).reshape(-1, 2).copy()
         xy[0], xy[-1] = start, goal
-        return Path(xy, _cost(points, None), _cost(points, pace), met)
+        length = _cost(points, None)
+        return Path(xy, length, length if pace is None else _cost(points, pace), met)
 
     def met(self, ways: Plane) -> list[list[int]]:
         """The obstacles that each of the segments (n, 2) touches or crosses."""
@@ -238,5 +239,5 @@ def _ring_corners(v: Array) -> Array:
 
 
 def _cost(points: Plane, pace: Pace | None) -> float:
-    legs = np.diff(points)
+    legs = points[1:] - points[:-1]
     return float((np.abs(legs) if pace is None else pace.seconds(legs.real, legs.imag)).sum())
