@@ -18,6 +18,8 @@ from benchmarks.report import report, say
 
 TUNING_SEEDS = (11, 12)
 REPORT_SEEDS = (201, 202)
+FITTED_SEEDS = (204, 205)
+FITTED_FLIGHTS = 30
 BATTERY_SEED = 203
 """21 to 23 served for tuning"""
 
@@ -33,10 +35,14 @@ def main() -> None:
     say("truths of the tuning seeds, for the width of persistence")
     persistence = coldchain.tuned([coldchain.truths(seed, 1000) for seed in TUNING_SEEDS])
     made = coldchain.joined([coldchain.make(seed, share, say) for seed in REPORT_SEEDS])
+    say(f"once more, with priors fitted to {FITTED_FLIGHTS} flights of another seed")
+    priors = coldchain.learnt(TUNING_SEEDS[0], FITTED_FLIGHTS)
+    again = coldchain.joined([coldchain.make(seed, share // 2, say, priors) for seed in FITTED_SEEDS])
     say(f"{args.flights} flights")
     flown = battery.make(BATTERY_SEED, args.flights)
     figures = {
         "cold_chain": coldchain.figures(made, persistence),
+        "cold_chain_with_fitted_priors": coldchain.figures(again, persistence),
         "battery": battery.figures(flown),
         "cpu_s": round(time.process_time() - start_s, 1),
     }

@@ -24,8 +24,10 @@ from benchmarks.forecast.boxes import (
 from benchmarks.forecast.scores import Z90, coverage, crps_normal, interval_score
 from missions.coldchain import thermal
 from missions.coldchain.assess import Assessment, Rules, rules_for, start, step
-from missions.coldchain.forecast import Arrival, Outlook
+from missions.coldchain.calibration import Reading, Recorded, fitted
+from missions.coldchain.forecast import Outlook
 from missions.coldchain.product import Product
+from missions.coldchain.thermal import PRIORS, Priors
 
 LEVEL_READINGS = 10
 """a persistence forecast takes the mean of the last half minute"""
@@ -52,7 +54,7 @@ class Forecasts:
     """mean of the last readings: what persistence foretells"""
 
 
-def make(seed: int, flights: int, say: Callable[[str], None]) -> Forecasts:
+def make(seed: int, flights: int, say: Callable[[str], None], priors: Priors = PRIORS) -> Forecasts:
     """Forecasts of that many drawn flights, one for each horizon; every fourth with a re-icing stop on the way."""
     rng = np.random.default_rng(seed)
     drawn = draw(rng, flights)
@@ -65,15 +67,34 @@ def make(seed: int, flights: int, say: Callable[[str], None]) -> Forecasts:
         if i % 200 == 0:
             say(f"seed {seed}: flight {i} of {flights}")
         reice = i % 4 == 3
-        rows += _one(drawn, stopped if reice else straight, i, rules, reice=reice)
+        rows += _one(drawn, stopped if reice else straight, i, rules, priors, reice=reice)
     return Forecasts(*np.array(rows, dtype=np.float64).T)
 
 
-def _one(f: Flights, h: Histories, i: int, rules: Rules, *, reice: bool) -> list[tuple[float, ...]]:
+def learnt(seed: int, flights: int) -> Priors:
+    """Priors fitted to that many recorded flights without a fault."""
+    rng = np.random.default_rng(seed)
+    drawn = draw(rng, 4 * flights)
+    h = run(drawn, rng)
+    records = []
+    for i in np.flatnonzero(drawn.fault == FAULTS.index("none"))[:flights]:
+        readings = tuple(
+            Reading(float(k * SAMPLE_S), float(h.reading_c[i, k]), float(h.weather_c[i, k]), False, True)
+            for k in range(int(drawn.forecast_s[i]) // SAMPLE_S + 1)
+        )
+        records.append(Recorded(DECLARED[int(drawn.box[i])], readings, _declared(drawn, int(i))))
+    return fitted(records)
+
+
+def _declared(f: Flights, i: int) -> float | None:
+    return None if np.isnan(f.declared_kj[i]) else float(f.declared_kj[i])
+
+
+def _one(f: Flights, h: Histories, i: int, rules: Rules, priors: Priors, *, reice: bool) -> list[tuple[float, ...]]:
     box, now_s = DECLARED[int(f.box[i])], int(f.forecast_s[i])
     upto = now_s // SAMPLE_S
-    declared = None if np.isnan(f.declared_kj[i]) else float(f.declared_kj[i])
-    estimate = thermal.initial(box, float(h.reading_c[i, 0]), 0.0, pack_left_kj=declared)
+    declared = _declared(f, i)
+    estimate = thermal.initial(box, float(h.reading_c[i, 0]), 0.0, pack_left_kj=declared, priors=priors)
     measured = step(start(rules), rules, 0.0, float(h.reading_c[i, 0]))
     for k in range(1, upto + 1):
         reading, told = float(h.reading_c[i, k]), bool(h.open[i, k])
@@ -88,7 +109,8 @@ def _one(f: Flights, h: Histories, i: int, rules: Rules, *, reice: bool) -> list
     for horizon_s in HORIZONS_S:
         swap_s = now_s + SWAP_AFTER_S if reice and horizon_s > SWAP_AFTER_S else None
         end = upto + horizon_s // SAMPLE_S
-        made: Arrival = outlook(float(now_s + horizon_s), swap_s)
+        made = outlook(float(now_s + horizon_s), swap_s)
+        low_c, high_c = outlook.interval_c(float(now_s + horizon_s), swap_s)
         rows.append(
             (
                 float(f.fault[i]),
@@ -97,8 +119,8 @@ def _one(f: Flights, h: Histories, i: int, rules: Rules, *, reice: bool) -> list
                 float(h.payload_c[i, end]),
                 made.temp_c.mean,
                 made.temp_c.sd,
-                made.low_c,
-                made.high_c,
+                low_c,
+                high_c,
                 made.p_in_range,
                 float(end < truth_ok),
                 float(measured.finding is not None or truth_ok <= upto),

@@ -23,17 +23,19 @@ from missions.decision.types import Forecast
 
 BRACKETS_S = np.concatenate([[0.0], np.geomspace(5.0, 86_400.0, 31)])
 """the end of a pack is looked for between these times; after a day it counts as endless"""
-POINTS = 24
+POINTS = 20
 """times at which a path is looked at; between two of them it is an exponential of minutes"""
 KEPT_SHARE = 0.995
-KEPT_MOST = 96
+KEPT_MOST = 64
 """hypotheses followed: the likeliest that make up this share of the belief"""
-MODEL_SD_C = 0.13
+MODEL_SD_C = 0.14
 """accuracy of the probe and of taking the box for one node"""
-MODEL_SD_C_SQRT_S = 0.004
+MODEL_SD_C_SQRT_S = 0.005
 """and the random walk of the estimate, going on"""
-CHANGE_SD_SHARE = 0.2
-"""and of the change foretold: capacity and resistance are known to a sixth, the air to a kelvin or two"""
+CHANGE_SD_SHARE = 0.3
+"""and of the change foretold, which is as uncertain as capacity, resistance and air together"""
+AIR_GRAIN_C = 0.5
+"""ways whose air is that alike share their solution: no weather is known better"""
 NODES = np.array([-sqrt(3.0), 0.0, sqrt(3.0)])
 NODE_WEIGHTS = np.array([1.0, 4.0, 1.0]) / 6.0
 """three-point Gauss-Hermite rule over the error common to a whole path"""
@@ -46,10 +48,6 @@ class Arrival:
     """What a dose will be like at the end of one way."""
 
     temp_c: Forecast
-    low_c: float
-    """the temperature that is exceeded with 95 %"""
-    high_c: float
-    """and with 5 %: the belief is no normal distribution where a pack may or may not last"""
     p_in_range: float
     """that the verdict is in range or excursion allowed"""
     budget_left_min: tuple[tuple[str, Forecast], ...] = ()
@@ -91,7 +89,7 @@ class Outlook:
         self._now_s = now_s
         self._fresh_kj = thermal.FRESH_SHARE * box.pack_latent_kj if fresh_pack_kj is None else fresh_pack_kj
         self._bank = _likeliest(estimate)
-        self._course = _Course(box, self._bank, self._bank.temp_c, self._bank.pack_kj, ambient_c)
+        self._courses: dict[float, _Course] = {}
 
     def __call__(self, arrive_s: float, swap_at_s: float | None = None, ambient_c: float | None = None) -> Arrival:
         """The dose at `arrive_s`.
@@ -99,25 +97,30 @@ class Outlook:
         `swap_at_s`: when a fresh pack is put in on the way, with the seal as it is; None for no stop.
         `ambient_c`: the mean of the air on this way; None: as it is here and now.
         """
-        times, temps = self._path(
-            max(arrive_s, self._start_s + 1e-3), swap_at_s, self._ambient_c if ambient_c is None else ambient_c
-        )
-        weight = self._bank.weight
-        end = temps[:, -1]
-        drift = MODEL_SD_C**2 + MODEL_SD_C_SQRT_S**2 * (times[-1] - self._start_s)
-        var = self._bank.var_c2 + drift + (CHANGE_SD_SHARE * (end - temps[:, 0])) ** 2
-        spread = np.sqrt(var)
+        times, temps = self._path(arrive_s, swap_at_s, ambient_c)
+        weight, end, var = self._bank.weight, temps[:, -1], self._var_c2(times, temps)
         mean = float(weight @ end)
-        temp_c = Forecast(mean, sqrt(max(0.0, float(weight @ (end * end + var)) - mean * mean)))
-        paths = (temps[None, :, :] + spread[None, :, None] * NODES[:, None, None]).reshape(-1, len(times))
+        temp_c = Forecast(mean, sqrt(max(0.0, float(weight @ (end * end + var[:, -1])) - mean * mean)))
+        paths = (temps + np.sqrt(var) * NODES[:, None, None]).reshape(-1, len(times))
         shares = np.outer(NODE_WEIGHTS, weight).ravel()
         spent = _time_in_excursions(self._rules.product, times, paths)
         p_in_range = 0.0
         if self._assessment.finding is None and not overdue(self._rules, self._assessment.first_at_s, arrive_s):
             p_in_range = float(shares @ stays_in_rules(self._rules, self._assessment, times, paths, spent))
-        low_c, high_c = _ends(end, spread, weight)
         left = tuple(self._left(n, spent, shares) for n, limit in enumerate(self._rules.allowed_s) if limit is not None)
-        return Arrival(temp_c, low_c, high_c, min(1.0, max(0.0, p_in_range)), left)
+        return Arrival(temp_c, min(1.0, max(0.0, p_in_range)), left)
+
+    def interval_c(
+        self, arrive_s: float, swap_at_s: float | None = None, ambient_c: float | None = None
+    ) -> tuple[float, float]:
+        """5 % and 95 % of the temperature at `arrive_s`: no normal distribution where a pack may or may not last."""
+        times, temps = self._path(arrive_s, swap_at_s, ambient_c)
+        return _ends(temps[:, -1], np.sqrt(self._var_c2(times, temps)[:, -1]), self._bank.weight)
+
+    def _var_c2(self, times: Array, temps: Array) -> Array:
+        """Of each hypothesis along its path: it grows with the time and with the change foretold."""
+        drift = MODEL_SD_C**2 + MODEL_SD_C_SQRT_S**2 * (times - self._start_s)
+        return np.asarray(self._bank.var_c2[:, None] + drift + (CHANGE_SD_SHARE * (temps - temps[:, :1])) ** 2)
 
     def _left(self, n: int, spent_s: list[Array], shares: Array) -> tuple[str, Forecast]:
         """Minutes left of the allowance of the product's excursion `n`."""
@@ -128,12 +131,14 @@ class Outlook:
         sd = sqrt(max(0.0, float(shares @ (left * left)) - mean * mean))
         return self._rules.product.excursions[n].name, Forecast(mean, sd)
 
-    def _path(self, arrive_s: float, swap_at_s: float | None, ambient_c: float) -> tuple[Array, Array]:
+    def _path(self, arrive_s: float, swap_at_s: float | None, ambient_c: float | None) -> tuple[Array, Array]:
         """Times and, per hypothesis, temperatures from the last sample to the arrival."""
-        if ambient_c == self._ambient_c:
-            course = self._course
-        else:
-            course = _Course(self._box, self._bank, self._bank.temp_c, self._bank.pack_kj, ambient_c)
+        arrive_s = max(arrive_s, self._start_s + 1e-3)
+        air_c = AIR_GRAIN_C * round((self._ambient_c if ambient_c is None else ambient_c) / AIR_GRAIN_C)
+        course = self._courses.get(air_c)
+        if course is None:
+            course = _Course(self._box, self._bank, self._bank.temp_c, self._bank.pack_kj, air_c)
+            self._courses[air_c] = course
         if swap_at_s is None or swap_at_s >= arrive_s:
             times = np.linspace(self._start_s, arrive_s, POINTS)
             return times, course.temps(times - self._start_s)
@@ -142,7 +147,7 @@ class Outlook:
         before = course.temps(first - self._start_s)
         fresh = np.full_like(self._bank.pack_kj, self._fresh_kj)
         second = np.linspace(swap_at_s, max(arrive_s, swap_at_s + 1e-3), POINTS)
-        after = _Course(self._box, self._bank, before[:, -1], fresh, ambient_c).temps(second - swap_at_s)
+        after = _Course(self._box, self._bank, before[:, -1], fresh, air_c).temps(second - swap_at_s)
         return np.concatenate([first, second[1:]]), np.concatenate([before, after[:, 1:]], axis=1)
 
 

@@ -132,7 +132,7 @@ def test_the_budget_already_spent_counts_against_the_forecast() -> None:
     with_all = Outlook(estimate, fresh, by, AMBIENT_C, 200.0)(arrive)
     with_little = Outlook(estimate, spent, by, AMBIENT_C, 200.0)(arrive)
     assert with_all.p_in_range > 0.7
-    assert with_little.p_in_range < 0.1
+    assert with_little.p_in_range < with_all.p_in_range - 0.5
     (name, left), (_, less) = with_all.budget_left_min[0], with_little.budget_left_min[0]
     assert name == "cool"
     assert 1.0 <= left.mean <= 6.0
