@@ -202,7 +202,8 @@ async def _flown(folder: Path, count: int, *, burst: bool) -> dict[str, Any]:
         with suppress(ProcessLookupError):
             vehicles.kill()
         await vehicles.wait()
-    return told | {"core_share": busy, "candidate_ages_s": ages}
+    figures: dict[str, Any] = told | {"core_share": busy, "candidate_ages_s": ages}
+    return figures
 
 
 def _one_core() -> None:

@@ -13,6 +13,7 @@ import select
 import socket
 import sys
 import time
+from contextlib import suppress
 from datetime import UTC, datetime
 from math import cos, radians
 from typing import Any
@@ -91,6 +92,11 @@ class Flown(FakeVehicle):
         return f"{self.row['box']}\n{json.dumps(body)}".encode()
 
 
+def _send(sock: socket.socket, data: bytes) -> None:
+    with suppress(ConnectionRefusedError, BlockingIOError):  # nobody listens yet, or not any more
+        sock.send(data)
+
+
 def fly(spec: dict[str, Any]) -> dict[str, Any]:
     begun_s = time.monotonic()
     poll = select.epoll()
@@ -112,12 +118,12 @@ def fly(spec: dict[str, Any]) -> dict[str, Any]:
         while sent < wanted:
             turn, v = divmod(sent, len(fleet))
             vehicle, sock = fleet[v]
-            sock.send(vehicle.telemetry((turn + v) % len(CYCLE), stamp_us()))
+            _send(sock, vehicle.telemetry((turn + v) % len(CYCLE), stamp_us()))
             sent += 1
         for i, (due_s, vehicle) in enumerate(due):
             if now_s >= due_s:
                 late_s = max(late_s, now_s - due_s)
-                boxes.send(vehicle.sample(time.monotonic()))
+                _send(boxes, vehicle.sample(time.monotonic()))
                 due[i] = (due_s + 1.0, vehicle)
         for fd, _ in poll.poll(0, 64):
             vehicle, sock = by_fd[fd]
@@ -126,14 +132,14 @@ def fly(spec: dict[str, Any]) -> dict[str, Any]:
             except ConnectionRefusedError:
                 continue  # the controller does not listen yet
             for answer in answers:
-                sock.send(answer)
+                _send(sock, answer)
         time.sleep(0.0005)
     return {
         "sent": sent,
         "samples": sum(vehicle.samples for vehicle, _ in fleet),
         "latest_sample_s": late_s,
         "crossed": sum(vehicle.crossed_s is not None for vehicle, _ in fleet),
-        "first_crossed_s": min(v.crossed_s for v, _ in fleet if v.crossed_s is not None),
+        "first_crossed_s": min((v.crossed_s for v, _ in fleet if v.crossed_s is not None), default=None),
         "last_commanded_s": max((v.commanded_s for v, _ in fleet if v.commanded_s is not None), default=None),
         "latency_s": [v.commanded_s - v.crossed_s for v, _ in fleet if v.commanded_s and v.crossed_s],
     }
