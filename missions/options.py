@@ -18,6 +18,7 @@ from missions.orders import Order
 from missions.plan import Ending, Infeasible, OnBoard, Plan, Waypoint
 from missions.planning import DROP_HOVER_S, PlanRequest, make_plan
 from missions.routing.conflict import progress
+from missions.routing.route import Corridor
 from missions.sites import Site, SiteKind
 from missions.snapshot import Position, VehicleState, Wind
 from missions.vehicles import Vehicle, VehicleType
@@ -43,6 +44,8 @@ class PlanningNumbers:
     launch_spacing_s: float = 20.0
     require_contingency: bool = True
     """no take-off where PX4's own return, should the link die, would not be legal from every place of the route"""
+    corridors: tuple[Corridor, ...] = ()
+    """ways that departures like to take; in the air the shortest way counts"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +125,7 @@ def plan_to(
         on_board=on_board,
         velocity_m_s=velocity_m_s,
         require_contingency=numbers.require_contingency,
+        corridors=numbers.corridors if take_off else (),
     )
     made = make_plan(request)
     if isinstance(made, Plan) or ending is not Ending.LAND or take_off:

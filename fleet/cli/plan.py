@@ -106,6 +106,7 @@ def plan(
         ceiling_agl_m=world.ceiling_agl_m,
         margin_m=world.margin_m,
         reserve_pct=world.reserve_pct,
+        corridors=world.corridors,
     )
     began = time.perf_counter()
     outcome = make_plan(request)
@@ -167,6 +168,7 @@ def _picture(
             base_geojson=world.base_map.read_text(encoding="utf-8") if world.base_map else None,
             ceiling_agl_m=request.ceiling_agl_m,
             depart_s=request.depart_s,
+            corridors=request.corridors,
         )
     except OSError as error:
         out.fail(ExitCode.FAILED, f"{path} cannot be written: {error.strerror}", "check the path")

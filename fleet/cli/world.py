@@ -14,6 +14,7 @@ from fleet.cli.output import ExitCode, Output
 if TYPE_CHECKING:
     from geofences.airspace import Airspace
     from geofences.heights import Terrain
+    from missions.routing.route import Corridor
     from missions.sites import Site
     from missions.snapshot import Wind
     from missions.vehicles import VehicleType
@@ -35,6 +36,7 @@ class World:
     ceiling_agl_m: float
     margin_m: float
     reserve_pct: float
+    corridors: tuple[Corridor, ...]
     base_map: Path | None
 
     @property
@@ -49,7 +51,7 @@ def read_world(out: Output, path: Path | None) -> World:
 
     if path is None:
         courier = VehicleType("courier-x8", Airframe.MULTIROTOR, 20.0, 3.0, 2.0, 900.0, 700.0, 9.0, 3.0, 710.0, 12.0)
-        return World({}, (courier,), FlatTerrain(0.0), (), frozenset(), 80.0, 120.0, 30.0, 20.0, None)
+        return World({}, (courier,), FlatTerrain(0.0), (), frozenset(), 80.0, 120.0, 30.0, 20.0, (), None)
     from fleet.cli.config import refuse
     from fleet.config import ConfigError, load_config
 
@@ -69,6 +71,7 @@ def read_world(out: Output, path: Path | None) -> World:
         numbers.ceiling_agl_m,
         numbers.margin_m,
         numbers.reserve_pct,
+        numbers.corridors,
         base if base.exists() else None,
     )
 

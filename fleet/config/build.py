@@ -29,6 +29,7 @@ from missions.coldchain.calibration import resistance_of_cold_life
 from missions.coldchain.product import Product
 from missions.decision.types import Policy
 from missions.options import PlanningNumbers
+from missions.routing.route import Corridor
 from missions.sites import Site, SiteKind
 from missions.snapshot import Wind
 from missions.vehicles import ReturnRule, Vehicle, VehicleType
@@ -78,7 +79,13 @@ def build(
             wind=Wind(model.weather.wind_north_m_s, model.weather.wind_east_m_s),
         ),
         policy=Policy(**policy.model_dump(), authorised_zones=frozenset(model.authorised_zones)),
-        planning=PlanningNumbers(**planning.model_dump(), reserve_pct=policy.reserve_pct),
+        planning=PlanningNumbers(
+            **planning.model_dump(exclude={"corridors"}),
+            reserve_pct=policy.reserve_pct,
+            corridors=tuple(
+                Corridor(c.name, tuple(LatLon(p.lat, p.lon) for p in c.points), c.factor) for c in planning.corridors
+            ),
+        ),
         handling=Handling(model.handling.auto_load, model.handling.auto_reice),
         api=ApiConfig(
             model.api.host,

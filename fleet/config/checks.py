@@ -194,3 +194,13 @@ class _Check:
             if not planning.drop_height_agl_m < layer <= planning.ceiling_agl_m:
                 text = f"has {layer:g} m, which is not above drop_height_agl_m and up to ceiling_agl_m"
                 self.problems.add(self.document, ("planning", "layers_agl_m"), text, "Choose heights between the two")
+        hub = next((s for s in self.model.sites if s.kind is SiteKind.HUB), None)
+        if hub is None:
+            return
+        for i, corridor in enumerate(planning.corridors):
+            for j, point in enumerate(corridor.points):
+                away_m = distance_m(LatLon(hub.lat, hub.lon), LatLon(point.lat, point.lon))
+                if away_m > MAX_AREA_M:
+                    text = f"puts corridor {corridor.name} {away_m / 1000:.0f} km from {hub.id}; an area reaches 150 km"
+                    place = ("planning", "corridors", i, "points", j)
+                    self.problems.add(self.document, place, text, "Look whether lat and lon are swapped")

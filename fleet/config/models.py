@@ -384,7 +384,29 @@ def _bounded(name: str, hint: Any) -> Any:
 
 
 PolicyModel = numbers_model("PolicyModel", Policy, without=frozenset({"authorised_zones"}))
-PlanningModel = numbers_model("PlanningModel", PlanningNumbers, without=frozenset({"reserve_pct"}))
+_PlanningNumbers: Any = numbers_model(
+    "PlanningNumbers", PlanningNumbers, without=frozenset({"reserve_pct", "corridors"})
+)
+
+
+class PlaceModel(Strict):
+    lat: Annotated[float, Ge(-90), Le(90)]
+    """degrees, WGS84"""
+    lon: Annotated[float, Ge(-180), Le(180)]
+    """degrees, WGS84"""
+
+
+class CorridorModel(Strict):
+    name: Id
+    points: Annotated[list[PlaceModel], Field(min_length=2)]
+    """straight in between; joined and left at these, flown both ways"""
+    factor: Annotated[float, Gt(0), Le(1)] = 0.8
+    """a second on it counts as so much of one elsewhere"""
+
+
+class PlanningModel(_PlanningNumbers):  # type: ignore[misc]
+    corridors: tuple[CorridorModel, ...] = ()
+    """ways that departures prefer, such as along a river; they open no zone"""
 
 
 class FleetFile(Strict):
@@ -408,7 +430,7 @@ class FleetFile(Strict):
     weather: WeatherModel = WeatherModel()
     policy: PolicyModel = PolicyModel()  # type: ignore[valid-type]
     """numbers of the decision engine"""
-    planning: PlanningModel = PlanningModel()  # type: ignore[valid-type]
+    planning: PlanningModel = PlanningModel()
     """numbers every plan obeys"""
     handling: HandlingModel = HandlingModel()
     api: ApiModel = ApiModel()

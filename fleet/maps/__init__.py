@@ -11,6 +11,7 @@ from geofences.airspace import Airspace
 from geofences.geodesy import LatLon
 from geofences.heights import Terrain
 from missions.plan import Infeasible, Plan
+from missions.routing.route import Corridor
 from missions.sites import Site
 
 
@@ -28,6 +29,7 @@ def plan_picture(
     base_geojson: str | None = None,
     ceiling_agl_m: float = 120.0,
     depart_s: float = 0.0,
+    corridors: tuple[Corridor, ...] = (),
 ) -> None:
     """Writes a .png or .html. Raises ValueError for another suffix, OSError where the file cannot be written."""
     picture = picture_of(
@@ -42,6 +44,7 @@ def plan_picture(
         base_geojson=base_geojson,
         ceiling_agl_m=ceiling_agl_m,
         depart_s=depart_s,
+        corridors=corridors,
     )
     write_picture(path, picture)
 

@@ -93,7 +93,7 @@ def _map_parts(picture: Picture) -> Iterator[str]:
         if f.geometry == "Polygon":
             yield f'<path d="{path(f.xy)}Z" fill="{colour}"/>'
         elif f.geometry == "LineString":
-            width = {"river": 4, "road": 2.4}.get(f.kind, 1.3)
+            width = {"river": 4, "road": 2.4, "corridor": 7}.get(f.kind, 1.3)
             yield f'<path d="{path(f.xy)}" fill="none" stroke="{colour}" stroke-width="{width}"/>'
         elif f.name:
             x, y = at(*f.xy[0])

@@ -155,7 +155,7 @@ def _base(axes: Any, feature: BaseFeature) -> None:
     if feature.geometry == "Polygon":
         axes.fill(x, y, color=colour, lw=0, zorder=1)
     elif feature.geometry == "LineString":
-        width = {"river": 3.2, "road": 1.8, "track": 1.0}.get(feature.kind, 1.0)
+        width = {"river": 3.2, "road": 1.8, "track": 1.0, "corridor": 6.0}.get(feature.kind, 1.0)
         axes.plot(x, y, color=colour, lw=width, zorder=1.5, solid_capstyle="round")
     elif feature.name:
         axes.annotate(

@@ -20,6 +20,7 @@ from geofences.shapes import ShapeIndex
 from geofences.times import applies_within
 from geofences.volumes import Restriction
 from missions.plan import Infeasible, Plan, Reason
+from missions.routing.route import Corridor
 from missions.sites import Site
 
 Array = NDArray[np.float64]
@@ -52,6 +53,7 @@ BASE_COLOURS = {
     "runway": "#8f8b86",
     "track": "#cfc4ac",
     "road": "#c9b68c",
+    "corridor": "#86b8d6",
 }
 LAND = "#f5f2e9"
 ROUTE = "#12395b"
@@ -130,6 +132,7 @@ def picture_of(
     base_geojson: str | None = None,
     ceiling_agl_m: float = 120.0,
     depart_s: float = 0.0,
+    corridors: Sequence[Corridor] = (),
 ) -> Picture:
     """The picture of a plan, or of why there is none."""
     ground = terrain if terrain is not None else FlatTerrain(0.0)
@@ -155,12 +158,14 @@ def picture_of(
     )
     zones = _zones(airspace, frame, box, authorised, cruise, ground, times)
     shut = shapely.union_all([shapely.Polygon(z.rings[0], z.rings[1:]) for z in zones if z.closed])
+    base = unlabelled(base_features(base_geojson, frame), [m[0] for m in marks]) if base_geojson else ()
+    liked = (BaseFeature("corridor", c.name, "LineString", frame.to_xy(c.points)) for c in corridors)
     ways = _alternate_lines(plan, known, frame) if plan is not None else ()
     return Picture(
         title=f"{names[0]} → {names[1]}",
         subtitle=_subtitle(outcome),
         zones=zones,
-        base=unlabelled(base_features(base_geojson, frame), [m[0] for m in marks]) if base_geojson else (),
+        base=(*base, *liked),
         route=route,
         straight=ends,
         sites=tuple(marks),
