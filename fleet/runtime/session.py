@@ -290,6 +290,9 @@ class Session:
             return
         if entry.state is OrderState.AT_DROP:
             await self._cockpit.set(flight, order_event=OrderEvent.LEAVE_DROP)
+        elif entry.state is OrderState.READY:
+            # Somebody took it over during its launch: it is not sent off again without people having a look.
+            await self._cockpit.set(flight, order_event=OrderEvent.DEPART)
         verdict = self._cockpit.around.boxes.view(flight.box.box_id, self._cockpit.clock.now_s())
         spoiled = verdict is None or verdict.verdict in (BoxVerdict.SPOILED, BoxVerdict.QUARANTINE, BoxVerdict.UNKNOWN)
         event = OrderEvent.QUARANTINE if spoiled or place != flight.home_site else OrderEvent.COME_BACK

@@ -23,6 +23,8 @@ RECOVERY_S = 20.0
 """after a time in which nothing could be commanded: to hear, to adopt after a restart, to hold, plan and upload"""
 IN_TIME_S = 15.0
 """before a landing: time to do something about it"""
+AT_ONCE_S = 5.0
+"""after a fault: to be reported by the vehicle, and to be seen as what it is"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,8 +199,11 @@ def _energy_taken(trial: Trial, about: Incident) -> bool:
 
 
 def _battery_alarmed(trial: Trial, about: Incident) -> bool:
+    """In time to do something about it, or as soon as the fault had taken the energy."""
     told = {"battery_critical", "battery_below_way_home", "plan_below_reserve", "px4_failsafe", "link_stale"}
-    return any(a.name in told and a.at_s <= about.at_s - IN_TIME_S for a in trial.alarms(about))
+    struck_s = max((t.since_s for t in trial.of(about, *ENERGY)), default=-FOREVER_S)
+    latest_s = max(about.at_s - IN_TIME_S, min(about.at_s, struck_s + AT_ONCE_S))
+    return any(a.name in told and a.at_s <= latest_s for a in trial.alarms(about))
 
 
 def _by_operator(trial: Trial, about: Incident) -> bool:

@@ -14,6 +14,7 @@ from fleet.service import CustodyStep, Refused, VehicleCommand
 from fleet.virtual import run_virtual
 from geofences.geodesy import LatLon, distance_m
 from geofences.volumes import Circle, Restriction, Volume, Zone
+from missions.orders import OrderState
 from missions.sites import SiteKind
 from missions.snapshot import Landed, Mode, Timed, VehicleState, Wind
 from tests.runtime.rig import Rig, demo_config, restarted, rig
@@ -146,6 +147,24 @@ def test_a_pilot_who_takes_over_is_left_alone_until_an_operator_hands_back():
         assert not isinstance(handed, Refused)
         await r.until_state(order_id, "released")
         assert vehicle.releases == 1
+
+    tell(story)
+
+
+def test_a_pilot_who_takes_over_during_the_launch_and_lands_again_leaves_the_order_to_people():
+    async def story(r: Rig) -> None:
+        order_id = (await r.place()).order.order_id
+        await r.until_phase(order_id, "launching")
+        vehicle = r.vehicle_of(order_id)
+        await r.until(lambda: vehicle.armed, 10.0)
+        vehicle.mode = Mode.MANUAL
+        await r.until_phase(order_id, "stood_down", 10.0)
+        assert r.order(order_id).state is OrderState.READY
+        vehicle.alt_amsl_m, vehicle.armed = vehicle.ground_amsl_m, False
+        await r.until_state(order_id, "returned")
+        starts = vehicle.commands.count("start")
+        await r.clock.sleep(300)
+        assert vehicle.commands.count("start") == starts
 
     tell(story)
 

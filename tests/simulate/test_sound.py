@@ -139,6 +139,15 @@ def test_landing_below_the_reserve_is_broken_unless_a_fault_took_the_energy_and_
     assert not broken(low(12.0, sagged, record=[told]), "reserve", sag)
 
 
+def test_an_energy_that_is_gone_at_once_is_told_at_once_though_no_time_is_left() -> None:
+    sag = "{name: sag, kind: battery_sag, order: vaccine, share: 1.0}"
+    sagged = fault(DOWN_S - 8.0, "sag", on="cw-1") | {"kind": "battery_sag"}
+    told = decision(DOWN_S - 7.0, faults=[("battery_critical", "Battery critical")])
+    late = decision(DOWN_S - 1.0, faults=[("battery_critical", "Battery critical")])
+    assert not broken(low(0.0, sagged, record=[told]), "reserve", sag)
+    assert broken(low(0.0, sagged, record=[late]), "reserve", sag)
+
+
 # --- orders, boxes, vehicles
 
 
