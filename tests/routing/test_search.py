@@ -85,6 +85,14 @@ def test_on_fifty_maps_of_fifty_zones_too(part):
         fifty_zones(seed)
 
 
+@pytest.mark.parametrize("seed", [9, 239, 429, 833])
+def test_a_place_that_was_settled_too_early_is_settled_anew_when_a_cheaper_way_there_comes(seed):
+    rng = np.random.default_rng(seed)  # of maps where the search would answer wrongly without that
+    whole = [shapely.Polygon(p.exterior) for p in tricky_polygons(rng, 30)]
+    start, goal = place(rng, whole), place(rng, whole)
+    assert searched(whole, start, goal).cost == pytest.approx(exhaustive_cost(start, goal, whole, np.hypot), rel=1e-6)
+
+
 @pytest.mark.soak
 @pytest.mark.parametrize("part", range(200))
 def test_on_twenty_thousand_maps_more_the_cheapest_path_is_that_of_an_exhaustive_visibility_graph(part):
