@@ -92,8 +92,12 @@ def plan_to(
     depart_s: float,
     on_board: OnBoard | None = None,
     velocity_m_s: tuple[float, float] | None = None,
+    latest_depart_s: float | None = None,
 ) -> Plan | Infeasible:
     """One plan against the world's airspace and numbers; after a drop the way home is part of its energy.
+
+    A departure that zones do not let go now, in its layer, may with `latest_depart_s` use all of the fleet's layers and
+    wait on the pad until then.
 
     In the air a way to a landing that does not keep the reserve is still a way: it is given where there is no better
     one, and whether it is flown is not decided here.
@@ -128,6 +132,10 @@ def plan_to(
         corridors=numbers.corridors if take_off else (),
     )
     made = make_plan(request)
+    if isinstance(made, Infeasible) and take_off and latest_depart_s is not None and made.zone_ids:
+        wider = replace(request, layers_agl_m=numbers.layers_agl_m, latest_depart_s=max(depart_s, latest_depart_s))
+        other = make_plan(wider)
+        return other if isinstance(other, Plan) else made
     if isinstance(made, Plan) or ending is not Ending.LAND or take_off:
         return made
     spent = all(reason.code in _FOR_WANT_OF_RESERVE for reason in made.reasons)

@@ -13,6 +13,8 @@ from missions.orders import OrderState
 from missions.plan import Ending, Infeasible
 from missions.snapshot import VehicleState, Wind
 
+PAD_WAIT_S = 300.0
+"""how long a loaded vehicle may wait on its pad for a zone to open: the dose is in the box, and the box in the sun"""
 LAUNCH_TRIES = 6
 """uploads or starts that may fail on the ground before the order goes back to dispatch"""
 PLAN_MAX_AGE_S = 90.0
@@ -53,8 +55,8 @@ class Departure:
                 await self._cockpit.set(
                     verified, self._cockpit.note("phase", phase=verified.phase.value, held=to_json(flight.held))
                 )
-            elif await self._barred(state, now_s):
-                return
+            elif now_s < plan.depart_s or await self._barred(state, now_s):
+                return  # a zone is still to open, or something to be mended
             elif self._cockpit.around.take_launch_slot(flight):
                 launched = replace(flight, phase=next_phase(flight.phase, FlightEvent.LAUNCH), intent=Intent.FLY)
                 await self._cockpit.set(
@@ -95,6 +97,7 @@ class Departure:
             wind=state.wind.value if state.wind is not None else Wind(0.0, 0.0),
             layer_agl_m=flight.layer_agl_m,
             depart_s=now_s,
+            latest_depart_s=now_s + PAD_WAIT_S,
         )
         if isinstance(made, Infeasible):
             self._cockpit.watch.failures += 1
@@ -108,6 +111,7 @@ class Departure:
             replace(
                 flight,
                 plan=made,
+                layer_agl_m=made.cruise_agl_m,
                 goal_site=made.goal_site,
                 held=None,
                 intent=Intent.PREPARE,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,8 +18,9 @@ from fleet.mavlink.recorder import UNRECORDED, FlightRecorder
 from fleet.records.codec import to_json
 from fleet.runtime.boxdesk import BoxDesk
 from fleet.runtime.cockpit import Surroundings
+from fleet.runtime.departure import PAD_WAIT_S
 from fleet.runtime.fitness import FitnessDesk
-from fleet.runtime.ledger import Ledger, Note, OrderEntry, order_stream
+from fleet.runtime.ledger import FLEET_STREAM, Ledger, Note, OrderEntry, order_stream
 from fleet.runtime.session import Session
 from fleet.runtime.turns import Turns
 from fleet.store import StoreUnavailableError
@@ -44,6 +46,10 @@ Offload = Callable[..., Awaitable[Any]]
 CALM = Wind(0.0, 0.0)
 DISPATCH_EVERY_S = 2.0
 ADOPTION_FIRST_S = 5.0
+ASK_AGAIN_S = 30.0
+"""a way that zones close is looked for again after this, or in another airspace: to look everywhere takes long"""
+AGAIN_S = 2.0
+"""a session that failed is begun anew after that, as after a start of the controller"""
 BEAT_EVERY_S = 0.5
 """the link's own heartbeats stop when this loop has not run for 2 s: a hung controller must not look alive"""
 
@@ -78,9 +84,11 @@ class Supervisor:
     ) -> None:
         """`offload` runs the solver beside the loop; on virtual time it must run in place.
 
-        `operator_heard_s` may be set by whoever knows: when an operator was last connected.
+        `operator_heard_s` may be set by whoever knows: when an operator was last connected; and `alarm` by whoever
+        can tell people.
         """
         self.operator_heard_s: Callable[[], float | None] = lambda: None
+        self.alarm: Callable[[str], None] = log.error
         self._offload = offload
         self._recorder = recorder
         self.fleet = fleet
@@ -96,6 +104,8 @@ class Supervisor:
         self.fitness = FitnessDesk(ports, clock, self._fitness_changed)
         self._notify = notify
         self._last_launch_s: dict[str, float] = {}
+        self._shut: dict[tuple[str, str], tuple[int, float, tuple[Reason, ...]]] = {}
+        """(order, vehicle type) → airspace that closed the way, when to ask again, and why"""
         looks = Turns()
         self._around = Surroundings(
             clock=clock,
@@ -155,19 +165,37 @@ class Supervisor:
         if vehicle is None:
             log.error("a stored flight's vehicle is not configured", vehicle=flight.vehicle_id, flight=flight.flight_id)
             return
-        session = Session(flight, vehicle, self.ports[flight.vehicle_id], self._around)
-        self.sessions[flight.vehicle_id] = session
         self._recorder.begin(flight.vehicle_id, flight.flight_id)
-        tasks.create_task(self._fly(session), name=f"flight {flight.flight_id}")
+        tasks.create_task(self._fly(flight, vehicle), name=f"flight {flight.flight_id}")
 
-    async def _fly(self, session: Session) -> None:
+    async def _fly(self, flight: Flight, vehicle: Vehicle) -> None:
+        """Until it is closed. A fault of ours in one flight must not take the hand off all the others."""
+        stored: Flight | None = flight
+        session: Session | None = None
         try:
-            await session.run()
+            while stored is not None:
+                session = Session(stored, vehicle, self.ports[vehicle.vehicle_id], self._around)
+                self.sessions[vehicle.vehicle_id] = session
+                try:
+                    await session.run()
+                    break
+                except Exception as fault:
+                    await self._failed(f"flight {flight.flight_id} of {vehicle.vehicle_id}", fault)
+                await self._clock.sleep(AGAIN_S)
+                stored = self._ledger.flights.get(flight.flight_id)
         finally:
-            if self.sessions.get(session.vehicle.vehicle_id) is session:  # else its next flight has begun already
-                del self.sessions[session.vehicle.vehicle_id]
-                self._recorder.end(session.vehicle.vehicle_id)
+            if self.sessions.get(vehicle.vehicle_id) is session:  # else its next flight has begun already
+                del self.sessions[vehicle.vehicle_id]
+                self._recorder.end(vehicle.vehicle_id)
             self.dispatch_soon()
+
+    async def _failed(self, what: str, fault: Exception) -> None:
+        """For people to see; what failed is tried again."""
+        log.exception("a fault of the controller", what=what)
+        self.alarm(f"a fault of the controller in {what}: it is begun anew")
+        note = Note(FLEET_STREAM, "fault", {"what": what, "text": f"{type(fault).__name__}: {fault}"})
+        with suppress(StoreUnavailableError):
+            await self._ledger.note(note)
 
     async def _beat_for_ever(self) -> None:
         while True:
@@ -214,6 +242,8 @@ class Supervisor:
                 await self._dispatch(tasks)
             except StoreUnavailableError as e:
                 log.error("dispatch waits for the store", reason=str(e))
+            except Exception as fault:
+                await self._failed("dispatch", fault)
 
     async def _dispatch(self, tasks: asyncio.TaskGroup) -> None:
         now_s = self._clock.now_s()
@@ -287,7 +317,9 @@ class Supervisor:
         if order.mass_kg > most_kg:
             text = f"{order.mass_kg:g} kg are too heavy: the fleet lifts {most_kg:.2f} kg besides the box"
             return (Reason("too_heavy", text, "split the order"),)
-        made = [self._plan_for(order, v, world.numbers.layers_agl_m[0], 100.0, now_s) for v in self._types()]
+        layer = world.numbers.layers_agl_m[0]
+        # A way that opens in time is a way: dispatch waits for it.
+        made = [self._plan_for(order, v, layer, 100.0, now_s, latest_depart_s=order.deadline_s) for v in self._types()]
         plans = [m for m in made if isinstance(m, Plan)]
         if not plans:
             return next((m.reasons for m in made if isinstance(m, Infeasible)), ())
@@ -309,6 +341,7 @@ class Supervisor:
         battery_pct: float,
         now_s: float,
         wind: Wind = CALM,
+        latest_depart_s: float | None = None,
     ) -> Plan | Infeasible:
         world = self._world()
         start = world.sites[order.origin_site]
@@ -328,6 +361,7 @@ class Supervisor:
             wind=wind,
             layer_agl_m=layer_agl_m,
             depart_s=now_s,
+            latest_depart_s=latest_depart_s,
         )
 
     def quote(self, order: Order, now_s: float) -> tuple[Plan | Infeasible, str]:
@@ -382,19 +416,28 @@ class Supervisor:
         """What each free vehicle would need for each waiting order, and why none can where none can."""
         costs: dict[tuple[str, str], Cost] = {}
         blocked: dict[str, tuple[Reason, ...]] = {}
-        numbers = self._world().numbers
+        numbers, version = self._world().numbers, self._world().airspace.version
         for entry in waiting:
             reasons: tuple[Reason, ...] = ()
             for vehicle, state in free:
                 if vehicle.home_site != entry.order.origin_site:
                     continue
+                asked = entry.order.order_id, vehicle.type.name
+                shut = self._shut.get(asked)
+                if shut is not None and shut[0] == version and now_s < shut[1]:
+                    reasons = shut[2]
+                    continue
                 battery = state.battery.value.remaining_pct if state.battery is not None else 0.0
                 # With the wind that the departure is planned with: else it is assigned, refused, and assigned again.
                 wind = state.wind.value if state.wind is not None else CALM
                 async with self._around.plans.take(now_s + DISPATCH_EVERY_S):
-                    made = self._plan_for(entry.order, vehicle, numbers.layers_agl_m[0], battery, now_s, wind)
+                    made = self._plan_for(
+                        entry.order, vehicle, numbers.layers_agl_m[0], battery, now_s, wind, now_s + PAD_WAIT_S
+                    )
                 if isinstance(made, Infeasible):
                     reasons = made.reasons
+                    if made.zone_ids:
+                        self._shut[asked] = version, now_s + ASK_AGAIN_S, reasons
                     continue
                 route = [w.position for w in made.waypoints]
                 layer = choose_layer(route, numbers.layers_agl_m, others, numbers.corridor_width_m)
@@ -403,6 +446,8 @@ class Supervisor:
                 )
             if free and reasons and not any(key[0] == entry.order.order_id for key in costs):
                 blocked[entry.order.order_id] = reasons
+        orders = {entry.order.order_id for entry in waiting}
+        self._shut = {asked: why for asked, why in self._shut.items() if asked[0] in orders}
         return costs, blocked
 
     async def _assign(
