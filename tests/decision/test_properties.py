@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from missions.decision.engine import decide
+from missions.decision.faults import BY_NAME
 from missions.decision.payload import quantile
 from missions.decision.types import Action, CandidateKind, Decision, FlightPhase, Forecast, Memory, Policy, Snapshot
 from missions.snapshot import Battery, Timed
@@ -85,9 +86,14 @@ def far_from_home(s: Snapshot) -> Snapshot:
 def test_a_battery_that_is_told_to_be_low_never_makes_the_action_less_safe(
     s: Snapshot, names: list[str], more: Any
 ) -> None:
-    """The reading alone, with the same ways to fly."""
+    """The reading alone, with the same ways to fly.
+
+    A landing elsewhere that was chosen for the dose, where no row asks for it, is no more than turning home is.
+    """
     before, after = run(apply(s, names), 6.0)[1][-1], run(more(apply(s, names)), 6.0)[1][-1]
-    assert severity(after) >= severity(before)
+    for_the_dose = before.cause in BY_NAME and BY_NAME[before.cause].asks is Action.CONTINUE
+    least = min(severity(before), int(Action.RETURN)) if for_the_dose else severity(before)
+    assert severity(after) >= (99 if severity(before) == 99 else least)
 
 
 @settings(max_examples=150, deadline=None)
