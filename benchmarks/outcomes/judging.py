@@ -102,6 +102,10 @@ def kept_second(run: Run) -> int:
     return run.landed_second + round(wait_s)
 
 
+def ends_below_reserve(run: Run) -> bool:
+    return run.place == FIELD or _battery_left(run) < fleet().policy.reserve_pct
+
+
 def _battery_left(run: Run) -> float:
     assert run.landed_second is not None
     return battery_pct(run.delivery, run.motion.at(run.delivery.sealed_s + run.landed_second))
