@@ -30,9 +30,10 @@ def disjoint_polygons(seed: int, n: int, coverage: float) -> list[shapely.Polygo
 
 
 def prepared(polygons: list[shapely.Polygon]) -> Obstacles:
-    """What is made before the first query. The R-tree is built when it is first asked: so it is asked."""
+    """What is made before the first query. The R-tree and the corners are made when first asked for: so they are."""
     obstacles = Obstacles(polygons)
     obstacles.tree.query(shapely.Point(0.0, 0.0))
+    obstacles.corners(0)
     return obstacles
 
 

@@ -34,12 +34,11 @@ _BESIDE = 2.0 * _EDGE_M * np.exp(2j * np.pi / 16 * np.arange(16))
 
 
 class Obstacles:
-    """Polygons (holes allowed) in an R-tree; their corners are worked out on first use. Never changed once built."""
+    """Polygons (holes allowed) in an R-tree; all corners are worked out on first use. Never changed once built."""
 
     def __init__(self, polygons: Sequence[shapely.Polygon] | NDArray[np.object_] | PolygonTree) -> None:
         self.tree = polygons if isinstance(polygons, PolygonTree) else PolygonTree(polygons)
         self.polygons = self.tree.polygons
-        self._corners: list[Array | None] = [None] * len(self.polygons)
 
     def __len__(self) -> int:
         return len(self.polygons)
@@ -47,16 +46,22 @@ class Obstacles:
     def changed(self, gone: range, added: Sequence[shapely.Polygon] | NDArray[np.object_]) -> Obstacles:
         """Without the polygons numbered `gone` and with `added` at the end; the corners of the others stay known."""
         after = Obstacles(self.tree.changed(gone, added))
-        kept = self._corners[: gone.start] + self._corners[gone.stop :]
-        after._corners[: len(kept)] = kept
+        if "_corners" in self.__dict__:
+            (corners, first), (new, new_first) = self._corners, _corners(np.array(added, dtype=object))
+            a, b = first[gone.start], first[gone.stop]
+            firsts = (first[: gone.start], first[gone.stop :] - (b - a), first[-1] - (b - a) + new_first[1:])
+            kept = np.concatenate([corners[:, :a], corners[:, b:], new], axis=1)
+            after.__dict__["_corners"] = kept, np.concatenate(firsts)
         return after
 
     def corners(self, i: int) -> Array:
         """(3, n, 2): convex corners of polygon i pushed out, and the unit vectors from each to its two neighbours."""
-        found = self._corners[i]
-        if found is None:
-            found = self._corners[i] = _corners(self.polygons[i])
-        return found
+        corners, first = self._corners
+        return corners[:, first[i] : first[i + 1]]
+
+    @cached_property
+    def _corners(self) -> tuple[Array, NDArray[np.intp]]:
+        return _corners(self.polygons)
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,21 +226,26 @@ def segments(starts: Array, ends: Array) -> NDArray[np.object_]:
     return lines
 
 
-def _corners(polygon: shapely.Polygon) -> Array:
-    solid = shapely.orient_polygons(polygon)  # the solid on the left of every ring
-    found = [_ring_corners(shapely.get_coordinates(r)[:-1]) for r in (solid.exterior, *solid.interiors)]
-    return np.ascontiguousarray(np.concatenate(found, axis=1))
-
-
-def _ring_corners(v: Array) -> Array:
-    back, ahead = np.roll(v, 1, axis=0) - v, np.roll(v, -1, axis=0) - v
+def _corners(polygons: NDArray[np.object_]) -> tuple[Array, NDArray[np.intp]]:
+    """As `Obstacles.corners`, of all polygons (3, N, 2), and the number of each polygon's first corner, with N last."""
+    # The solid lies on the left of every ring.
+    rings, owner = shapely.get_rings(shapely.orient_polygons(polygons), return_index=True)
+    v, ring = shapely.get_coordinates(rings, return_index=True)
+    closing = np.append(ring[1:] != ring[:-1], np.ones(len(ring[:1]), dtype=bool))
+    v, ring = v[~closing], ring[~closing]
+    last = np.cumsum(np.bincount(ring, minlength=len(rings))) - 1
+    start = np.append(0, last + 1)[:-1]
+    before, after = np.arange(len(v)) - 1, np.arange(len(v)) + 1
+    before[start], after[last] = last, start
+    back, ahead = v[before] - v, v[after] - v
     into = -back / np.maximum(np.hypot(back[:, 0], back[:, 1]), 1e-12)[:, None]
     out = ahead / np.maximum(np.hypot(ahead[:, 0], ahead[:, 1]), 1e-12)[:, None]
     convex = into[:, 0] * out[:, 1] - into[:, 1] * out[:, 0] > _FLAT
     normals = np.column_stack([into[:, 1] + out[:, 1], -into[:, 0] - out[:, 0]])  # sum of the two outward normals
     spread = 1.0 + (into * out).sum(axis=1)
     push = normals / np.maximum(spread, 0.02)[:, None] * PUSH_M
-    return np.array([v + push, -into, out])[:, convex]
+    counts = np.bincount(owner[ring[convex]], minlength=len(polygons))
+    return np.array([v + push, -into, out])[:, convex], np.append(0, np.cumsum(counts))
 
 
 def _cost(points: Plane, pace: Pace | None) -> float:
