@@ -194,6 +194,7 @@ def _wanted(request: PlanRequest) -> RouteRequest:
         climbing=Climbing.least_time(request.vehicle),
         latest_depart_s=request.latest_depart_s,
         corridors=request.corridors,
+        fence=request.on_board.fence if request.on_board is not None and not request.take_off else None,
         turn_radius_m=request.vehicle.min_turn_radius_m,
     )
 

@@ -32,8 +32,8 @@ def scene_for(
     """What is closed to the request at one layer from its departure on, with the fence on board."""
     margin = request.margin_m + request.vehicle.min_turn_radius_m
     view = View(band_at(layer_agl_m), request.depart_s, end_s, margin, request.authorised, request.ceiling_agl_m)
-    fence_on_board = request.on_board.fence if request.on_board is not None and not request.take_off else None
-    more = on_board(fence_on_board, frame, margin, near) if fence_on_board is not None else []
+    held = request.on_board.fence if request.on_board is not None and not request.take_off else None
+    more = on_board(held, frame, margin, near)
     return Scene(request.airspace, request.terrain, frame, view, near, more)
 
 
@@ -137,7 +137,7 @@ def _last_line(
     )
     near = (nodes[0], nodes[-1], *there)
     held = request.on_board.fence if request.on_board is not None else None
-    more = on_board(held, scene.frame, view.margin_m, near) if held is not None else []
+    more = on_board(held, scene.frame, view.margin_m, near)
     sky = Scene(request.airspace, request.terrain, scene.frame, view, near, more)
     found = Returns(
         sky,

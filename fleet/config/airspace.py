@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import structlog
+
 from fleet.config.problems import ConfigError, Problem
 from fleet.config.values import FleetConfig
 from geofences.airspace import Airspace
-from geofences.formats import load_airspace_text
+from geofences.formats import load_airspace_bytes
 from geofences.volumes import Zone
+
+log = structlog.get_logger()
 
 
 def load_airspace(config: FleetConfig) -> Airspace:
@@ -15,11 +19,13 @@ def load_airspace(config: FleetConfig) -> Airspace:
     problems: list[Problem] = []
     for path in config.airspace_files:
         try:
-            text = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            problems.append(Problem(str(path), None, "", f"cannot be read: {error}", "Save it as UTF-8 text"))
+            data = path.read_bytes()
+        except OSError as error:
+            problems.append(Problem(str(path), None, "", f"cannot be read: {error}", "Check its permissions"))
             continue
-        parsed = load_airspace_text(text, str(path))
+        parsed = load_airspace_bytes(data, str(path))
+        for note in parsed.notes:
+            log.warning("airspace file", file=str(path), feature=note.feature_id, note=note.text, fix=note.fix)
         for p in parsed.problems:
             what = ": ".join(x for x in (p.feature_id, p.field, p.text) if x)
             problems.append(Problem(str(path), None, "", what, p.fix))

@@ -78,7 +78,8 @@ def _fewest(request: RouteRequest, ids: list[str], solve: Solve, stop: Stop) -> 
 def _open(request: RouteRequest, ids: Sequence[str] | dict[str, None]) -> RouteRequest:
     airspace = request.airspace
     for zone_id in ids:
-        airspace = airspace.without_zone(zone_id)
+        if airspace.zone(zone_id) is not None:  # what a fence on board stands for may be gone from the airspace
+            airspace = airspace.without_zone(zone_id)
     return replace(request, airspace=airspace)
 
 

@@ -27,12 +27,14 @@ _projected: IdentityCache[NDArray[np.object_]] = IdentityCache(256)
 
 
 def on_board(
-    fence: FenceSet, frame: LocalFrame, margin_m: float, near: Sequence[Array]
+    fence: FenceSet | None, frame: LocalFrame, margin_m: float, near: Sequence[Array]
 ) -> list[tuple[shapely.Polygon, tuple[str, ...]]]:
-    """What may not be flown into, grown by the margin, and the zone that each stands for.
+    """What may not be flown into, grown by the margin, and the zone that each stands for; nothing without a fence.
 
     The margin to one that is nearer to a `near` point (a pad, or the vehicle) than that is 0.9 of that distance.
     """
+    if fence is None:
+        return []
     shapes = _projected.get(fence, frame, make=lambda: _project(fence, frame))
     if not len(shapes):
         return []

@@ -26,6 +26,7 @@ from missions.routing.blockers import blockers
 from missions.routing.ends import ends_of
 from missions.routing.explain import explain_way
 from missions.routing.lattice import Expired, Lattice, NoWay, Way
+from missions.routing.on_board import on_board
 from missions.routing.route import Climbing, Corridor, Route, RouteRequest
 from missions.routing.scene import Scene, View, band_at
 from missions.routing.space import Space
@@ -125,7 +126,9 @@ def _static(
         request.authorised,
         request.ceiling_agl_m,
     )
-    scene = Scene(request.airspace, request.terrain, frame, view, near=(xy[0], xy[1]))
+    near = (xy[0], xy[1])
+    held = on_board(request.fence, frame, request.clear_m, near)
+    scene = Scene(request.airspace, request.terrain, frame, view, near, held)
     return settled_in(scene, request, layer, xy)
 
 

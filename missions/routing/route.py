@@ -9,7 +9,7 @@ from geofences.airspace import Airspace
 from geofences.geodesy import LatLon
 from geofences.heights import Terrain
 from missions.energy import climb_cost, cruise_power_w
-from missions.plan import Reason
+from missions.plan import FenceSet, Reason
 from missions.routing.pace import Pace
 from missions.vehicles import VehicleType
 
@@ -102,6 +102,8 @@ class RouteRequest:
     time_slack_s: float = 90.0
     """a zone in force this long before or after it is passed counts; the checker asks for 60 s"""
     corridors: tuple[Corridor, ...] = ()
+    fence: FenceSet | None = None
+    """on board of a vehicle in the air: PX4 knows no heights and times of it, so neither does the route"""
     turn_radius_m: float = 0.0
     """of a wing: added to the margin, so that every bend can be flown as an arc (see `missions.routing.turns`)"""
     max_gradient: float | None = None

@@ -15,6 +15,7 @@ from geofences.bands import AglBand, outer_band
 from geofences.geodesy import LatLon, LocalFrame
 from geofences.times import intervals
 from geofences.volumes import Zone
+from missions.routing.on_board import on_board
 from missions.routing.route import RouteRequest
 from missions.routing.scene import Scene, View, band_at
 from missions.routing.spans import ALWAYS, Spans
@@ -41,6 +42,7 @@ class Space:
     def __init__(self, request: RouteRequest, frame: LocalFrame, near: Sequence[Array], lasts_s: float) -> None:
         self.request = request
         self.layers = tuple(sorted(set(request.layers_agl_m)))
+        self._fence = on_board(request.fence, frame, request.clear_m, near)
         self._start_s, slack = request.depart_s, request.time_slack_s
         latest_s = max(request.depart_s, request.latest_depart_s or 0.0)
         self.view = View(
@@ -63,7 +65,8 @@ class Space:
 
     def _scene(self, frame: LocalFrame, band: AglBand, near: Sequence[Array]) -> Scene:
         request = self.request
-        return Scene(request.airspace, request.terrain, frame, replace(self.view, band=band), near=tuple(near))
+        view = replace(self.view, band=band)
+        return Scene(request.airspace, request.terrain, frame, view, near=tuple(near), more=self._fence)
 
     def hits(self, lines: NDArray[np.object_], layer: int) -> Hits:
         """What is closed in the layer at some time and met by the lines."""

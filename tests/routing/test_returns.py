@@ -14,7 +14,7 @@ from geofences.geodesy import LatLon
 from geofences.heights import Terrain
 from geofences.volumes import Applicability, Circle, DailyPeriod
 from missions.plan import Ending, FenceSet, OnBoard, Plan
-from missions.planning import make_plan
+from missions.planning import make_plan, why_not
 from missions.sites import SiteKind
 from missions.snapshot import Wind
 from missions.vehicles import ReturnRule
@@ -228,10 +228,21 @@ def test_zones_above_outside_of_the_hours_or_far_away_are_nobodys_business():
     assert (*fence.on_vehicle, *fence.enforced_by_controller) == ("NEAR",)
 
 
-def test_in_the_air_the_way_goes_round_what_px4_has_on_board_although_it_is_open_now():
+class Plain(Terrain):
+    """Level, but who plans does not know: routes in one layer have to follow the ground."""
+
+    def ground_amsl_m(self, at):
+        return 420.0
+
+    def ground_amsl_m_many(self, lat_deg, lon_deg):
+        return np.full(len(lat_deg), 420.0)
+
+
+@pytest.mark.parametrize("ground", [GROUND, Plain()], ids=["level", "terrain"])
+def test_in_the_air_the_way_goes_round_what_px4_has_on_board_although_it_is_open_now(ground):
     held = planned(make_plan(request("koru", airspace=Airspace(1, (circle("OLD", 3400, -2100, 500),)))))
     assert held.fence.on_vehicle == ("OLD",)
-    home = {"ending": Ending.LAND, "then_home": False}
+    home = {"ending": Ending.LAND, "then_home": False, "terrain": ground}
     free = planned(make_plan(in_air("teral", 6800, -5200, OPEN, **home)))
     kept = planned(make_plan(in_air("teral", 6800, -5200, OPEN, on_board=held.on_board, **home)))
     assert crosses(free.legs[0].start.position, free.legs[-1].end.position, circle("OLD", 3400, -2100, 500))
@@ -243,7 +254,10 @@ def test_in_the_air_the_way_goes_round_what_px4_has_on_board_although_it_is_open
 def test_a_goal_beyond_the_keep_in_on_board_is_refused_and_one_inside_is_reached_within_it():
     held = planned(make_plan(request("salme", airspace=OPEN, alternates=())))
     home = {"ending": Ending.LAND, "then_home": False, "on_board": held.on_board}
-    refused(make_plan(in_air("koru", -1000, 1000, OPEN, **home)))
+    beyond = in_air("koru", -1000, 1000, OPEN, **home)
+    refused(make_plan(beyond))
+    over_terrain = replace(beyond, terrain=Plain())
+    refused(why_not(over_terrain, refused(make_plan(over_terrain))))
     planned(make_plan(in_air("teral", -1000, 1000, OPEN, **home)))
 
 
