@@ -20,7 +20,7 @@ from fleet.mavlink.port import PlanIds
 from fleet.mavlink.watch import LinkEvent
 from fleet.runtime.boxdesk import BoxDesk
 from fleet.runtime.hub import Hub
-from fleet.runtime.ledger import Ledger, Note, OrderEntry, order_stream, vehicle_stream
+from fleet.runtime.ledger import FLEET_STREAM, Ledger, Note, OrderEntry, order_stream, vehicle_stream
 from fleet.runtime.supervisor import Supervisor
 from fleet.service import (
     CustodyStep,
@@ -93,6 +93,7 @@ class Controller:
         self._background: set[asyncio.Task[None]] = set()
         self._operator_heard_s: float | None = None
         supervisor.operator_heard_s = lambda: self._operator_heard_s
+        supervisor.alarm = lambda text: self.alarm(text, None, None)
         self.hub = Hub(self._render)
         ledger.changed = self._changed
 
@@ -510,7 +511,7 @@ class Controller:
     def link_event(self, event: LinkEvent) -> None:
         """Somebody else acts on a vehicle, or tries to: on record, and before the operator's eyes."""
         flight = self._ledger.flight_of_vehicle(event.vehicle_id) if event.vehicle_id is not None else None
-        stream = "fleet"
+        stream = FLEET_STREAM
         if flight is not None:
             stream = order_stream(flight.order_id)
         elif event.vehicle_id is not None:

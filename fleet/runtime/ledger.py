@@ -63,6 +63,8 @@ def vehicle_stream(vehicle_id: str) -> str:
 
 
 AIRSPACE_STREAM = "airspace"
+FLEET_STREAM = "fleet"
+"""what is of no order and no vehicle"""
 
 
 class Ledger:

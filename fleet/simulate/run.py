@@ -30,7 +30,7 @@ Say = Callable[[str, dict[str, Any]], None]
 SETTLE_S = 15.0
 """after the last order has ended, the longest wait for the observer to see the last landing"""
 WATCH_EVERY_S = 1.0
-AIRSPACE = "airspace"
+AIRSPACE, FLEET = "airspace", "fleet"
 
 
 @dataclass(slots=True)
@@ -154,7 +154,7 @@ def _outcome(run: Play, wall_s: float, timed_out: bool) -> Outcome:
     products = scenario.config.products
     orders = [_order(d, service.order, service.record, products[d.wanted.product]) for d in run.people.deliveries]
     world = SimSpec.from_dict(sim_fields(scenario, run.seed)).world
-    others = [AIRSPACE, *(f"vehicle/{v}" for v in scenario.config.vehicles)]
+    others = [AIRSPACE, FLEET, *(f"vehicle/{v}" for v in scenario.config.vehicles)]
     streams = [*others, *(f"order/{d.order_id}" for d in run.people.deliveries if d.order_id is not None)]
     reports = {s: verify(service.record(s), stream=s) for s in streams}
     return Outcome(

@@ -173,6 +173,13 @@ def _pilots(trial: Trial) -> Iterator[Incident]:
 AUTO_MODE = 4
 """PX4's main mode of all that it flies by itself"""
 
+
+def _faults(trial: Trial) -> Iterator[Incident]:
+    for e in trial.run.events:
+        if e.kind == "fault":
+            yield Incident(f"the controller failed in {e.body['what']}: {e.body['text']}", "", e.at_s, e.at_s)
+
+
 RULES: tuple[tuple[str, Callable[[Trial], Iterator[Incident]], tuple[str, ...]], ...] = (
     (
         "keeps out of prohibited zones",
@@ -192,6 +199,7 @@ RULES: tuple[tuple[str, Callable[[Trial], Iterator[Incident]], tuple[str, ...]],
     ("says in_range only of what is", _cold, ("sensors_lied",)),
     ("commands what is recorded, with authority", _commands, ()),
     ("leaves a pilot alone", _pilots, ("unheard",)),
+    ("has no fault of its own", _faults, ()),
 )
 
 

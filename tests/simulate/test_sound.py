@@ -148,6 +148,15 @@ def test_an_energy_that_is_gone_at_once_is_told_at_once_though_no_time_is_left()
     assert broken(low(0.0, sagged, record=[late]), "reserve", sag)
 
 
+# --- the controller itself
+
+
+def test_a_fault_of_the_controller_is_never_excused() -> None:
+    told = event(150.0, "fault", stream="fleet", what="flight 1 of cw-1", text="KeyError: 'x'")
+    assert broken(replace(outcome(), events=[told]), "fault of its own")
+    assert "KeyError" in ruled(replace(outcome(), events=[told]), "fault of its own").text
+
+
 # --- orders, boxes, vehicles
 
 
