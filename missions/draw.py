@@ -21,13 +21,13 @@ from missions.vehicles import VehicleType
 
 PRIOR_SD = 0.08
 """of the ratio before anything was drawn: one battery, airframe and load against the type's figures"""
-WANDER_SD = 0.02
+WANDER_SD = 0.035
 """by how much the ratio moves while a percent is drawn"""
 STEP_SD_PCT = 0.05
 """when a step of the reading came is known to the second or two between two messages"""
 MODEL_SD_SHARE = 0.08
 """of the power in one moment by the model: gusts, turns, climbs"""
-SURPRISE_SD = 3.0
+SURPRISE_SD = 2.5
 NEWS_SD = 0.4
 """of the ratio after two surprises in a row: what was known is over"""
 LEAST, MOST = 0.5, 6.0
@@ -37,7 +37,7 @@ GAP_S = 10.0
 RISE_S = 20.0
 """a charge that is told to be higher than before, in the air, is believed after that"""
 WINDOW_PCT = 1.0
-AHEAD_SD_SHARE = 0.04
+AHEAD_SD_SHARE = 0.035
 """of what is still to be drawn: the wind and the way will not be quite as foretold"""
 OTHER_LOAD_SD = 0.04
 """how well a ratio learnt with one load holds with another"""

@@ -20,8 +20,8 @@ TUNING_SEEDS = (11, 12)
 REPORT_SEEDS = (201, 202)
 FITTED_SEEDS = (204, 205)
 FITTED_FLIGHTS = 30
-BATTERY_SEED = 203
-"""21 to 23 served for tuning"""
+BATTERY_SEED = 206
+"""21 to 23 served for tuning, 203 for a report of what was tuned then"""
 
 
 def main() -> None:
