@@ -468,6 +468,36 @@ def test_a_mean_above_the_limit_names_its_window() -> None:
     assert (found.rule, found.since_s, found.at_s) == ("mkt", a.at_s - 86_400.0, a.at_s)
 
 
+@pytest.mark.parametrize("temp", [-4.0, 50.0])
+def test_what_spoils_at_once_is_called_spoiled(temp: float) -> None:
+    by = rules_for(product_from_mapping(MANY, "p.yaml"))
+    assert judge(run(by, (0, temp)), by, T0).rule == "spoiled"
+
+
+def test_a_window_that_begins_in_a_gap_holds_what_is_left_of_it() -> None:
+    """An hour's window, of which the first 10 minutes were not seen and may have been as warm as a probe can show."""
+    by = rules("cct_biologic")
+    assert by.product.mkt is not None
+    by = replace(by, product=replace(by.product, mkt=replace(by.product.mkt, window_h=1.0, prior_c=None)))
+    before = run(by, (0, 4.0), (1, 4.0))
+    after = step(before, by, T0 + 31 * MIN, 6.0)
+    now = after
+    for minute in range(32, 82):
+        now = step(now, by, T0 + minute * MIN, 6.0)
+    found = window_mkt(by, now, before, after)
+    assert found is not None
+    assert found.read == pytest.approx(6.0, abs=1e-9)
+    assert found.least == pytest.approx(mkt_c([(600.0, -50.0), (3000.0, 5.5)]), abs=1e-6)
+    assert found.most == pytest.approx(mkt_c([(600.0, 70.0), (3000.0, 6.5)]), abs=1e-6)
+
+
+def test_a_mean_exactly_at_the_limit_is_within_it() -> None:
+    by = rules_for(profile("cct_biologic"), max_gap_s=3600.0)
+    a = run(by, *[(h * 60.0, 8.0) for h in range(30)])
+    assert mkt_finding(by, Bounds(7.5, 8.0, 8.5), a) is None
+    assert mkt_finding(by, Bounds(7.5, 8.00001, 8.5), a) is not None
+
+
 def test_silence_does_not_end_an_excursion() -> None:
     by = rules("cct_biologic")
     a = run(by, (0, 5.0), (1, 9.0), (2, 9.0))

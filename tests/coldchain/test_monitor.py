@@ -277,6 +277,7 @@ def test_readings_of_a_stuck_sensor_are_taken_back_when_it_shows() -> None:
     run = [x for x in links(frozen.newest) if samples.STUCK in x.reading.faults]
     assert [x.sample.seq for x in run] == list(range(179, 119, -1))
     assert not any(x.reading.usable for x in run)
+    assert all(x.reading.at_s == x.at_s for x in run)
     back = [sample(180 + i, 5.0 + 0.02 * (i % 7)) for i in range(90)]
     for s in back:
         frozen = observe(frozen, s, s.box_time_s + 0.2)
@@ -507,3 +508,31 @@ def test_faults_and_gaps_arriving_in_any_order_are_judged_as_in_the_clean_order(
     assert (one.verdict, one.why, one.caused_by, one.excursion) == (
         other.verdict, other.why, other.caused_by, other.excursion,
     )  # fmt: skip
+
+
+def test_a_view_tells_the_assessed_temperature_and_when_the_newest_sample_came() -> None:
+    series = noisy(60)
+    seen = watched([*series[:40], *series[41:]])
+    late = observe(seen, series[40], T0 + 75.0)
+    now = view(late, T0 + 75.0)
+    assert late.count("late") == 1
+    assert now.sample is not None
+    assert now.sample.at_s == series[-1].box_time_s + 0.2
+    assert now.temp_c == series[-1].temp_c[0]
+    assert view(Monitor("box-1", rules()), T0).why == "no sample yet"
+
+
+def test_a_new_number_with_an_old_time_is_called_a_step_of_the_clock() -> None:
+    after = observe(watched(noisy(60)), sample(70, 5.0, at=20.5), T0 + 60.7)
+    assert after.count(samples.CLOCK_STEP) == 1
+    assert after.count(samples.REPLAYED) == 0
+
+
+def test_a_mean_above_the_limit_is_found_while_watching() -> None:
+    by = rules("cct_biologic")
+    assert by.product.mkt is not None
+    by = replace(by, product=replace(by.product, mkt=replace(by.product.mkt, window_h=0.05, prior_c=None)))
+    seen = Monitor("box-1", by)
+    for s in [sample(i, 9.0 + 0.01 * (i % 5)) for i in range(200)]:
+        seen = observe(seen, s, s.box_time_s + 0.2)
+    assert (view(seen, T0 + 200).verdict, view(seen, T0 + 200).rule) == (BoxVerdict.QUARANTINE, "mkt")

@@ -105,6 +105,25 @@ def test_missing_sequence_numbers_are_counted() -> None:
     assert reading.faults == (samples.GAP,)
 
 
+def test_a_single_missing_number_is_counted() -> None:
+    state = SensorState()
+    for s in (sample(0, 5.0), sample(2, 5.0)):
+        state, reading = judge(state, s, s.box_time_s, LIMITS)
+    assert (state.missing, reading.faults) == (1, (samples.GAP,))
+
+
+@pytest.mark.parametrize("temp", [-50.0, 70.0])
+def test_what_a_probe_can_just_show_is_read(temp: float) -> None:
+    assert judge_all([sample(0, temp)])[0].usable
+
+
+def test_a_probe_that_fails_now_and_again_among_good_readings_must_learn_again() -> None:
+    mixed = [sample(i, None if i % 2 else 5.0 + 0.01 * (i % 3)) for i in range(30)]
+    assert any(samples.RECOVERING in r.faults for r in judge_all(mixed))
+    rare = [sample(i, None if i % 4 == 3 else 5.0 + 0.01 * (i % 3)) for i in range(60)]
+    assert not any(samples.RECOVERING in r.faults for r in judge_all(rare))
+
+
 # a bad sensor is never read as in range: each kind of badness, from a moment on, for longer than a gap may last
 
 SECONDS, BAD_FROM = 400, 120

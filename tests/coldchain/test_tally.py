@@ -81,6 +81,8 @@ def test_a_stay_goes_on_through_a_gap_only_where_the_gap_allows_it() -> None:
     assert head == Times((16.0,), (0.0,), (16.0,), (0.0,), (0.0,))
     middle = spent(ten_s, [[(6.0, 54.0)]], 10.0, 60.0)
     assert middle == Times((58.0,), (0.0,), (48.0,), (0.0,), (16.0,))
+    soon = spent(ten_s, [[(0.5, 60.0)]], 10.0, 60.0)
+    assert soon == Times((69.5,), (59.5,), (59.5,), (0.0,), (10.5,))
     nothing = spent(ten_s, [[]], 10.0, 60.0)
     assert nothing == Times((10.0,), (0.0,), (10.0,), (0.0,), (0.0,))
     fresh = spent(no_times(1), [[(54.0, 60.0)]], 10.0, 60.0)
