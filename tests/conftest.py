@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
-settings.register_profile("steady", derandomize=True)
-settings.register_profile("explore", derandomize=False, max_examples=1000)
+settings.register_profile("steady", derandomize=True, deadline=None)
+settings.register_profile("explore", derandomize=False, deadline=None, max_examples=1000)
 settings.load_profile("steady")
 """The same examples in every run, so that a run means something. `--hypothesis-profile=explore` looks for new ones."""
 
