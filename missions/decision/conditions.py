@@ -5,6 +5,7 @@ from __future__ import annotations
 from missions.coldchain.samples import BENIGN
 from missions.decision.payload import quantile
 from missions.decision.types import Candidate, CandidateKind, FlightPhase, Forecast, Policy, Snapshot
+from missions.plan import Ending
 from missions.position import doubt
 from missions.snapshot import BoxVerdict, Mode
 
@@ -105,9 +106,22 @@ def battery_below_way_home(s: Snapshot, policy: Policy, now_s: float) -> str:
     if s.home_end_pct is None:
         return ""
     low, need = low_end_pct(s.home_end_pct, policy), policy.reserve_pct + policy.battery_margin_pct
-    if low >= need:
+    if low >= need or _home_without_it(s, policy, need):
         return ""
     return f"{low:.1f} % left at home if it turned now, {need:.1f} % is the limit"
+
+
+def _home_without_it(s: Snapshot, policy: Policy, need_pct: float) -> bool:
+    """Near the drop the least way home is by the plan: to let go of the load and carry it no farther."""
+    now = planned(s)
+    leads_there = s.phase in (FlightPhase.OUTBOUND, FlightPhase.AT_DROP, FlightPhase.RELEASING)
+    return (
+        leads_there
+        and s.plan.ending is Ending.HOLD_AT_DROP
+        and s.conflict is None
+        and now is not None
+        and low_end_pct(now.energy_end_pct, policy) >= need_pct
+    )
 
 
 def plan_below_reserve(s: Snapshot, policy: Policy, now_s: float) -> str:

@@ -130,7 +130,8 @@ TABLE: tuple[Fault, ...] = (
         "battery_below_way_home",
         conditions.battery_below_way_home,
         "Battery is down to what the way home needs: turning home",
-        "battery at home, if it turned now, below reserve and margin at `min_p_reach`",
+        "battery at home, if it turned now, below reserve and margin at `min_p_reach`; and so at the end of the plan, "
+        "which comes home without the load",
         asks=Action.RETURN,
         phases=STEERABLE,
         raise_after_s=lambda policy: 1.0,

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from missions.decision import faults
+from missions.decision.conditions import planned
 from missions.decision.types import Action, FlightPhase, Forecast, Memory, Policy
 from missions.snapshot import BoxVerdict, Mode, Timed
 from tests.decision.situations import (
@@ -16,9 +17,11 @@ from tests.decision.situations import (
     NOW,
     POLICY,
     at,
+    closure,
     excursion_forecast,
     mode,
     run,
+    sagging,
     settled,
     verdict,
 )  # fmt: skip
@@ -129,8 +132,19 @@ def test_without_an_expected_mode_nobody_has_taken_over() -> None:
 @pytest.mark.parametrize(("mean", "raised"), [(24.0, False), (23.0, True)])
 def test_turning_home_is_asked_for_while_it_still_arrives_above_the_reserve(mean: float, raised: bool) -> None:
     """20 % reserve, 2 % margin and 1.645 standard deviations of 1 %: the limit is 23.645 %."""
-    s = replace(CALM, home_end_pct=Forecast(mean, 1.0))
+    s = replace(sagging(CALM), home_end_pct=Forecast(mean, 1.0))
     assert ("battery_below_way_home" in {f.name for f in settled(s).faults}) is raised
+
+
+def test_near_the_drop_the_least_way_home_is_to_let_go_of_the_load_first() -> None:
+    """Loaded it would come home with less than reserve and margin; by the plan, empty, with more."""
+    loaded = replace(CALM, home_end_pct=Forecast(23.0, 1.0))
+    assert planned(loaded).energy_end_pct.mean > 30.0
+    for phase in (FlightPhase.OUTBOUND, FlightPhase.AT_DROP, FlightPhase.RELEASING):
+        assert not settled(replace(loaded, phase=phase)).faults
+    assert "battery_below_way_home" in {f.name for f in settled(closure(900.0)(loaded)).faults}, "the plan is closed"
+    carried_back = replace(loaded, phase=FlightPhase.INBOUND)
+    assert "battery_below_way_home" in {f.name for f in settled(carried_back).faults}, "the drop did not work"
 
 
 def test_the_thresholds_are_the_policys() -> None:
