@@ -183,7 +183,9 @@ async def story(n: int, zones: int, folder: Path) -> dict[str, Any]:
     config, sites = fleet_of(n)
     airspace = Airspace(1, scattered(zones, rng, [s.position for s in sites]))
     clock = LoopClock(START_S)
-    world = World(config.sites, airspace, frozenset(), config.terrain, config.planning)
+    # Zones at random leave no set of rally points from which every return is legal: nobody chose sites for them.
+    planning = replace(config.planning, require_contingency=False)
+    world = World(config.sites, airspace, frozenset(), config.terrain, planning)
     say(f"{n} vehicles take off")
     flying = in_the_air(config, world, clock, rng)
     async with Store.open(folder / "store.sqlite3") as store:
