@@ -106,17 +106,19 @@ def battery_below_way_home(s: Snapshot, policy: Policy, now_s: float) -> str:
     if s.home_end_pct is None:
         return ""
     low, need = low_end_pct(s.home_end_pct, policy), policy.reserve_pct + policy.battery_margin_pct
-    if low >= need or _home_without_it(s, policy, need):
+    if low >= need or _home_without_it(s, policy, now_s, need):
         return ""
     return f"{low:.1f} % left at home if it turned now, {need:.1f} % is the limit"
 
 
-def _home_without_it(s: Snapshot, policy: Policy, need_pct: float) -> bool:
+def _home_without_it(s: Snapshot, policy: Policy, now_s: float, need_pct: float) -> bool:
     """Near the drop the least way home is by the plan: to let go of the load and carry it no farther."""
     now = planned(s)
     leads_there = s.phase in (FlightPhase.OUTBOUND, FlightPhase.AT_DROP, FlightPhase.RELEASING)
+    fresh = s.candidates_at_s is not None and now_s - s.candidates_at_s <= policy.max_candidate_age_s
     return (
         leads_there
+        and fresh  # what is old excuses nothing: the battery may have sagged since
         and s.plan.ending is Ending.HOLD_AT_DROP
         and s.conflict is None
         and now is not None

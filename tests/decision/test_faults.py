@@ -143,6 +143,8 @@ def test_near_the_drop_the_least_way_home_is_to_let_go_of_the_load_first() -> No
     for phase in (FlightPhase.OUTBOUND, FlightPhase.AT_DROP, FlightPhase.RELEASING):
         assert not settled(replace(loaded, phase=phase)).faults
     assert "battery_below_way_home" in {f.name for f in settled(closure(900.0)(loaded)).faults}, "the plan is closed"
+    stale = replace(loaded, candidates_at_s=NOW - 60.0)
+    assert "battery_below_way_home" in {f.name for f in settled(stale).faults}, "nobody knows what the plan leaves now"
     carried_back = replace(loaded, phase=FlightPhase.INBOUND)
     assert "battery_below_way_home" in {f.name for f in settled(carried_back).faults}, "the drop did not work"
 
