@@ -26,6 +26,7 @@ CIRCLE_SIDES = 32
 _M_PER_DEG = 111_320.0
 _EARTH_RADIUS_M = 6_371_000.0
 _MITRE_LIMIT = 1.5
+_MOST_PLACES = 4096
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,6 +55,7 @@ class ShapeIndex:
         self.shapes = shapes
         self.tree = tree
         self._grown: dict[float, FollowsChanges] = {}
+        self._over: dict[LatLon, tuple[int, ...]] = {}
 
     @classmethod
     def build(cls, frame: LocalFrame, zones: Sequence[Zone]) -> ShapeIndex:
@@ -68,6 +70,16 @@ class ShapeIndex:
         after = ShapeIndex(self.frame, shapes, self.tree.changed(gone, polygons))
         after._grown = {m: g.changed(gone, inflate(polygons, m)) for m, g in self._grown.items()}
         return after
+
+    def over(self, place: LatLon) -> tuple[int, ...]:
+        """Numbers of the shapes that hold a place or touch it, in order. Sites are asked about again and again."""
+        found = self._over.get(place)
+        if found is None:
+            if len(self._over) >= _MOST_PLACES:
+                self._over.clear()
+            here = shapely.Point(self.frame.to_xy([place])[0])
+            found = self._over[place] = tuple(sorted(self.tree.query(here, predicate="intersects").tolist()))
+        return found
 
     def grown(self, margin_m: float, make: Callable[[NDArray[np.object_]], G]) -> G:
         """What `make` makes of the polygons grown by a margin: made once, and then from what changes.

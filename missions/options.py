@@ -93,6 +93,7 @@ def plan_to(
     on_board: OnBoard | None = None,
     velocity_m_s: tuple[float, float] | None = None,
     latest_depart_s: float | None = None,
+    draft: bool = False,
 ) -> Plan | Infeasible:
     """One plan against the world's airspace and numbers; after a drop the way home is part of its energy.
 
@@ -130,6 +131,7 @@ def plan_to(
         velocity_m_s=velocity_m_s,
         require_contingency=numbers.require_contingency,
         corridors=numbers.corridors if take_off else (),
+        draft=draft,
     )
     made = make_plan(request)
     if isinstance(made, Infeasible) and take_off and latest_depart_s is not None and made.zone_ids:
@@ -221,25 +223,41 @@ def time_left_s(plan: Plan, here: Position) -> float:
 def candidates(s: Situation) -> Iterator[Candidate]:
     """All feasible candidates, the present plan first. Routes that cannot be are left out: there is nothing to fly.
 
-    Each takes a few milliseconds of planning, so that a caller on an event loop can let others in between two.
+    Each takes a millisecond or two of planning, so that a caller on an event loop can let others in between two. What
+    leads to another place is a draft, of which `proven` makes what may be flown; another way to the same place is
+    ready, since it is wanted at once.
     """
     flight, sites, plan = s.flight, s.world.sites, s.flight.plan
     if plan is None or s.state.position is None or s.state.battery is None:
         return
     yield _continue(s, plan)
-    if s.reroute and (again := _reroute(s, plan)) is not None:
+    if s.reroute and isinstance(again := _reroute(s, plan), Candidate):
         yield again
+    elsewhere: list[tuple[CandidateKind, Site]] = []
     if flight.payload_on_board and flight.directive in (CandidateKind.CONTINUE, CandidateKind.REROUTE):
-        for station in _of_kind(s, SiteKind.REICING):
-            if (reice := _reice(s, station)) is not None:
-                yield reice
+        elsewhere += [(CandidateKind.REICE, station) for station in _of_kind(s, SiteKind.REICING)]
     if flight.goal_site != flight.home_site:
-        home = _landing(s, CandidateKind.RETURN, sites[flight.home_site])
-        if home is not None:
-            yield home
-    for site in _of_kind(s, SiteKind.ALTERNATE):
-        if site.site_id != flight.goal_site and (there := _landing(s, CandidateKind.ALTERNATE, site)) is not None:
-            yield there
+        elsewhere.append((CandidateKind.RETURN, sites[flight.home_site]))
+    elsewhere += [
+        (CandidateKind.ALTERNATE, site) for site in _of_kind(s, SiteKind.ALTERNATE) if site.site_id != flight.goal_site
+    ]
+    for kind, site in elsewhere:
+        if isinstance(found := _elsewhere(s, kind, site, draft=True), Candidate):
+            yield found
+
+
+def proven(s: Situation, draft: Candidate) -> Candidate | Infeasible:
+    """The candidate planned anew from the situation, with its ways out, and checked: or why it may not be flown."""
+    return _elsewhere(s, draft.kind, s.world.sites[draft.site_id], draft=False)
+
+
+def _elsewhere(s: Situation, kind: CandidateKind, site: Site, *, draft: bool) -> Candidate | Infeasible:
+    if kind is CandidateKind.REICE:
+        return _reice(s, site, draft=draft)
+    plan = _plan_from_here(s, site, Ending.LAND, f"{kind}-{site.site_id}", draft=draft)
+    if isinstance(plan, Infeasible):
+        return plan
+    return _candidate(s, kind, plan, _planned_end(s, plan), plan.arrive_s, None)
 
 
 def _of_kind(s: Situation, kind: SiteKind) -> list[Site]:
@@ -259,19 +277,19 @@ def _continue(s: Situation, plan: Plan) -> Candidate:
     return _candidate(s, CandidateKind.CONTINUE, plan, energy, arrive_s, None, ahead)
 
 
-def _reroute(s: Situation, plan: Plan) -> Candidate | None:
+def _reroute(s: Situation, plan: Plan) -> Candidate | Infeasible:
     goal = s.world.sites[s.flight.goal_site]
-    other = _plan_from_here(s, goal, plan.ending, "reroute")
-    if other is None:
-        return None
+    other = _plan_from_here(s, goal, plan.ending, "reroute", draft=False)
+    if isinstance(other, Infeasible):
+        return other
     return _candidate(s, CandidateKind.REROUTE, other, _planned_end(s, other), other.arrive_s, None)
 
 
-def _reice(s: Situation, station: Site) -> Candidate | None:
+def _reice(s: Situation, station: Site, *, draft: bool) -> Candidate | Infeasible:
     """To the station, then on to the destination and home: both flights must be feasible before the first is flown."""
-    first = _plan_from_here(s, station, Ending.LAND, f"reice-{station.site_id}")
-    if first is None:
-        return None
+    first = _plan_from_here(s, station, Ending.LAND, f"reice-{station.site_id}", draft=draft)
+    if isinstance(first, Infeasible):
+        return first
     leave_s = first.arrive_s + station.reice_s + TURNAROUND_S
     second = plan_to(
         s.world,
@@ -288,24 +306,20 @@ def _reice(s: Situation, station: Site) -> Candidate | None:
         wind=wind_of(s.state),
         layer_agl_m=s.flight.layer_agl_m,
         depart_s=leave_s,
+        draft=draft,
     )
     if isinstance(second, Infeasible):
-        return None
+        return second
     reice_at_s, on, then = first.arrive_s + station.reice_s, last_line(first), last_line(second)
     both = LastLine(on.bad_s + then.bad_s, on.left_s + then.left_s)
     return _candidate(s, CandidateKind.REICE, first, _planned_end(s, first, second), second.arrive_s, reice_at_s, both)
 
 
-def _landing(s: Situation, kind: CandidateKind, site: Site) -> Candidate | None:
-    plan = _plan_from_here(s, site, Ending.LAND, f"{kind}-{site.site_id}")
-    return None if plan is None else _candidate(s, kind, plan, _planned_end(s, plan), plan.arrive_s, None)
-
-
-def _plan_from_here(s: Situation, goal: Site, ending: Ending, label: str) -> Plan | None:
+def _plan_from_here(s: Situation, goal: Site, ending: Ending, label: str, *, draft: bool) -> Plan | Infeasible:
     here, battery = s.state.position, s.state.battery
     assert here is not None
     assert battery is not None
-    made = plan_to(
+    return plan_to(
         s.world,
         s.vehicle,
         plan_id=f"{s.flight.flight_id}-{label}-{s.now_s:.1f}",
@@ -322,8 +336,8 @@ def _plan_from_here(s: Situation, goal: Site, ending: Ending, label: str) -> Pla
         depart_s=s.now_s,
         on_board=s.flight.plan.on_board if s.flight.plan is not None else None,
         velocity_m_s=ground_velocity(s.state),
+        draft=draft,
     )
-    return None if isinstance(made, Infeasible) else made
 
 
 def ground_velocity(state: VehicleState) -> tuple[float, float] | None:

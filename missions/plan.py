@@ -122,6 +122,7 @@ class Plan:
     arrive_s: float
     airspace_version: int
     checked_by: str = "missions.routing.checker"
+    """empty: a draft, to be compared and never to be flown"""
     exits_zone: tuple[str, ...] = ()
     """ids of closed zones that hold the start: the first leg is the shortest way out of them"""
     notes: tuple[Reason, ...] = ()

@@ -53,3 +53,5 @@ class PlanRequest:
     """of a vehicle in the air, north and east over ground: its route begins where it can stop"""
     require_contingency: bool = False
     """no take-off where PX4's own return would not be legal from every place of the route"""
+    draft: bool = False
+    """for a comparison: the route, its energy and PX4's returns from it, but no ways out, no fence and no check"""

@@ -40,7 +40,7 @@ def scene_for(
 def proven_plan(
     request: PlanRequest, scene: Scene, route: Route, legs: list[Leg], after: LegCost, *, timed: bool
 ) -> Plan | Infeasible:
-    """The plan with everything that goes along with its legs.
+    """The plan with everything that goes along with its legs; of a draft only what a comparison looks at.
 
     `timed`: each leg has been planned for the time and the height that it is flown at, and so are its ways out.
     """
@@ -48,11 +48,14 @@ def proven_plan(
     nodes = scene.frame.to_xy([legs[0].start.position, *(leg.end.position for leg in legs)])
     carrier = Carrier(request.vehicle, request.payload_kg, request.wind, request.battery_pct)
     landing = [request.goal] if request.ending is Ending.LAND else []
-    cruise = request.cruise_agl_m
-    sites = contingency.usable(scene, [request.home, *request.alternates, *landing], cruise)
-    if timed:
+    cruise, kept = request.cruise_agl_m, request.on_board
+    sites: list[Site] = []
+    if kept is None or not request.draft:
+        sites = contingency.usable(scene, [request.home, *request.alternates, *landing], cruise)
+    alternates: list[tuple[Alternate, ...]] = [()] * len(legs)
+    if timed and not request.draft:
         alternates = _timed_alternates(request, scene, legs, nodes, used, sites, carrier)
-    else:
+    elif not request.draft:
         alternates = contingency.leg_alternates(scene, nodes, used, sites, carrier, cruise, request.reserve_pct)
     envelope, rally, held = _last_line(request, scene, legs, nodes, sites, carrier, used)
     notes = route.reasons
@@ -80,6 +83,7 @@ def proven_plan(
         depart_s=request.depart_s,
         arrive_s=legs[-1].end.eta_s,
         airspace_version=request.airspace.version,
+        checked_by="" if request.draft else check_plan.__module__,
         exits_zone=route.exits_zone,
         notes=notes,
     )
@@ -151,9 +155,13 @@ def _last_line(
     chosen = everything if request.on_board is not None else found.best_rally()
     envelope = found.envelope(chosen, carrier, used_wh, request.reserve_pct)
     top = max(view.band.upper_m, request.ceiling_agl_m)
+    if request.on_board is not None and request.draft:
+        return envelope, request.on_board.rally, request.on_board.fence
     if request.on_board is not None:
         return envelope, request.on_board.rally, fence.kept(sky, nodes, request.on_board.fence, top)
     rally = fence.rally_points([others[k - 1] for k in chosen], home)
+    if request.draft:
+        return envelope, rally, FenceSet(None, (), ())
     return envelope, rally, fence.fence_set(sky, nodes, there, envelope.swept, top)
 
 

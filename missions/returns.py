@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import combinations, pairwise
-from math import hypot
 
 import numpy as np
 import shapely
@@ -144,8 +143,8 @@ class Returns:
             for i, k in zip(*np.nonzero(low <= high), strict=True)
         ]
         closed = self._shadows(swept)
-        ends = np.stack([self._ends(i, a, b) for i, _, a, b in swept])
-        ways = self._there[[site for _, site, _, _ in swept]][:, None, :] - ends
+        ends, to = self._reach(swept)
+        ways = to[:, None, :] - ends
         longest_s = carrier.seconds(ways).max(axis=1)  # from one of the ends: it is convex along a leg
         per_leg: list[list[Return]] = [[] for _ in self._legs]
         for (i, site, a, b), time_s in zip(swept, longest_s.tolist(), strict=True):
@@ -153,9 +152,8 @@ class Returns:
             poor = f"{left:.0f} % of battery would be left, less than {reserve_pct:.0f} %" if left < reserve_pct else ""
             name, spans = self._sites[site].site_id, closed.get((i, site), [])
             per_leg[i] += _stretches(self._legs[i].length_m, name, (a, b), spans, poor)
-        hulls = [_hull(e, self._there[site]) for e, (_, site, _, _) in zip(ends, swept, strict=True)]
         ordered = (tuple(sorted(found, key=lambda r: (r.from_m, r.to_m))) for found in per_leg)
-        return Envelope(tuple(ordered), shapely.GeometryCollection(hulls))
+        return Envelope(tuple(ordered), shapely.GeometryCollection(_hulls(ends, to).tolist()))
 
     def _intervals(self, columns: NDArray[np.intp], subsets: NDArray[np.bool_]) -> tuple[Array, Array]:
         """(subset, leg, column): from which shares of a leg PX4 may choose that destination; low > high: from none."""
@@ -180,8 +178,8 @@ class Returns:
     def _shadows(self, swept: Sequence[tuple[int, int, float, float]]) -> Shadows:
         """Where on stretches (leg, site, from share, to share) the way to the site is closed."""
         field, closed = self._scene.field, Shadows()
-        hulls = [_hull(self._ends(i, a, b), self._there[site]) for i, site, a, b in swept]
-        which, what = field.hits(np.array(hulls, dtype=object))
+        hulls = _hulls(*self._reach(swept))
+        which, what = field.hits(hulls)
         for k, obstacle in zip(which.tolist(), what.tolist(), strict=True):
             if self._during(obstacle, swept[k][0]):
                 why = f"closed by {', '.join(self._scene.zone_ids((obstacle,)))}"
@@ -254,10 +252,13 @@ class Returns:
         level_m = max(self._rule.highest_m, here_m)
         return carrier.px4_return(time_s, level_m - here_m, level_m)
 
-    def _ends(self, leg: int, a: float, b: float) -> Array:
-        """(2, 2): the places at two shares of a leg."""
-        start, end = self._nodes[leg], self._nodes[leg + 1]
-        return np.array([start + a * (end - start), start + b * (end - start)])
+    def _reach(self, swept: Sequence[tuple[int, int, float, float]]) -> tuple[Array, Array]:
+        """(n, 2, 2), (n, 2): the ends of the stretches, and where the returns from them lead."""
+        leg = np.array([s[0] for s in swept], dtype=np.intp)
+        shares = np.array([s[2:] for s in swept])[:, :, None]
+        start = self._nodes[leg][:, None, :]
+        ends = start + shares * (self._nodes[leg + 1][:, None, :] - start)
+        return ends, self._there[[s[1] for s in swept]]
 
 
 def _stretches(
@@ -304,13 +305,16 @@ def _px4_plane(points: Sequence[LatLon]) -> Array:
     return np.column_stack([x * scale, y * scale])
 
 
-def _hull(ends: Array, to: Array) -> shapely.Geometry:
-    """What straight ways from between two places to a third sweep: a triangle, or a line where the three lie on one."""
-    ax, ay, bx, by, x, y = np.append(ends.ravel(), to).tolist()
-    twice_area = abs((bx - ax) * (y - ay) - (by - ay) * (x - ax))
-    corners = [(ax, ay), (bx, by), (x, y)]
-    flat = twice_area <= _FLAT_M * max(hypot(bx - ax, by - ay), 1e-9)
-    return shapely.LineString(corners) if flat else shapely.Polygon(corners)
+def _hulls(ends: Array, to: Array) -> NDArray[np.object_]:
+    """What straight ways from between two places (n, 2, 2) to a third (n, 2) sweep: triangles, or lines where the three
+    lie on one."""
+    corners = np.concatenate([ends, to[:, None, :]], axis=1)
+    along = ends[:, 1] - ends[:, 0]
+    flat = np.abs(_cross(along, to - ends[:, 0])) <= _FLAT_M * np.maximum(np.hypot(along[:, 0], along[:, 1]), 1e-9)
+    hulls = np.empty(len(corners), dtype=object)
+    hulls[flat] = shapely.linestrings(corners[flat])
+    hulls[~flat] = shapely.polygons(corners[~flat])
+    return hulls
 
 
 def _cross(a: Array, b: Array) -> Array:

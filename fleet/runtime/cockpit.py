@@ -17,7 +17,7 @@ from geofences.geodesy import distance_m
 from missions.decision.types import Candidate, CandidateKind, Conflict, Decision, FlightPhase, NoReturn, Policy
 from missions.delivery import NEAR_SITE_M, Flight, FlightEvent, Intent, Step, next_phase
 from missions.draw import left_pct
-from missions.options import World, gross_payload_kg, ground_velocity, plan_to
+from missions.options import Situation, World, gross_payload_kg, ground_velocity, plan_to
 from missions.orders import OrderEvent, OrderState
 from missions.plan import Ending, Infeasible, Plan
 from missions.position import doubt
@@ -64,6 +64,8 @@ class Watch:
 
     candidates: tuple[Candidate, ...] = ()
     candidates_at_s: float | None = None
+    situation: Situation | None = None
+    """that the candidates were made for"""
     no_return: NoReturn | None = None
     refreshing: asyncio.Task[None] | None = None
     asked_for: tuple[int, bool] = (0, False)
@@ -85,6 +87,9 @@ class Watch:
     """why the box must not leave the ground, as told last"""
     first_heard_s: float = 0.0
     throttle: list[float] = field(default_factory=list)
+
+    def keep(self, found: tuple[Candidate, ...], situation: Situation) -> None:
+        self.candidates, self.candidates_at_s, self.situation = found, situation.now_s, situation
 
 
 class Cockpit:

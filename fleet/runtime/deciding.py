@@ -12,6 +12,7 @@ import structlog
 from fleet.records.codec import to_json
 from fleet.records.policy import policy_body
 from fleet.runtime.cockpit import CANDIDATES_EVERY_S, Cockpit
+from fleet.runtime.ledger import Note
 from missions.decision.bare import bare_decision, bare_snapshot
 from missions.decision.conditions import low_end_pct
 from missions.decision.engine import decide
@@ -20,8 +21,8 @@ from missions.decision.types import Action, Candidate, CandidateKind, Decision, 
 from missions.delivery import Flight, FlightEvent, Intent, holds, may_be_in, may_have_ended, next_phase
 from missions.draw import per_planned
 from missions.noreturn import point_of_no_return
-from missions.options import Situation, candidates, energy_end, gross_payload_kg, wind_of
-from missions.plan import Ending
+from missions.options import Situation, candidates, energy_end, gross_payload_kg, proven, wind_of
+from missions.plan import Ending, Infeasible
 from missions.routing.conflict import first_conflict, progress
 from missions.snapshot import Mode, VehicleState
 
@@ -102,11 +103,11 @@ class Decider:
                 if candidate.kind is CandidateKind.REROUTE and self._answers(candidate, found[0]):
                     # The rest, of older airspace and so not to be flown, stays: nobody may think that there is none.
                     rest = [c for c in watch.candidates if c.kind not in (CandidateKind.CONTINUE, candidate.kind)]
-                    watch.candidates, watch.candidates_at_s = (*found, *rest), situation.now_s
+                    watch.keep((*found, *rest), situation)
                     due_s = situation.now_s + CANDIDATES_EVERY_S
                     self._cockpit.wake()
             if situation.flight.plan is self._cockpit.flight.plan:
-                watch.candidates, watch.candidates_at_s = tuple(found), situation.now_s
+                watch.keep(tuple(found), situation)
                 watch.no_return = self._no_return(situation, found)
         except Exception:
             log.exception("candidates failed", vehicle=self._cockpit.vehicle.vehicle_id)
@@ -189,8 +190,15 @@ class Decider:
         snapshot = self._snapshot(state, now_s)
         if snapshot is None:
             return
-        before = self._cockpit.flight.memory
-        memory, decision = decide(before, snapshot, self._cockpit.around.policy, now_s)
+        before, policy = self._cockpit.flight.memory, self._cockpit.around.policy
+        memory, decision = decide(before, snapshot, policy, now_s)
+        ready, refused = self._made_ready(decision), list[Note]()
+        while isinstance(ready, Infeasible):
+            assert decision.candidate is not None
+            refused.append(self._refused(decision.candidate, ready))
+            snapshot = replace(snapshot, candidates=self._cockpit.watch.candidates)
+            memory, decision = decide(before, snapshot, policy, now_s)
+            ready = self._made_ready(decision)
         self._cockpit.watch.silent = decision.link_silent
         key = _decision_key(decision, self._cockpit.flight.phase)
         changed = key != self._cockpit.watch.decision_key
@@ -202,6 +210,7 @@ class Decider:
             self._cockpit.flight = flight
             return
         notes = [
+            *refused,
             self._cockpit.note(
                 "decision",
                 decision=to_json(bare_decision(decision)),
@@ -209,14 +218,14 @@ class Decider:
                 snapshot=to_json(bare_snapshot(snapshot)),
                 now_s=now_s,
                 policy_hash=self._cockpit.around.policy_hash,
-            )
+            ),
         ]
         if not self._policy_on_record:
             around = self._cockpit.around
             body = policy_body(around.policy_hash, around.policy, around.world().numbers)
             notes.insert(0, self._cockpit.note("policy", **body))
             self._policy_on_record = True
-        flight = self._adopt(flight, decision)
+        flight = self._adopt(flight, decision, ready)
         box = snapshot.box
         verdict: dict[str, Any] = {}
         if box is not None:
@@ -224,7 +233,30 @@ class Decider:
         with self._cockpit.around.plans.quiet():
             await self._cockpit.set(flight, *notes, decision=decision.sentence, **verdict)
 
-    def _adopt(self, flight: Flight, decision: Decision) -> Flight:
+    def _made_ready(self, decision: Decision) -> Candidate | Infeasible | None:
+        """What is to be flown from now on, proven and checked; None: nothing else than what is flown already.
+
+        Candidates are drafts, since of all that are compared hardly one is ever flown.
+        """
+        flight, watch, wanted = self._cockpit.flight, self._cockpit.watch, decision.candidate
+        barred = decision.stand_down or decision.link_silent or flight.phase is FlightPhase.LAUNCHING
+        if wanted is None or barred or not self._is_new(flight, wanted):
+            return None
+        if _decision_key(decision, flight.phase) == watch.decision_key:
+            return None
+        if wanted.plan.checked_by:
+            return wanted
+        assert watch.situation is not None
+        return proven(watch.situation, wanted)
+
+    def _refused(self, draft: Candidate, why: Infeasible) -> Note:
+        """It is no candidate any more."""
+        watch = self._cockpit.watch
+        watch.candidates = tuple(c for c in watch.candidates if c is not draft)
+        log.warning("candidate refused", vehicle=self._cockpit.vehicle.vehicle_id, kind=draft.kind.value, why=str(why))
+        return self._cockpit.note("candidate_refused", candidate=draft.kind.value, site_id=draft.site_id, why=str(why))
+
+    def _adopt(self, flight: Flight, decision: Decision, ready: Candidate | None) -> Flight:
         """The flight as the decision wants it."""
         candidate = decision.candidate
         if decision.stand_down:
@@ -234,8 +266,8 @@ class Decider:
             return replace(flight, phase=phase, resume_phase=flight.phase, authority=False, intent=Intent.WATCH)
         if decision.link_silent or flight.phase is FlightPhase.LAUNCHING:
             return flight
-        if candidate is not None and self._is_new(flight, candidate):
-            return self._fly_candidate(flight, candidate)
+        if ready is not None:
+            return self._fly_candidate(flight, ready)
         match decision.action:
             case Action.HOLD:
                 return replace(flight, intent=Intent.HOLD)

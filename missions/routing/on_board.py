@@ -24,6 +24,8 @@ _TIGHT = 0.9
 _OUTSIDE_M = 1e6
 
 _projected: IdentityCache[NDArray[np.object_]] = IdentityCache(256)
+_whole: IdentityCache[NDArray[np.object_]] = IdentityCache(256)
+"""grown by the whole margin"""
 
 
 def on_board(
@@ -41,9 +43,16 @@ def on_board(
     gaps = shapely.distance(shapes[:, None], shapely.points(np.array(near))[None, :])
     gaps = np.where(gaps > 0.0, gaps, np.inf).min(axis=1)
     margins = np.minimum(margin_m, _TIGHT * gaps)
-    grown = shapely.buffer(shapes, margins, join_style="mitre", mitre_limit=1.5)
+    grown = _whole.get(fence, frame, extra=margin_m, make=lambda: _grown(shapes, margin_m)).copy()
+    tight = margins < margin_m
+    grown[tight] = _grown(shapes[tight], margins[tight])
     names = [*(fence.on_vehicle or [""] * len(fence.keep_out)), KEEP_IN]
     return [(polygon, (name,)) for polygon, name in zip(grown.tolist(), names, strict=False)]
+
+
+def _grown(shapes: NDArray[np.object_], margins_m: Array | float) -> NDArray[np.object_]:
+    grown: NDArray[np.object_] = shapely.buffer(shapes, margins_m, join_style="mitre", mitre_limit=1.5)
+    return grown
 
 
 def _project(fence: FenceSet, frame: LocalFrame) -> NDArray[np.object_]:

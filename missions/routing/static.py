@@ -26,16 +26,15 @@ def column_block(scene: Scene, at: LatLon, low_agl_m: float, high_agl_m: float, 
     """Why a vertical climb or descent over `at` is not legal; None if it is."""
     band = AglBand(low_agl_m, high_agl_m)
     view = scene.view
-    here = shapely.Point(scene.frame.to_xy([at])[0])
     reasons: dict[str, Reason] = {}
-    for i in sorted(scene.index.tree.query(here, predicate="intersects").tolist()):
+    for i in scene.index.over(at):
         zone, volume = scene.index.shapes[i].zone, scene.index.shapes[i].volume
         if not is_closed(zone, view.authorised) or not applies_within(zone, view.start_s, view.end_s):
             continue
         if outer_band(volume, scene.terrain).overlaps(band):
             text = f"{what} is inside {label(zone)}, closed ({zone.restriction})"
             reasons[zone.zone_id] = Reason("inside_zone", text, fix_for(zone, view, scene.terrain))
-    if scene.keep_in is not None and not scene.keep_in.covers(here):
+    if scene.keep_in is not None and not scene.keep_in.covers(shapely.Point(scene.frame.to_xy([at])[0])):
         for zone_id in scene.keep_in_ids:
             text = f"{what} is outside of the keep-in boundary {zone_id}"
             reasons[zone_id] = Reason("outside", text, "extend the boundary")

@@ -18,6 +18,7 @@ import shapely
 from numpy.typing import NDArray
 
 from geofences.rtree import PolygonTree, Predicate
+from missions.routing.judge import IdentityCache
 from missions.routing.pace import Pace
 from missions.routing.search import Plane, Search
 
@@ -94,7 +95,8 @@ class Field:
         own: Sequence[shapely.Polygon] = (),
     ) -> None:
         self._shared = shared
-        self._own = Obstacles(own) if len(own) else None
+        # The outside of a keep-in, or the fence on board, is the same objects for many questions.
+        self._own = _own.get(*own, make=lambda: Obstacles(own)) if len(own) else None
         self._active = active
         self._known: dict[int, bool] = {}
 
@@ -218,6 +220,9 @@ class Field:
         if known is None:
             known = self._known[i] = self._active(i)
         return known
+
+
+_own: IdentityCache[Obstacles] = IdentityCache(256)
 
 
 def segments(starts: Array, ends: Array) -> NDArray[np.object_]:
