@@ -93,7 +93,7 @@ class Controller:
         self._background: set[asyncio.Task[None]] = set()
         self._operator_heard_s: float | None = None
         supervisor.operator_heard_s = lambda: self._operator_heard_s
-        supervisor.alarm = lambda text: self.alarm(text, None, None)
+        supervisor.alarm = self.alarm
         self.hub = Hub(self._render)
         ledger.changed = self._changed
 
@@ -106,7 +106,7 @@ class Controller:
         if isinstance(made, Refused):
             return made
         now_s = self._clock.now_s()
-        reasons = self._supervisor.why_not(made, now_s)
+        reasons = self._supervisor.prospects.why_not(made, now_s)
         if reasons and reasons[0].code == "deadline_passed":
             return Refused(422, "The order cannot be met", reasons)
         entry = OrderEntry(made, OrderState.REQUESTED, requester)
@@ -117,8 +117,8 @@ class Controller:
             return self._same_again(conflict.stored, fingerprint)
         except StoreUnavailableError as e:
             return Refused(503, f"The order could not be stored: {e}", (Reason(*_NO_STORE),))
-        await self._supervisor.judge(made.order_id, now_s)
-        self._supervisor.dispatch_soon()
+        await self._supervisor.dispatcher.judge(made.order_id, now_s)
+        self._supervisor.dispatcher.soon()
         return self._order_view(self._ledger.orders[made.order_id])
 
     def _same_again(self, stored: IdempotencyKey, fingerprint: str) -> OrderView | Refused:
@@ -310,10 +310,10 @@ class Controller:
         order = self._order_from(request)
         if isinstance(order, Refused):
             return order
-        reasons = self._supervisor.why_not(order, self._clock.now_s())
+        reasons = self._supervisor.prospects.why_not(order, self._clock.now_s())
         if reasons:
             return Refused(422, "The order cannot be met", reasons)
-        made, type_name = self._supervisor.quote(order, self._clock.now_s())
+        made, type_name = self._supervisor.prospects.quote(order, self._clock.now_s())
         if isinstance(made, Infeasible):
             return Refused(422, "No route", made.reasons)
         air_c = self._air_c(made.cruise_agl_m)
@@ -387,6 +387,8 @@ class Controller:
     def _vehicle_view(self, vehicle_id: str) -> VehicleView:
         now_s = self._clock.now_s()
         vehicle = self._supervisor.fleet.vehicles[vehicle_id]
+        trouble = self._supervisor.trouble(vehicle_id)
+        ours = (trouble,) if trouble is not None else ()
         state = self._supervisor.ports[vehicle_id].state()
         flight = self._ledger.flight_of_vehicle(vehicle_id)
         session = self._supervisor.sessions.get(vehicle_id)
@@ -428,7 +430,7 @@ class Controller:
             verdict=box.verdict.value if box is not None else None,
             eta_s=self._eta_s(flight),
             authority=flight.authority if flight is not None else True,
-            faults=tuple(f.text for f in decision.faults) if decision is not None else (),
+            faults=ours + (tuple(f.text for f in decision.faults) if decision is not None else ()),
             decision=decision.sentence if decision is not None else None,
             route=tuple((w.position.lat_deg, w.position.lon_deg, w.alt_amsl_m) for w in plan.waypoints) if plan else (),
             rtt_s=state.link.rtt_s,
@@ -503,7 +505,7 @@ class Controller:
     def _changed(self, kind: str, key: str) -> None:
         self.hub.changed(kind, key)
         if kind in ("airspace", "order"):
-            self._supervisor.dispatch_soon()
+            self._supervisor.dispatcher.soon()
 
     def alarm(self, text: str, vehicle_id: str | None, order_id: str | None) -> None:
         self.hub.alarm(alarm_json(text, vehicle_id=vehicle_id, order_id=order_id))
@@ -542,6 +544,6 @@ class Controller:
         return None
 
     def health(self) -> Health:
-        checks = self._checks()
+        checks = {**self._checks(), "dispatch": self._supervisor.dispatch_trouble or "ok"}
         # A radio unplugged or a full disk for recordings is shown, and is no reason to turn orders away.
         return Health(ready=all(checks[part] == "ok" for part in ORDERS_NEED if part in checks), checks=checks)

@@ -15,7 +15,8 @@ from fleet.controller import Controller
 from fleet.mavlink.recorder import UNRECORDED, FlightRecorder
 from fleet.runtime.boxdesk import BoxDesk
 from fleet.runtime.ledger import Ledger
-from fleet.runtime.supervisor import Fleet, Supervisor
+from fleet.runtime.prospects import Fleet
+from fleet.runtime.supervisor import Supervisor
 from fleet.service import CustodyStep, OrderRequest, OrderView, Refused
 from fleet.store import MemoryStore
 from geofences.airspace import Airspace

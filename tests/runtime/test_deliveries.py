@@ -10,7 +10,6 @@ import pytest
 
 from fleet.config import Handling
 from fleet.records.chain import verify
-from fleet.runtime.session import Session
 from fleet.service import CustodyStep, Refused, VehicleCommand
 from fleet.virtual import run_virtual
 from geofences.geodesy import LatLon, distance_m
@@ -522,29 +521,5 @@ def test_a_wrong_code_is_refused_and_five_of_them_lock_the_receipt():
         locked = await r.service.confirm_receipt(order_id, code=right, verdict_seen=verdict, actor="x")
         assert isinstance(locked, Refused)
         assert r.order(order_id).state == "released"
-
-    tell(story)
-
-
-def test_a_fault_in_one_flight_is_told_and_taken_up_again_while_the_others_fly_on(monkeypatch):
-    async def story(r: Rig) -> None:
-        broken, other = [(await r.place(to)).order.order_id for to in ("salme", "ndeba")]
-        await r.until_state(broken, "in_flight")
-        await r.until_state(other, "in_flight")
-        looked, vehicle = Session._look, r.vehicle_of(broken)
-        until_s = r.clock.now_s() + 20.0
-
-        async def look(session: Session) -> None:
-            if session.vehicle.vehicle_id == vehicle.vehicle_id and r.clock.now_s() < until_s:
-                raise ZeroDivisionError("nobody thought of this")
-            await looked(session)
-
-        monkeypatch.setattr(Session, "_look", look)
-        await r.until_state(broken, "released")
-        await r.until_state(other, "released")
-        told = [e for e in r.service.record("fleet") if e.kind == "fault"]
-        assert 5 <= len(told) <= 15
-        assert all(vehicle.vehicle_id in e.body["what"] and "nobody thought" in e.body["text"] for e in told)
-        assert vehicle.releases == 1
 
     tell(story)
