@@ -196,12 +196,27 @@ def checked(request: PlanRequest, plan: Plan) -> Plan | Infeasible:
     if violations and not (request.take_off and request.require_contingency):
         plan, violations = _undoubted(plan, violations)
     if not violations:
-        return plan
+        return _unsure(request, plan) or plan
     stranded = ", ".join(str(v.leg_index) for v in violations if v.code == "no_alternate")
     told = {"no_alternate": f"no legal place to land is within reach from leg {stranded}"}
     texts = dict.fromkeys((v.code, told.get(v.code, v.text)) for v in violations)
     reasons = [Reason(code, text, _FIXES.get(code, "")) for code, text in texts]
     return Infeasible(tuple(reasons), tuple(dict.fromkeys(v.zone_id for v in violations if v.zone_id)))
+
+
+def _unsure(request: PlanRequest, plan: Plan) -> Infeasible | None:
+    """Why a departure would be turned back in the air, where a plan must end above the reserve surely."""
+    if request.assurance is None or not request.take_off:
+        return None
+    low = request.assurance.low_end_pct(request.battery_pct, 100.0 * plan.energy.use_wh / request.vehicle.battery_wh)
+    if low >= request.reserve_pct:
+        return None
+    margin = request.assurance.margin_pct
+    text = (
+        f"{plan.energy.end_pct:.0f} % of battery left at the end on average, but only {low + margin:.0f} % for sure; "
+        f"the reserve is {request.reserve_pct:.0f} % and {margin:.0f} % of margin"
+    )
+    return Infeasible((Reason("reserve", text, _FIXES["reserve"]),))
 
 
 def _undoubted(plan: Plan, violations: tuple[Violation, ...]) -> tuple[Plan, tuple[Violation, ...]]:
