@@ -34,8 +34,10 @@ from fleet.mavlink.station import Station, open_station
 from fleet.mavlink.transport import Transport
 from fleet.mavlink.urls import LinkUrl, parse_url
 from fleet.runtime.boxdesk import BoxDesk
+from fleet.runtime.dispatcher import Offload
 from fleet.runtime.ledger import Ledger
-from fleet.runtime.supervisor import Fleet, Offload, Supervisor
+from fleet.runtime.prospects import Fleet
+from fleet.runtime.supervisor import Supervisor
 from fleet.store import Put, Store, StorePort
 from missions.coldchain.product import Product
 from missions.options import World

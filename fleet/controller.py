@@ -8,16 +8,16 @@ import hmac
 import secrets
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
-from math import atan2, degrees, hypot
 from typing import Any
 
 import structlog
 
 from fleet.api.views import airspace_json, alarm_json, order_json, vehicle_json
 from fleet.clock import Clock
+from fleet.intake import order_from
 from fleet.mavlink.link import LinkStats
-from fleet.mavlink.port import PlanIds
 from fleet.mavlink.watch import LinkEvent
+from fleet.picture import Picture
 from fleet.runtime.boxdesk import BoxDesk
 from fleet.runtime.hub import Hub
 from fleet.runtime.ledger import FLEET_STREAM, Ledger, Note, OrderEntry, order_stream, vehicle_stream
@@ -33,31 +33,23 @@ from fleet.service import (
     Refused,
     VehicleCommand,
     VehicleView,
+    refused,
 )
 from fleet.store import IdempotencyConflictError, IdempotencyKey, StorePort, StoreUnavailableError
 from geofences.volumes import Zone
 from missions.decision.types import FlightPhase
-from missions.delivery import AIRBORNE_PHASES, Flight, holds, in_air
-from missions.lastline import if_link_dies
-from missions.options import World, nearest_hub, time_left_s
+from missions.options import World
 from missions.orders import IllegalTransitionError, Order, OrderEvent, OrderState
 from missions.plan import Infeasible, Reason
 from missions.sites import Site
-from missions.snapshot import VehicleState
 
 log = structlog.get_logger()
 
+_NO_STORE = ("store_unavailable", "Nothing was changed.", "Try again later; the operator must look at the store.")
 ORDERS_NEED = ("store", "boxes")
 """the parts without which no order can be taken"""
 MAX_WRONG_CODES = 5
 """a six-digit code stands a guesser a chance of 5 in a million before the order needs an operator"""
-
-
-def _refused(status: int, title: str, code: str, text: str, fix: str = "") -> Refused:
-    return Refused(status, title, (Reason(code, text, fix),))
-
-
-_NO_STORE = ("store_unavailable", "Nothing was changed.", "Try again later; the operator must look at the store.")
 
 
 class Controller:
@@ -93,11 +85,17 @@ class Controller:
         self._background: set[asyncio.Task[None]] = set()
         self._operator_heard_s: float | None = None
         supervisor.operator_heard_s = lambda: self._operator_heard_s
-        supervisor.alarm = lambda text: self.alarm(text, None, None)
+        supervisor.alarm = self.alarm
+        self._picture = Picture(clock, ledger, boxes, supervisor, world, self._code)
         self.hub = Hub(self._render)
         ledger.changed = self._changed
 
     # orders
+
+    def _order_from(self, request: OrderRequest) -> Order | Refused:
+        sites, products = self._world().sites, self._supervisor.fleet.products
+        order_id = f"ord-{self._token(5)}"
+        return order_from(request, sites, products, order_id=order_id, now_s=self._clock.now_s())
 
     async def place_order(
         self, request: OrderRequest, *, requester: str, idempotency_key: str, fingerprint: str
@@ -106,7 +104,7 @@ class Controller:
         if isinstance(made, Refused):
             return made
         now_s = self._clock.now_s()
-        reasons = self._supervisor.why_not(made, now_s)
+        reasons = self._supervisor.prospects.why_not(made, now_s)
         if reasons and reasons[0].code == "deadline_passed":
             return Refused(422, "The order cannot be met", reasons)
         entry = OrderEntry(made, OrderState.REQUESTED, requester)
@@ -117,71 +115,27 @@ class Controller:
             return self._same_again(conflict.stored, fingerprint)
         except StoreUnavailableError as e:
             return Refused(503, f"The order could not be stored: {e}", (Reason(*_NO_STORE),))
-        await self._supervisor.judge(made.order_id, now_s)
-        self._supervisor.dispatch_soon()
-        return self._order_view(self._ledger.orders[made.order_id])
+        await self._supervisor.dispatcher.judge(made.order_id, now_s)
+        self._supervisor.dispatcher.soon()
+        return self._picture.order(self._ledger.orders[made.order_id])
 
     def _same_again(self, stored: IdempotencyKey, fingerprint: str) -> OrderView | Refused:
         if stored.fingerprint != fingerprint:
-            return _refused(
+            return refused(
                 422,
                 "Idempotency-Key reused with another body",
                 "idempotency_key_reused",
                 "This key belongs to an earlier, different order.",
                 "Use a new key for a new order.",
             )
-        return self._order_view(self._ledger.orders[stored.order_id])
-
-    def _order_from(self, request: OrderRequest) -> Order | Refused:
-        sites, fleet = self._world().sites, self._supervisor.fleet
-        if request.product_id not in fleet.products:
-            known = ", ".join(sorted(fleet.products))
-            return _refused(
-                422,
-                "Unknown product",
-                "product_unknown",
-                f"There is no product {request.product_id!r}.",
-                f"Known: {known}.",
-            )
-        for site_id in (request.destination_site, request.origin_site):
-            if site_id is not None and site_id not in sites:
-                known = ", ".join(sorted(sites))
-                return _refused(
-                    422, "Unknown site", "site_unknown", f"There is no site {site_id!r}.", f"Known: {known}."
-                )
-        origin = request.origin_site
-        if origin is None:
-            hub = nearest_hub(sites, sites[request.destination_site].position)
-            if hub is None:
-                return _refused(422, "No hub", "no_hub", "The fleet has no hub.", "Configure one under sites:.")
-            origin = hub.site_id
-        if origin == request.destination_site:
-            return _refused(
-                422, "Nothing to fly", "same_site", "Origin and destination are the same site.", "Change one."
-            )
-        return Order(
-            order_id=f"ord-{self._token(5)}",
-            product_id=request.product_id,
-            origin_site=origin,
-            destination_site=request.destination_site,
-            recipient_ref=request.recipient_ref,
-            mass_kg=request.mass_kg,
-            volume_l=request.volume_l,
-            priority=request.priority,
-            deadline_s=request.deadline_s,
-            requested_at_s=self._clock.now_s(),
-            lot=request.lot,
-            budget_min=request.budget_min,
-            single_patient=request.single_patient,
-            expires_s=request.expires_s,
-        )
+        return self._picture.order(self._ledger.orders[stored.order_id])
 
     def orders(self) -> Sequence[OrderView]:
-        return [self._order_view(e) for e in self._ledger.orders.values()]
+        return [self._picture.order(e) for e in self._ledger.orders.values()]
 
     def order(self, order_id: str) -> OrderView | None:
         entry = self._ledger.orders.get(order_id)
-        return None if entry is None else self._order_view(entry)
+        return None if entry is None else self._picture.order(entry)
 
     def requester_of(self, order_id: str) -> str | None:
         entry = self._ledger.orders.get(order_id)
@@ -192,8 +146,8 @@ class Controller:
         if entry is None:
             return self._no_order(order_id)
         if entry.state is OrderState.CANCELLED:
-            return self._order_view(entry)
-        flight = self._flight(entry)
+            return self._picture.order(entry)
+        flight = self._picture.flight(entry)
         if flight is not None and flight.phase is FlightPhase.LAUNCHING:
             return self._not_now(entry, "its vehicle is taking off; command the vehicle to return instead")
         note = Note(order_stream(order_id), "cancel_requested", {"actor": actor})
@@ -204,34 +158,25 @@ class Controller:
         if entry is None:
             return self._no_order(order_id)
         if entry.state is OrderState.RECEIVED:
-            return self._order_view(entry)
+            return self._picture.order(entry)
         if entry.wrong_codes >= MAX_WRONG_CODES:
             return self._not_now(entry, "too many wrong codes were given; an operator must settle the receipt")
         if entry.state is not OrderState.RELEASED:
             return self._not_now(entry, f"it is {entry.state}, not released")
-        verdict, why = self._verdict(entry)
+        verdict, why = self._picture.verdict(entry)
         if verdict_seen != verdict:
             text = f"the cold verdict is {verdict}: {why}; it must be read first"
             return self._not_now(entry, text, code="verdict_not_seen", fix="Show the order's verdict and send it back.")
         if not hmac.compare_digest(code.encode(), self._code(order_id).encode()):
             note = Note(order_stream(order_id), "wrong_code", {"actor": actor})
             await self._ledger.write(note, order_id=order_id, order_changes={"wrong_codes": entry.wrong_codes + 1})
-            return _refused(
-                422, "Wrong code", "wrong_code", "The code does not belong to this order.", "Read it again."
-            )
+            return refused(422, "Wrong code", "wrong_code", "The code does not belong to this order.", "Read it again.")
         body = {"step": "receipt", "actor": actor, "verdict_seen": verdict_seen, "why": why}
         note = Note(order_stream(order_id), "custody", body)
         answer = await self._order_step(entry, OrderEvent.RECEIVE, note, verdict=verdict, verdict_why=why)
         if not isinstance(answer, Refused) and entry.box_id is not None:
             self._boxes.free(entry.box_id)
         return answer
-
-    def _verdict(self, entry: OrderEntry) -> tuple[str, str]:
-        """The newest cold verdict: from the box while its samples still come, else as last written down."""
-        view = self._boxes.view(entry.box_id, self._clock.now_s()) if entry.box_id and not entry.is_final else None
-        if view is not None:
-            return view.verdict.value, view.why
-        return entry.verdict or "unknown", entry.verdict_why or "no sample was received"
 
     async def custody(
         self, order_id: str, step: CustodyStep, *, actor: str, detail: dict[str, Any]
@@ -240,7 +185,7 @@ class Controller:
         if entry is None:
             return self._no_order(order_id)
         note = Note(order_stream(order_id), "custody", {"step": step.value, "actor": actor, "detail": detail})
-        flight = self._flight(entry)
+        flight = self._picture.flight(entry)
         match step:
             case CustodyStep.SEAL:
                 answer = await self._order_step(entry, OrderEvent.SEALED, note)
@@ -253,15 +198,15 @@ class Controller:
                     return self._not_now(entry, "its vehicle is not on the ground at a re-icing station")
                 self._boxes.reiced(flight.box.box_id, self._clock.now_s(), detail)
                 await session.reiced(note)
-                return self._order_view(self._ledger.orders[order_id])
+                return self._picture.order(self._ledger.orders[order_id])
             case CustodyStep.BOX_BACK:
                 if not entry.box_away or not entry.is_final:
                     return self._not_now(entry, "it has no empty box that could come back")
                 await self._ledger.write(note, order_id=order_id, order_changes={"box_away": False})
-                return self._order_view(self._ledger.orders[order_id])
+                return self._picture.order(self._ledger.orders[order_id])
             case CustodyStep.LOAD | CustodyStep.HAND_OVER:
                 await self._ledger.write(note)
-                return self._order_view(entry)
+                return self._picture.order(entry)
 
     async def _order_step(
         self, entry: OrderEntry, event: OrderEvent, note: Note, **changes: Any
@@ -274,15 +219,15 @@ class Controller:
         except StoreUnavailableError as e:
             return Refused(503, f"Not stored: {e}", (Reason(*_NO_STORE),))
         self._supervisor.wake_vehicle(entry.vehicle_id or "")
-        return self._order_view(self._ledger.orders[order_id])
+        return self._picture.order(self._ledger.orders[order_id])
 
     def _no_order(self, order_id: str) -> Refused:
-        return _refused(404, "No such order", "order_unknown", f"There is no order {order_id!r}.", "Check its id.")
+        return refused(404, "No such order", "order_unknown", f"There is no order {order_id!r}.", "Check its id.")
 
     def _not_now(self, entry: OrderEntry, text: str, *, code: str = "wrong_state", fix: str = "") -> Refused:
         order_id = entry.order.order_id
         fix = fix or f"The order is {entry.state}; see its events."
-        return _refused(409, "Not in this state", code, f"Order {order_id}: {text}.", fix)
+        return refused(409, "Not in this state", code, f"Order {order_id}: {text}.", fix)
 
     def _code(self, order_id: str) -> str:
         digest = hmac.new(self._code_secret, order_id.encode(), hashlib.sha256).digest()
@@ -294,14 +239,14 @@ class Controller:
     async def follow(self, stream: str, *, after_seq: int = 0) -> AsyncIterator[RecordedEvent]:
         order_id = stream.removeprefix("order/")
         entry = self._ledger.orders.get(order_id)
-        if entry is not None and entry.is_final and self._flight(entry) is None:
+        if entry is not None and entry.is_final and self._picture.flight(entry) is None:
             for event in self._store.events(stream, after_seq=after_seq):
                 yield event
             return
         async for event in self._store.follow(stream, after_seq=after_seq):
             yield event
             entry = self._ledger.orders.get(order_id)
-            if entry is not None and entry.is_final and self._flight(entry) is None:
+            if entry is not None and entry.is_final and self._picture.flight(entry) is None:
                 head = self._store.head(stream)
                 if head is None or event.seq >= head[0]:
                     return
@@ -310,150 +255,42 @@ class Controller:
         order = self._order_from(request)
         if isinstance(order, Refused):
             return order
-        reasons = self._supervisor.why_not(order, self._clock.now_s())
+        reasons = self._supervisor.prospects.why_not(order, self._clock.now_s())
         if reasons:
             return Refused(422, "The order cannot be met", reasons)
-        made, type_name = self._supervisor.quote(order, self._clock.now_s())
+        made, type_name = self._supervisor.prospects.quote(order, self._clock.now_s())
         if isinstance(made, Infeasible):
             return Refused(422, "No route", made.reasons)
         air_c = self._air_c(made.cruise_agl_m)
         return Quote(made, type_name, cold_ok=self._boxes.fresh_box_ok(order, made.arrive_s - made.depart_s, air_c))
 
-    def _order_view(self, entry: OrderEntry) -> OrderView:
-        flight = self._flight(entry)
-        bound = entry.box_id is not None and not entry.is_final
-        verdict, why = self._verdict(entry) if bound else (entry.verdict, entry.verdict_why)
-        return OrderView(
-            order=entry.order,
-            state=entry.state,
-            reasons=entry.reasons,
-            vehicle_id=entry.vehicle_id,
-            box_id=entry.box_id,
-            eta_s=self._eta_s(flight) if not entry.is_final else None,
-            phase=flight.phase.value if flight is not None else None,
-            verdict=verdict,
-            verdict_why=why,
-            confirmation_code=self._code(entry.order.order_id),
-            decision=self._sentence(entry),
-        )
-
-    def _sentence(self, entry: OrderEntry) -> str | None:
-        """The newest decision with the numbers of this moment while it flies, else as it was last recorded."""
-        session = self._supervisor.sessions.get(entry.vehicle_id or "")
-        if session is not None and session.flight.order_id == entry.order.order_id and session.decision is not None:
-            return session.decision.sentence
-        return entry.decision
-
-    def _flight(self, entry: OrderEntry) -> Flight | None:
-        return self._ledger.flights.get(entry.flight_id) if entry.flight_id is not None else None
-
-    def _eta_s(self, flight: Flight | None) -> float | None:
-        """When the present plan ends, by what of it is still to fly."""
-        if flight is None or flight.plan is None or flight.phase not in AIRBORNE_PHASES:
-            return None
-        state = self._supervisor.ports[flight.vehicle_id].state()
-        if state.position is None:
-            return flight.plan.arrive_s
-        return self._clock.now_s() + time_left_s(flight.plan, state.position.value)
-
     # vehicles
 
     def vehicles(self) -> Sequence[VehicleView]:
-        return [self._vehicle_view(v) for v in self._supervisor.fleet.vehicles]
+        return [self._picture.vehicle(v) for v in self._supervisor.fleet.vehicles]
 
     def vehicle(self, vehicle_id: str) -> VehicleView | None:
-        return self._vehicle_view(vehicle_id) if vehicle_id in self._supervisor.fleet.vehicles else None
+        return self._picture.vehicle(vehicle_id) if vehicle_id in self._supervisor.fleet.vehicles else None
 
     def operator_seen(self) -> None:
         self._operator_heard_s = self._clock.now_s()
 
     async def command(self, vehicle_id: str, command: VehicleCommand, *, actor: str) -> VehicleView | Refused:
         if vehicle_id not in self._supervisor.fleet.vehicles:
-            return _refused(
+            return refused(
                 404, "No such vehicle", "vehicle_unknown", f"There is no vehicle {vehicle_id!r}.", "Check its id."
             )
         session = self._supervisor.sessions.get(vehicle_id)
         if session is None:
             text = f"{vehicle_id} has no flight that Coldwing commands."
-            return _refused(409, "No flight", "no_flight", text, "Order a delivery first.")
+            return refused(409, "No flight", "no_flight", text, "Order a delivery first.")
         try:
             why_not = await session.operate(command.value, actor)
         except StoreUnavailableError as e:
             return Refused(503, f"Not recorded, so not commanded: {e}", (Reason(*_NO_STORE),))
         if why_not is not None:
-            return _refused(409, "Refused", "not_now", why_not, "See the vehicle's phase.")
-        return self._vehicle_view(vehicle_id)
-
-    def _vehicle_view(self, vehicle_id: str) -> VehicleView:
-        now_s = self._clock.now_s()
-        vehicle = self._supervisor.fleet.vehicles[vehicle_id]
-        state = self._supervisor.ports[vehicle_id].state()
-        flight = self._ledger.flight_of_vehicle(vehicle_id)
-        session = self._supervisor.sessions.get(vehicle_id)
-        decision = session.decision if session is not None else None
-        no_return = session.no_return if session is not None else None
-        awaits = decision.awaits if decision is not None else None
-        box = self._boxes.view(flight.box.box_id, now_s) if flight is not None else None
-        age_s = None if state.heard_s is None else now_s - state.heard_s
-        stale = age_s is not None and age_s > self._supervisor.fleet.policy.link_stale_s
-        position = state.position.value if state.position is not None else None
-        velocity = state.velocity.value if state.velocity is not None else None
-        ground = self._world().terrain.ground_amsl_m(position.point) if position is not None else None
-        speed = hypot(velocity.north_m_s, velocity.east_m_s) if velocity is not None else None
-        heading = None
-        if velocity is not None and speed is not None and speed > 0.5:
-            heading = degrees(atan2(velocity.east_m_s, velocity.north_m_s)) % 360.0
-        plan = flight.plan if flight is not None else None
-        held = flight.held if flight is not None else None
-        verified = flight is not None and holds(flight, state)
-        return VehicleView(
-            vehicle_id=vehicle_id,
-            type_name=vehicle.type.name,
-            home_site=vehicle.home_site,
-            link="never" if age_s is None else "stale" if stale else "up",
-            heard_age_s=age_s,
-            lat_deg=position.point.lat_deg if position is not None else None,
-            lon_deg=position.point.lon_deg if position is not None else None,
-            alt_amsl_m=position.alt_amsl_m if position is not None else None,
-            alt_agl_m=position.alt_amsl_m - ground if position is not None and ground is not None else None,
-            ground_speed_m_s=speed,
-            heading_deg=heading,
-            mode=state.mode.value.value if state.mode is not None else None,
-            armed=state.armed.value if state.armed is not None else None,
-            battery_pct=state.battery.value.remaining_pct if state.battery is not None else None,
-            phase=flight.phase.value if flight is not None else None,
-            order_id=flight.order_id if flight is not None else None,
-            box_id=flight.box.box_id if flight is not None and flight.payload_on_board else None,
-            box_temp_c=box.temp_c if box is not None else None,
-            verdict=box.verdict.value if box is not None else None,
-            eta_s=self._eta_s(flight),
-            authority=flight.authority if flight is not None else True,
-            faults=tuple(f.text for f in decision.faults) if decision is not None else (),
-            decision=decision.sentence if decision is not None else None,
-            route=tuple((w.position.lat_deg, w.position.lon_deg, w.alt_amsl_m) for w in plan.waypoints) if plan else (),
-            rtt_s=state.link.rtt_s,
-            loss_pct=state.link.loss_pct,
-            firmware=state.firmware,
-            plan_verified=verified,
-            if_link_dies=self._if_link_dies(flight, state) if flight is not None else "",
-            no_return_m=no_return.distance_m if no_return is not None else None,
-            no_return_s=no_return.at_s if no_return is not None else None,
-            awaits=f"{awaits.kind} {awaits.site_id}" if awaits is not None else None,
-            awaits_until_s=awaits.until_s if awaits is not None else None,
-            driver=self._supervisor.ports[vehicle_id].capabilities.driver,
-            uid=state.uid,
-            signing=state.link.signing.value,
-            links=state.link.paths,
-            plan_ids=PlanIds(held.mission, held.fence, held.rally) if verified and held is not None else None,
-            other_gcs=state.link.other_gcs,
-            not_ready=state.not_ready,
-            unfit=self._supervisor.fitness.why_not(vehicle_id, state) if age_s is not None else None,
-        )
-
-    def _if_link_dies(self, flight: Flight, state: VehicleState) -> str:
-        world = self._world()
-        version = world.airspace.version
-        return if_link_dies(flight.plan, state, airborne=in_air(state), airspace_version=version, sites=world.sites)
+            return refused(409, "Refused", "not_now", why_not, "See the vehicle's phase.")
+        return self._picture.vehicle(vehicle_id)
 
     # airspace
 
@@ -463,12 +300,12 @@ class Controller:
     async def add_zone(self, zone: Zone, *, actor: str) -> int | Refused:
         if any(z.zone_id == zone.zone_id for z in self._ledger.airspace.zones):
             text = f"There is already a zone {zone.zone_id!r}."
-            return _refused(409, "Zone exists", "zone_exists", text, "Withdraw it first or use another id.")
+            return refused(409, "Zone exists", "zone_exists", text, "Withdraw it first or use another id.")
         return await self._set_airspace(zone, None, actor)
 
     async def withdraw_zone(self, zone_id: str, *, actor: str) -> int | Refused:
         if all(z.zone_id != zone_id for z in self._ledger.airspace.zones):
-            return _refused(
+            return refused(
                 404, "No such zone", "zone_unknown", f"There is no zone {zone_id!r}.", "See GET /v1/airspace/zones."
             )
         return await self._set_airspace(None, zone_id, actor)
@@ -503,7 +340,7 @@ class Controller:
     def _changed(self, kind: str, key: str) -> None:
         self.hub.changed(kind, key)
         if kind in ("airspace", "order"):
-            self._supervisor.dispatch_soon()
+            self._supervisor.dispatcher.soon()
 
     def alarm(self, text: str, vehicle_id: str | None, order_id: str | None) -> None:
         self.hub.alarm(alarm_json(text, vehicle_id=vehicle_id, order_id=order_id))
@@ -542,6 +379,6 @@ class Controller:
         return None
 
     def health(self) -> Health:
-        checks = self._checks()
+        checks = {**self._checks(), "dispatch": self._supervisor.dispatch_trouble or "ok"}
         # A radio unplugged or a full disk for recordings is shown, and is no reason to turn orders away.
         return Health(ready=all(checks[part] == "ok" for part in ORDERS_NEED if part in checks), checks=checks)

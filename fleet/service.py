@@ -28,6 +28,11 @@ class Refused:
     reasons: tuple[Reason, ...]
 
 
+def refused(status: int, title: str, code: str, text: str, fix: str = "") -> Refused:
+    """For one reason."""
+    return Refused(status, title, (Reason(code, text, fix),))
+
+
 @dataclass(frozen=True, slots=True)
 class OrderRequest:
     """A health system's wish, already checked for types. `deadline_s` is seconds since the Unix epoch."""

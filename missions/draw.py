@@ -171,6 +171,23 @@ def per_planned(draw: Draw | None) -> Forecast:
     return Forecast(draw.ratio, hypot(draw.sd, AHEAD_SD_SHARE))
 
 
+@dataclass(frozen=True, slots=True)
+class Assurance:
+    """How sure a departure is to be of its reserve: as sure as it has to be in the air, and a little more, so that a
+    flight which is let go is not turned back by the first reading."""
+
+    sds: float
+    """standard deviations below the mean"""
+    margin_pct: float
+    draw: Draw | None = None
+    """what is known of the vehicle already"""
+
+    def low_end_pct(self, start_pct: float, use_pct: float) -> float:
+        """The charge at the end of a plan, less the margin, that is exceeded so surely."""
+        end = end_pct(self.draw, start_pct - UNSEEN_PCT, use_pct, 0.0)
+        return end.mean - self.sds * end.sd - self.margin_pct
+
+
 def end_pct(draw: Draw | None, start_pct: float, as_now_pct: float, other_pct: float) -> Forecast:
     """The charge at an end, after what is planned to be drawn with the load of now and with another.
 

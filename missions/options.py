@@ -9,9 +9,10 @@ from geofences.airspace import Airspace
 from geofences.geodesy import LatLon, bearing_deg, distance_m
 from geofences.heights import Terrain
 from missions.coldchain.forecast import Arrival
+from missions.decision.payload import quantile
 from missions.decision.types import Candidate, CandidateKind, Forecast, LastLine
 from missions.delivery import Flight
-from missions.draw import Draw, end_pct, left_pct
+from missions.draw import Assurance, Draw, end_pct, left_pct
 from missions.energy import FREE, climb_cost, hover_cost, leg_energy
 from missions.lastline import last_line
 from missions.orders import Order
@@ -40,6 +41,9 @@ class PlanningNumbers:
     margin_m: float = 30.0
     drop_height_agl_m: float = 8.0
     reserve_pct: float = 20.0
+    min_p_reach: float = 0.95
+    battery_margin_pct: float = 2.0
+    """a departure ends that much above the reserve with that probability: what the policy asks for in the air"""
     corridor_width_m: float = 100.0
     launch_spacing_s: float = 20.0
     require_contingency: bool = True
@@ -93,6 +97,7 @@ def plan_to(
     on_board: OnBoard | None = None,
     velocity_m_s: tuple[float, float] | None = None,
     latest_depart_s: float | None = None,
+    draw: Draw | None = None,
     draft: bool = False,
 ) -> Plan | Infeasible:
     """One plan against the world's airspace and numbers; after a drop the way home is part of its energy.
@@ -129,6 +134,7 @@ def plan_to(
         then_home=ending is Ending.HOLD_AT_DROP,
         on_board=on_board,
         velocity_m_s=velocity_m_s,
+        assurance=Assurance(quantile(numbers.min_p_reach), numbers.battery_margin_pct, draw),
         require_contingency=numbers.require_contingency,
         corridors=numbers.corridors if take_off else (),
         draft=draft,
@@ -306,6 +312,7 @@ def _reice(s: Situation, station: Site, *, draft: bool) -> Candidate | Infeasibl
         wind=wind_of(s.state),
         layer_agl_m=s.flight.layer_agl_m,
         depart_s=leave_s,
+        draw=s.flight.draw,
         draft=draft,
     )
     if isinstance(second, Infeasible):
@@ -370,7 +377,8 @@ def _candidate(
     ahead: LastLine | None = None,
 ) -> Candidate:
     """`ahead`: over all that it flies; None: that is the plan."""
-    dose = s.outlook(arrive_s, reice_at_s, _mean_amsl_m(plan)) if s.flight.payload_on_board else None
+    kept_s = arrive_s + _handover_s(s, kind, plan)
+    dose = s.outlook(kept_s, reice_at_s, _mean_amsl_m(plan)) if s.flight.payload_on_board else None
     return Candidate(
         kind=kind,
         site_id=s.flight.goal_site if kind is CandidateKind.CONTINUE else plan.goal_site,
@@ -383,6 +391,13 @@ def _candidate(
         p_on_time=1.0 if arrive_s <= s.order.deadline_s else 0.0,
         last_line=last_line(plan) if ahead is None else ahead,
     )
+
+
+def _handover_s(s: Situation, kind: CandidateKind, plan: Plan) -> float:
+    """From the arrival until the dose is in cold storage: it stays in its box until then."""
+    if kind is CandidateKind.CONTINUE and s.flight.directive is CandidateKind.REICE:
+        return 0.0  # to a station, and on with a fresh pack
+    return s.world.sites[s.order.destination_site if kind is CandidateKind.REICE else plan.goal_site].cold_after_s
 
 
 def _mean_amsl_m(plan: Plan) -> float:

@@ -35,7 +35,7 @@ from geofences.volumes import Restriction
 from missions.energy import FREE, LegCost, climb_cost, hover_cost, leg_energy, slowest_ground_speed_m_s
 from missions.plan import Ending, Infeasible, Leg, Plan, Reason, Waypoint
 from missions.planrequest import PlanRequest
-from missions.proving import checked, proven_plan, scene_for
+from missions.proving import checked, proven_plan, scene_for, sure
 from missions.routing.blockers import LOWEST_LAYER_M
 from missions.routing.pace import Pace
 from missions.routing.planner import plan_route
@@ -94,6 +94,8 @@ def make_plan(request: PlanRequest) -> Plan | Infeasible:
         window = 1.3 * (end_s - request.depart_s)  # zones may open or close within a longer flight
     if isinstance(made, Plan) and not request.draft:
         made = checked(begun, made)
+    if isinstance(made, Plan):
+        made = sure(request, made)
     return _untried(made) if isinstance(made, Infeasible) else made
 
 

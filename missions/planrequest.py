@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from geofences.airspace import Airspace
 from geofences.geodesy import LatLon
 from geofences.heights import Terrain
+from missions.draw import Assurance
 from missions.plan import Ending, OnBoard
 from missions.routing.route import Corridor
 from missions.sites import Site
@@ -51,6 +52,8 @@ class PlanRequest:
     """ways that are liked"""
     velocity_m_s: tuple[float, float] | None = None
     """of a vehicle in the air, north and east over ground: its route begins where it can stop"""
+    assurance: Assurance | None = None
+    """of a departure, that it will come to its end above the reserve; None: on the mean"""
     require_contingency: bool = False
     """no take-off where PX4's own return would not be legal from every place of the route"""
     draft: bool = False

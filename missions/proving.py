@@ -212,6 +212,21 @@ def checked(request: PlanRequest, plan: Plan) -> Plan | Infeasible:
     return Infeasible(tuple(reasons), tuple(dict.fromkeys(v.zone_id for v in violations if v.zone_id)))
 
 
+def sure(request: PlanRequest, plan: Plan) -> Plan | Infeasible:
+    """The plan, or why its departure would be turned back in the air, where it must end above the reserve surely."""
+    if request.assurance is None or not request.take_off:
+        return plan
+    low = request.assurance.low_end_pct(request.battery_pct, 100.0 * plan.energy.use_wh / request.vehicle.battery_wh)
+    if low >= request.reserve_pct:
+        return plan
+    margin = request.assurance.margin_pct
+    text = (
+        f"{plan.energy.end_pct:.0f} % of battery left at the end on average, but only {low + margin:.0f} % for sure; "
+        f"the reserve is {request.reserve_pct:.0f} % and {margin:.0f} % of margin"
+    )
+    return Infeasible((Reason("reserve", text, _FIXES["reserve"]),))
+
+
 def _undoubted(plan: Plan, violations: tuple[Violation, ...]) -> tuple[Plan, tuple[Violation, ...]]:
     """The plan without what it said of PX4's returns and the checker did not find so, and what else is wrong with it.
 

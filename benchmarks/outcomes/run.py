@@ -268,6 +268,7 @@ class Run:
                 layer_agl_m=LAYER_M,
                 depart_s=self.now_s,
                 on_board=self.delivery.plan.on_board,
+                draw=self.flight.draw,
             )
             self.shared.onward.setdefault(key, made)
         return made

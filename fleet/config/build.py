@@ -82,6 +82,8 @@ def build(
         planning=PlanningNumbers(
             **planning.model_dump(exclude={"corridors"}),
             reserve_pct=policy.reserve_pct,
+            min_p_reach=policy.min_p_reach,
+            battery_margin_pct=policy.battery_margin_pct,
             corridors=tuple(
                 Corridor(c.name, tuple(LatLon(p.lat, p.lon) for p in c.points), c.factor) for c in planning.corridors
             ),
@@ -119,7 +121,7 @@ def _site(site: Any, terrain: Terrain) -> Site:
     at = LatLon(site.lat, site.lon)
     elevation = terrain.ground_amsl_m(at) if site.elevation_amsl_m is None else site.elevation_amsl_m
     assert elevation is not None, "checked: the ground is known at each site"
-    return Site(site.id, site.name, site.kind, at, elevation, site.pads, site.reice_s)
+    return Site(site.id, site.name, site.kind, at, elevation, site.pads, site.reice_s, site.handover_s)
 
 
 def _contract(contract: ContractModel) -> Contract:

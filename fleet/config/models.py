@@ -165,6 +165,9 @@ class SiteModel(Strict):
     """vehicles that can stand here at once"""
     reice_s: Positive = 180.0
     """how long a pack swap takes here (only for kind reicing)"""
+    handover_s: Annotated[float, Ge(0)] | None = None
+    """from a dose's arrival here until it is in cold storage; without it a hub's 60, a clinic's or station's 120, an
+    alternate's 2400"""
 
 
 class DenialModel(Strict):
@@ -385,7 +388,9 @@ def _bounded(name: str, hint: Any) -> Any:
 
 PolicyModel = numbers_model("PolicyModel", Policy, without=frozenset({"authorised_zones"}))
 _PlanningNumbers: Any = numbers_model(
-    "PlanningNumbers", PlanningNumbers, without=frozenset({"reserve_pct", "corridors"})
+    "PlanningNumbers",
+    PlanningNumbers,
+    without=frozenset({"reserve_pct", "min_p_reach", "battery_margin_pct", "corridors"}),
 )
 
 

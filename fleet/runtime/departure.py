@@ -98,6 +98,7 @@ class Departure:
             layer_agl_m=flight.layer_agl_m,
             depart_s=now_s,
             latest_depart_s=now_s + PAD_WAIT_S,
+            draw=flight.draw,
         )
         if isinstance(made, Infeasible):
             self._cockpit.watch.failures += 1

@@ -17,7 +17,7 @@ from fleet.coldbox import ColdBoxFeed
 from fleet.config import Driver, FleetConfig, Handling
 from fleet.mavlink.frame import scan
 from fleet.mavlink.transport import Received
-from fleet.runtime.supervisor import Offload
+from fleet.runtime.dispatcher import Offload
 from fleet.simulate.outcome import Commanded
 from fleet.simulate.scenario import Scenario
 from fleet.simulate.stage import OBSERVED_HZ, RIVAL_SYSTEM, Heard

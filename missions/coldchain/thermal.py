@@ -7,6 +7,10 @@ its cold in the pharmacy), R_p and R_i (how box and payload are packed) can be r
 hypotheses is carried: rows are multipliers of the declared R between which a box may switch (interacting multiple
 models, Blom & Bar-Shalom 1988), columns are fixed guesses of E at loading, R_p and R_i. Each has its own temperature
 and pack, moved by the exact solution of its equation and corrected by each sample as a scalar Kalman filter.
+
+A probe shows what was a while ago: its own mass and that of the air and liner come between. So each hypothesis carries
+what its probe would read besides what the payload is; else the first half minute after a lid has opened, in which no
+probe shows anything yet, would speak for a lid that does no harm.
 """
 
 from __future__ import annotations
@@ -60,6 +64,8 @@ FLAG_CLEARED = 0.5
 MENDED_BELIEVED = 0.9
 """of what the staff of a station say who have pressed the seal home and looked at it"""
 SENSOR_VAR_C2 = 0.1**2
+PROBE_LAG_S = 30.0
+"""time constant with which a reading follows: a probe's own (10 to 40 s) and the air's in a leaking box"""
 PROCESS_VAR_C2_S = 0.012**2
 """what the one-node model leaves out, as a random walk"""
 OUTLIER = 0.01
@@ -97,6 +103,9 @@ class ThermalEstimate:
     at_s: float
     weight: Array
     temp_c: Array
+    """of the payload"""
+    probe_c: Array
+    """what the probe shows of it by now"""
     var_c2: Array
     pack_kj: Array
     pack_k_w: Array
@@ -184,6 +193,7 @@ def _bank(
         at_s=at_s,
         weight=np.outer(rows / rows.sum(), columns),
         temp_c=np.full(shape, temp_c),
+        probe_c=np.full(shape, temp_c),
         var_c2=np.full(shape, SENSOR_VAR_C2),
         pack_kj=np.broadcast_to(pack, shape).copy(),
         pack_k_w=couplings[:, 0],
@@ -225,7 +235,7 @@ def update(
     new = _switch(estimate, dt, lid_open, seal_ok)
     new = _drift(new, min(dt, LONGEST_GAP_S), ambient_c)
     spread = new.var_c2 + SENSOR_VAR_C2
-    error = temp_c - new.temp_c
+    error = temp_c - new.probe_c
     fit = np.exp(-0.5 * error * error / spread) / np.sqrt(spread)
     weight = np.maximum(new.weight * (fit + OUTLIER), LEAST_WEIGHT)
     gain = new.var_c2 / spread
@@ -234,6 +244,7 @@ def update(
         at_s=at_s,
         weight=weight / weight.sum(),
         temp_c=new.temp_c + gain * error,
+        probe_c=new.probe_c + gain * error,
         var_c2=new.var_c2 * (1.0 - gain),
     )
 
@@ -247,9 +258,11 @@ def _switch(estimate: ThermalEstimate, dt: float, lid_open: bool | None, seal_ok
     mixed = move.T @ w
     safe = np.maximum(mixed, LEAST_WEIGHT)
     temp = (move.T @ (w * estimate.temp_c)) / safe
+    probe = (move.T @ (w * estimate.probe_c)) / safe
     pack = (move.T @ (w * estimate.pack_kj)) / safe
     var = (move.T @ (w * (estimate.var_c2 + estimate.temp_c**2))) / safe - temp**2
-    return replace(estimate, weight=mixed, temp_c=temp, pack_kj=pack, var_c2=np.clip(var, 1e-6, 4.0), flagged=flagged)
+    var = np.clip(var, 1e-6, 4.0)
+    return replace(estimate, weight=mixed, temp_c=temp, probe_c=probe, pack_kj=pack, var_c2=var, flagged=flagged)
 
 
 @lru_cache(maxsize=256)
@@ -274,13 +287,19 @@ def _transition(dt: float, was: bool, flagged: bool) -> Array:
 def _drift(estimate: ThermalEstimate, dt: float, ambient_c: float) -> ThermalEstimate:
     """Every hypothesis moved by dt, in steps short enough for one change of regime each."""
     steps = max(1, int(np.ceil(dt / LONGEST_STEP_S)))
-    temp, pack = estimate.temp_c, estimate.pack_kj
+    temp, probe, pack = estimate.temp_c, estimate.probe_c, estimate.pack_kj
     r = (MULTIPLIERS * estimate.box.resistance_k_w)[:, None]
+    step_s = dt / steps
     for _ in range(steps):
+        before = temp
         temp, pack = _advance(
-            estimate.box, r, estimate.pack_k_w[None, :], estimate.inner_k_w[None, :], temp, pack, ambient_c, dt / steps
+            estimate.box, r, estimate.pack_k_w[None, :], estimate.inner_k_w[None, :], temp, pack, ambient_c, step_s
         )
-    return replace(estimate, temp_c=temp, pack_kj=pack, var_c2=estimate.var_c2 + PROCESS_VAR_C2_S * dt)
+        # Behind a payload that moves evenly over the step: it tends to be one time constant late.
+        late = (temp - before) * (PROBE_LAG_S / step_s)
+        probe = temp - late + (probe - before + late) * np.exp(-step_s / PROBE_LAG_S)
+    var = estimate.var_c2 + PROCESS_VAR_C2_S * dt
+    return replace(estimate, temp_c=temp, probe_c=probe, pack_kj=pack, var_c2=var)
 
 
 def _advance(

@@ -11,6 +11,8 @@ from missions.snapshot import BoxVerdict, Mode
 
 STILL_M_S = 0.4
 """a vehicle that lands sinks at 0.7 m/s, one in a hover wanders at 0.1"""
+AT_DROP_S = 30.0
+"""so near to the drop turning home loaded saves nothing"""
 OUT_OF_RANGE = (BoxVerdict.EXCURSION_ALLOWED, BoxVerdict.QUARANTINE, BoxVerdict.SPOILED)
 
 
@@ -106,14 +108,20 @@ def battery_below_way_home(s: Snapshot, policy: Policy, now_s: float) -> str:
     if s.home_end_pct is None:
         return ""
     low, need = low_end_pct(s.home_end_pct, policy), policy.reserve_pct + policy.battery_margin_pct
-    if low >= need or _home_without_it(s, policy, now_s, need):
+    if low >= need or _home_without_it(s, policy, now_s):
         return ""
     return f"{low:.1f} % left at home if it turned now, {need:.1f} % is the limit"
 
 
-def _home_without_it(s: Snapshot, policy: Policy, now_s: float, need_pct: float) -> bool:
-    """Near the drop the least way home is by the plan: to let go of the load and carry it no farther."""
+def _home_without_it(s: Snapshot, policy: Policy, now_s: float) -> bool:
+    """Near the drop the least way home is by the plan: to let go of the load and carry it no farther.
+
+    With the drop below it there is nothing left on the way out that could take more than is reckoned: the reserve
+    alone is asked for then, as of the plan itself.
+    """
     now = planned(s)
+    over_drop = now is not None and now.arrive_s - now_s <= AT_DROP_S
+    need_pct = policy.reserve_pct + (0.0 if over_drop else policy.battery_margin_pct)
     leads_there = s.phase in (FlightPhase.OUTBOUND, FlightPhase.AT_DROP, FlightPhase.RELEASING)
     fresh = s.candidates_at_s is not None and now_s - s.candidates_at_s <= policy.max_candidate_age_s
     return (

@@ -42,6 +42,8 @@ ACTION_OF = {
 }
 _RANK = {kind: i for i, kind in enumerate(CandidateKind)}
 """of two that are equally good the one that changes less"""
+WAYS_OUT_S = 5.0
+"""how long it holds where a zone has closed around it, until there are checked ways out: to plan them takes one"""
 PLAN = "plan"
 """cause of a decision when nothing is wrong"""
 
@@ -113,7 +115,7 @@ def _steer(memory: Memory, s: Snapshot, policy: Policy, now_s: float, raised: Se
     barred = [r for r in raised if r.row.needs_new_route and r.detail]
     options = judge(s, policy, now_s, plan_barred=bool(barred), plan_legal_yet=_legal_yet(s, policy, barred))
     considered = tuple(o.scored for o in options)
-    if asked >= Action.RETURN:
+    if asked >= Action.RETURN and not _led_out(raised, options):
         assert by is not None
         decision = _carry_out(asked, by, options, memory, s, policy, now_s)
     else:
@@ -121,6 +123,14 @@ def _steer(memory: Memory, s: Snapshot, policy: Policy, now_s: float, raised: Se
         if asked > decision.action and by is not None and not (by.row.needs_new_route and decision.candidate):
             decision = Decision(asked, None, by.row.name, f"{by.text}.")
     return replace(decision, considered=considered)
+
+
+def _led_out(raised: Sequence[Raised], options: Sequence[Judged]) -> bool:
+    """True where nothing but the route is wrong, and another to the same goal was found and checked: one that begins
+    inside a closed zone leaves it by the shortest way, like every other."""
+    if any(r.row.asks > Action.CONTINUE and not r.row.needs_new_route for r in raised):
+        return False
+    return any(o.feasible and o.candidate.kind is CandidateKind.REROUTE for o in options)
 
 
 def _on_the_spot(asked: Action, by: Raised | None, lost: Raised) -> Decision:
@@ -174,17 +184,20 @@ def _carry_out(
             note = "no landing place is reached legally above the reserve, the best is"
             return _fly(divert, chosen, cause, f"{text}: {note} {_numbers(chosen)}")
     if not _routes_known(s, policy, now_s):
-        return _without_routes(asked, cause, text, memory, s)
+        return _without_routes(asked, by, memory, s, now_s)
     return Decision(Action.LAND_NOW, None, cause, f"{text}: no landing place can be reached, it lands here.")
 
 
-def _without_routes(asked: Action, cause: str, text: str, memory: Memory, s: Snapshot) -> Decision:
+def _without_routes(asked: Action, by: Raised, memory: Memory, s: Snapshot, now_s: float) -> Decision:
     """No route is warm. A landing under way goes on; else PX4's own return is known to end somewhere prepared."""
+    cause, text = by.row.name, by.text
     if s.phase is FlightPhase.INBOUND:
         action = max(asked, memory.action) if memory.chosen_site == s.plan.goal_site else asked
         if action < Action.LAND_NOW:
             return Decision(action, None, cause, f"{text}: flying on to {s.plan.goal_site}.")
     if asked is Action.RETURN:
+        if by.row.needs_new_route and now_s - by.since_s < WAYS_OUT_S:
+            return Decision(Action.HOLD, None, cause, f"{text}: routes out of it are looked for.")
         sentence = f"{text}: no route is warm, so PX4's own return; {_by_itself(s)}."
         return Decision(asked, None, cause, sentence)
     return Decision(Action.LAND_NOW, None, cause, f"{text}: no route to a landing place is known, it lands here.")

@@ -45,7 +45,7 @@ class Fault:
     change of a flapping thing worth nothing"""
     opens_comparison: bool = False
     needs_new_route: bool = False
-    """the present plan must not be flown on; any other feasible route answers it, a HOLD it asks for included"""
+    """the present plan must not be flown on; another feasible route answers it, whatever it asks for"""
     silences: bool = False
     """nothing can or may be commanded while it lasts: PX4 acts by itself"""
     rests_after_s: float | None = None
@@ -131,7 +131,7 @@ TABLE: tuple[Fault, ...] = (
         conditions.battery_below_way_home,
         "Battery is down to what the way home needs: turning home",
         "battery at home, if it turned now, below reserve and margin at `min_p_reach`; and so at the end of the plan, "
-        "which comes home without the load",
+        "which comes home without the load (in the last 30 s before the drop: below the reserve alone)",
         asks=Action.RETURN,
         phases=STEERABLE,
         raise_after_s=lambda policy: 1.0,
@@ -152,8 +152,9 @@ TABLE: tuple[Fault, ...] = (
         "inside_closed_zone",
         conditions.inside_closed_zone,
         "Inside a closed zone: leaving it",
-        "a closed zone contains the present position",
+        "a closed zone contains the present position; without routes out for 5 s, PX4's own return",
         asks=Action.RETURN,
+        needs_new_route=True,
     ),
     Fault(
         "closure_near",

@@ -91,12 +91,12 @@ class Candidate:
     arrive_s: float
     """when the payload is where it is safe: at the destination for continue, reroute and re-ice"""
     product_temp_c: Forecast | None
-    """product temperature at `arrive_s`; None without a usable box"""
+    """product temperature when it comes into cold storage there, after the site's handover; None: no usable box"""
     p_in_range: float | None
-    """probability that the product's verdict at `arrive_s` is in_range or excursion_allowed"""
+    """probability that the product's verdict is in_range or excursion_allowed then"""
     p_on_time: float = 1.0
     budget_left_min: tuple[tuple[str, Forecast], ...] = ()
-    """of each limited allowance of the order, by its name, at `arrive_s`"""
+    """of each limited allowance of the order, by its name, then"""
     last_line: LastLine | None = None
     """None: not worked out"""
 
@@ -277,8 +277,9 @@ class Policy:
     single_patient_factor: float = 3.0
     p_unknown: float = 0.5
     """chance of being in range where there is no forecast"""
-    p_keep_at_alternate: float = 0.5
-    """chance that a dose landed at an alternate is fetched before it warms"""
+    p_keep_at_alternate: float = 0.9
+    """chance that a dose landed at an alternate is fetched within that site's handover time; how warm it is by then is
+    the forecast's"""
     loss_last_line_per_h: float = 1.0
     """of flying where PX4's own return would be no way out: a link that dies for good once in 20 h there, times a loss
     of 20 doses for a vehicle that goes down astray or flies through what is closed"""

@@ -35,6 +35,8 @@ BRAKING_M_S2 = 2.0
 CLIMB_ACCELERATION_M_S2 = 3.0
 POSITION_GAIN_S = 0.9
 """1/s, PX4 MPC_XY_P"""
+NO_STOP_S = 1e12
+"""the same where the vehicle does not stop: no limit at any distance"""
 YAW_RATE_RAD_S = pi / 4
 """PX4 MPC_YAWRAUTO_MAX, rounded down"""
 LAND_SPEED_M_S = 0.7
@@ -57,9 +59,22 @@ TRIM_THROTTLE = 0.6
 NOBODY: NDArray[np.intp] = np.zeros(0, dtype=np.intp)
 
 
-def _between(values: Array, low: Array | float, high: Array | float) -> Array:
+# Arrays of no dimension: numpy makes one of a Python float at every use, on a small fleet dearer than the sum itself.
+_DT, _HOUR_S = np.array(STEP_S), np.array(3600.0)
+_ZERO, _ONE, _PI, _TURN = (np.array(x) for x in (0.0, 1.0, pi, 2.0 * pi))
+_NEAR_M, _SLOW_M_S = np.array(1e-6), np.array(1e-9)
+"""so that nothing is divided by zero"""
+_TWICE_BRAKING = np.array(2.0 * BRAKING_M_S2)
+_CHANGE_M_S = np.array(ACCELERATION_M_S2 * STEP_S)
+_RISE_M_S, _SINK_M_S = (np.array(x * CLIMB_ACCELERATION_M_S2 * STEP_S) for x in (1.0, -1.0))
+_FALL_M_S, _TERMINAL_M_S = np.array(-G_M_S2 * STEP_S), np.array(-TERMINAL_FALL_M_S)
+_RIGHT_RAD, _LEFT_RAD = (np.array(x * YAW_RATE_RAD_S * STEP_S) for x in (1.0, -1.0))
+
+
+def _between(values: Array, low: Array, high: Array) -> Array:
     """np.clip, whose own call costs more than the work on a small fleet."""
-    return np.asarray(np.minimum(np.maximum(values, low), high))
+    between: Array = np.minimum(np.maximum(values, low), high)
+    return between
 
 
 class FleetState:
@@ -115,6 +130,8 @@ class FleetState:
         self.speed = np.zeros(n)
         self.corner = np.zeros(n)
         """speed that is allowed at the target: 0 to stop there"""
+        self._stop_gain = np.full(n, POSITION_GAIN_S)
+        """1/s from distance to speed before a stop: as good as endless where there is none"""
         self.climb, self.sink = np.ones(n), np.ones(n)
         self.landing: Mask = np.zeros(n, dtype=np.bool_)
         self.face = np.full(n, np.nan)
@@ -172,6 +189,7 @@ class FleetState:
         self.flying[i] = True
         self.to_lat[i], self.to_lon[i], self.to_alt[i] = lat, lon, alt
         self.speed[i], self.corner[i], self.climb[i], self.sink[i] = speed, corner, climb, sink
+        self._stop_gain[i] = NO_STOP_S if corner > 0.0 else POSITION_GAIN_S
         self.landing[i], self.face[i] = landing, face
 
     def glide(
@@ -223,74 +241,83 @@ class FleetState:
         lifts = self.lifts | (self.wings.regime == Regime.WING) if self.wings.busy else self.lifts
         self._lifted = self.armed & self.flying & lifts & (self.used_wh < self.capacity_wh)
         if np.count_nonzero(self.armed) or np.count_nonzero(self.on_ground) < self.n:
-            self._follow_ground(STEP_S)
-            self._move(STEP_S, self._lifted)
-        self._spend(STEP_S, self._lifted & ~self.on_ground)
+            self._follow_ground()
+            self._move(self._lifted)
+        self._spend()
         self._steps += 1
         if self._steps % SCALE_STEPS == 0:
             self._scale()
 
-    def _follow_ground(self, dt: float) -> None:
+    def _follow_ground(self) -> None:
         if self.weather.terrain.flat:
             return
         ground = self.weather.terrain.amsl_m(self.lat, self.lon)
-        self.rise = (ground - self.ground) / dt
+        self.rise = (ground - self.ground) / STEP_S
         self.ground = ground
 
-    def _wanted(self) -> tuple[Array, Array]:
-        """Velocities over ground (north and east) and up that lead to the targets."""
-        offset = (self.to - self.at) * self.per - self.gps
-        distance = np.hypot(*offset)
-        brake = np.sqrt(self.corner * self.corner + 2.0 * BRAKING_M_S2 * distance)
-        limit = np.where(self.corner > 0.0, brake, np.minimum(brake, POSITION_GAIN_S * distance))
-        air = offset * (np.minimum(self.speed, limit) / np.maximum(distance, 1e-6)) - self.wind
-        short = np.minimum(1.0, self.max_airspeed / np.maximum(np.hypot(*air), 1e-6))
+    def _wanted(self, drifting: Mask) -> tuple[Array, Array]:
+        """Velocities over ground (north and east) and up that lead to the targets; the wind's, of those who drift."""
+        velocity = (self.to - self.at) * self.per - self.gps
+        north, east = velocity[0], velocity[1]
+        distance = np.hypot(north, east)
+        brake = np.sqrt(self.corner * self.corner + _TWICE_BRAKING * distance)
+        pace = np.minimum(self.speed, np.minimum(brake, self._stop_gain * distance))
+        pace /= np.maximum(distance, _NEAR_M)
+        np.multiply(north, pace, north)
+        np.multiply(east, pace, east)
+        velocity -= self.wind
+        short = np.minimum(_ONE, self.max_airspeed / np.maximum(np.hypot(north, east), _NEAR_M))
+        np.copyto(short, _ZERO, where=drifting)
+        np.multiply(north, short, north)
+        np.multiply(east, short, east)
+        velocity += self.wind
         up = _between(self.to_alt - self.alt, -self.sink, self.climb)
         if np.count_nonzero(self.landing):
             up = np.where(self.landing, -self._landing_sink(), up)
-        return air * short + self.wind, up
+        return velocity, up
 
     def _landing_sink(self) -> Array:
         height = self.alt - self.ground
-        fraction = _between((height - LAND_SLOW_M) / (LAND_FAST_M - LAND_SLOW_M), 0.0, 1.0)
+        fraction = _between((height - LAND_SLOW_M) / (LAND_FAST_M - LAND_SLOW_M), _ZERO, _ONE)
         fast = np.maximum(0.0, self.sink - LAND_SPEED_M_S)
         return np.asarray(np.minimum(self.sink, LAND_SPEED_M_S + fraction * fast))
 
-    def _move(self, dt: float, lifted: Mask) -> None:
+    def _move(self, lifted: Mask) -> None:
         gliding = self.wings.flying(lifted) if self.wings.busy else NOBODY
         if gliding.size:
             before, before_u = self.v[:, gliding], self.vu[gliding]
-        want, want_u = self._wanted()
-        # A vehicle without thrust falls and is taken along by the wind.
-        change = np.where(lifted & ~self.blind, want, self.wind) - self.v
-        change *= np.minimum(1.0, ACCELERATION_M_S2 * dt / np.maximum(np.hypot(*change), 1e-9))
-        self.a[:] = change / dt
+        # Without thrust it falls and is taken along by the wind; blind, it is taken along.
+        change, up = self._wanted(lifted <= self.blind)
+        change -= self.v
+        share = np.minimum(_ONE, _CHANGE_M_S / np.maximum(np.hypot(change[0], change[1]), _SLOW_M_S))
+        np.multiply(change[0], share, change[0])
+        np.multiply(change[1], share, change[1])
+        np.divide(change, _DT, self.a)
         self.v += change
-        most = CLIMB_ACCELERATION_M_S2 * dt
-        rise = _between(want_u - self.vu, -most, most)
-        if np.count_nonzero(lifted) < self.n:
-            rise = np.where(lifted, rise, np.maximum(-G_M_S2 * dt, -TERMINAL_FALL_M_S - self.vu))
+        rise = _between(up - self.vu, _SINK_M_S, _RISE_M_S)
+        if np.count_nonzero(lifted | self.on_ground) < self.n:
+            rise = np.where(lifted, rise, np.maximum(_FALL_M_S, _TERMINAL_M_S - self.vu))
         self.vu += rise
         if gliding.size:
             self.v[:, gliding], self.vu[gliding] = before, before_u
-            self.wings.move(self, gliding, dt, self.wind[0], self.wind[1])
+            self.wings.move(self, gliding, STEP_S, self.wind[0], self.wind[1])
 
-        alt = self.alt + self.vu * dt
+        alt = self.alt + self.vu * _DT
         if np.count_nonzero(self.on_ground) or np.count_nonzero(alt <= self.ground):
             alt = self._meet_ground(alt, lifted)
         self.alt[:] = alt
-        self.at += self.v * dt / self.per
-        pace = np.hypot(*self.v)
-        self.flown_m += pace * dt
-        towards, turning = np.arctan2(self.ve, self.vn), pace > 1.0
+        self.at += self.v * _DT / self.per
+        pace = np.hypot(self.vn, self.ve)
+        self.flown_m += pace * _DT
+        towards, turning = np.arctan2(self.ve, self.vn), pace > _ONE
         free = np.isnan(self.face)
         if np.count_nonzero(free) < self.n:
             towards, turning = np.where(free, towards, self.face), ~free | turning
-        turning = turning & lifted
+        turning &= lifted
         if gliding.size:
             turning[gliding] = False
-        turn = (towards - self.yaw + pi) % (2.0 * pi) - pi
-        self.yaw += _between(turn, -YAW_RATE_RAD_S * dt, YAW_RATE_RAD_S * dt) * turning
+        turn = (towards - self.yaw + _PI) % _TURN - _PI
+        np.add(self.yaw, _between(turn, _LEFT_RAD, _RIGHT_RAD), self.yaw, where=turning)
 
     def _meet_ground(self, alt: Array, lifted: Mask) -> Array:
         """Who stands, touches down or crashes; the heights that come of it."""
@@ -305,15 +332,18 @@ class FleetState:
             velocity[self.on_ground] = 0.0
         return np.where(self.on_ground, self.ground, alt)
 
-    def _spend(self, dt: float, aloft: Mask) -> None:
-        mass = self.mass_kg()
-        self.airspeed = np.where(self.on_ground, 0.0, np.hypot(*(self.v - self.wind)))
-        idle = np.where(self.armed, self.power.idle_w, self.power.avionics_w)
-        self.power_w = np.where(aloft, self.power.flying_w(mass, self.airspeed, self.vu) * self._extra_power, idle)
+    def _spend(self) -> None:
+        mass, air = self.mass_kg(), self.v - self.wind
+        self.airspeed = np.hypot(air[0], air[1])
+        aloft = self._lifted > self.on_ground
+        self.power_w = self.power.flying_w(mass, self.airspeed, self.vu) * self._extra_power
+        if np.count_nonzero(aloft) < self.n:
+            np.copyto(self.airspeed, _ZERO, where=self.on_ground)
+            np.copyto(self.power_w, np.where(self.armed, self.power.idle_w, self.power.avionics_w), where=~aloft)
         gliding = np.flatnonzero(aloft & (self.wings.regime != Regime.ROTORS)) if self.wings.busy else NOBODY
         if gliding.size:
             self.power_w[gliding] = self._glide_w(gliding, mass)
-        self.used_wh = np.minimum(self.capacity_wh, self.used_wh + self.power_w * self.drain * dt / 3600.0)
+        self.used_wh = np.minimum(self.capacity_wh, self.used_wh + self.power_w * self.drain * _DT / _HOUR_S)
 
     def _glide_w(self, k: NDArray[np.intp], mass: Array) -> Array:
         """On the wing what the wing takes; in a transition the rotors carry, and in the front one the pusher drives."""

@@ -35,6 +35,11 @@ GLIDE_GAIN = 0.6
 
 Array = NDArray[np.float64]
 
+# Arrays of no dimension: numpy makes one of a Python float at every use, on a small fleet dearer than the sum itself.
+_HALF, _ONE, _G = np.array(0.5), np.array(1.0), np.array(G_M_S2)
+_INDUCED, _PROFILE = np.array(INDUCED_SHARE), np.array(1.0 - INDUCED_SHARE)
+_CLIMBING, _DESCENDING = np.array(CLIMB_EFFICIENCY), np.array(DESCENT_GAIN)
+
 
 class PowerModel:
     """For n vehicles at once."""
@@ -63,16 +68,19 @@ class PowerModel:
     def _level(self, mass_kg: Array, airspeed_m_s: Array) -> Array:
         ratio = mass_kg / self.empty_kg
         root = np.sqrt(ratio)
-        induced_hover = self.hover_induced_m_s * root
-        half_x2 = 0.5 * (airspeed_m_s / induced_hover) ** 2
-        glauert = np.sqrt(np.sqrt(half_x2 * half_x2 + 1.0) - half_x2)
-        rotor = self.rotor_w * ratio * root * (INDUCED_SHARE * glauert + (1.0 - INDUCED_SHARE))
-        return np.asarray(self.avionics_w + rotor + self.parasite_w_s3 * (airspeed_m_s * airspeed_m_s * airspeed_m_s))
+        x = airspeed_m_s / (self.hover_induced_m_s * root)
+        half_x2 = _HALF * (x * x)
+        glauert = np.sqrt(np.sqrt(half_x2 * half_x2 + _ONE) - half_x2)
+        rotor = self.rotor_w * ratio * root * (_INDUCED * glauert + _PROFILE)
+        level: Array = self.avionics_w + rotor + self.parasite_w_s3 * (airspeed_m_s * airspeed_m_s * airspeed_m_s)
+        return level
 
     def flying_w(self, mass_kg: Array, airspeed_m_s: Array, up_m_s: Array) -> Array:
-        weight_w = mass_kg * G_M_S2 * up_m_s
-        climb = np.where(up_m_s > 0.0, weight_w / CLIMB_EFFICIENCY, weight_w * DESCENT_GAIN)
-        return np.asarray(np.maximum(self._level(mass_kg, airspeed_m_s) + climb, self.avionics_w))
+        weight_w = mass_kg * _G * up_m_s
+        # Upwards the first is the greater, downwards the second.
+        climb = np.maximum(weight_w / _CLIMBING, weight_w * _DESCENDING)
+        flying: Array = np.maximum(self._level(mass_kg, airspeed_m_s) + climb, self.avionics_w)
+        return flying
 
     def wing_w(self, k: NDArray[np.intp], mass_kg: Array, airspeed_m_s: Array, up_m_s: Array, load: Array) -> Array:
         """Of the vehicles `k` on their wings; `load` is lift over weight, more than 1 in a turn."""

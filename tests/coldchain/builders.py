@@ -49,6 +49,18 @@ def watched(samples: Sequence[BoxSample], by: Rules | None = None, delay_s: floa
     return monitor
 
 
+PROBE_S = 25.0
+"""lag of a probe among the vials"""
+
+
+def shown(truth: list[tuple[int, float, float]], lag_s: float = PROBE_S) -> list[float]:
+    """What a probe reads each second: it follows the temperature late."""
+    readings = [truth[0][1]]
+    for _, temp, _ in truth[1:]:
+        readings.append(readings[-1] + (temp - readings[-1]) / lag_s)
+    return readings
+
+
 def simulate(
     seconds: int,
     *,

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from missions.coldchain import thermal
 from missions.coldchain.calibration import Reading, Recorded, fitted, followed, resistance_of_cold_life
 from missions.coldchain.thermal import COUPLINGS_K_W, MULTIPLIERS, PRIORS, coupling_weights
-from tests.coldchain.builders import BOX, simulate
+from tests.coldchain.builders import BOX, shown, simulate
 
 
 @settings(max_examples=30, deadline=None)
@@ -38,7 +38,8 @@ def record(seed: int, *, share: float = 1.0, inner_k_w: float = 0.3, coupling_k_
         601, seal_fails_s=0.0, failed_share=share, pack_kj=90.0, coupling_k_w=coupling_k_w, inner_k_w=inner_k_w
     )  # fmt: skip
     readings = tuple(
-        Reading(float(t), round(temp + rng.gauss(0.0, 0.05), 2), 38.0, False, True) for t, temp, _ in truth[::5]
+        Reading(5.0 * n, round(probe_c + rng.gauss(0.0, 0.05), 2), 38.0, False, True)
+        for n, probe_c in enumerate(shown(truth)[::5])
     )
     return Recorded(BOX, readings, 90.0)
 
@@ -47,7 +48,7 @@ def test_flights_of_loosely_packed_boxes_make_loose_packing_likelier() -> None:
     flights = [record(seed) for seed in range(3)]
     after = fitted(flights)
     loose = COUPLINGS_K_W[:, 1] >= 0.3
-    assert sum(np.array(after.couplings)[loose]) > 1.2 * sum(np.array(PRIORS.couplings)[loose])
+    assert sum(np.array(after.couplings)[loose]) > 1.15 * sum(np.array(PRIORS.couplings)[loose])
     assert sum(after.couplings) == pytest.approx(1.0)
     assert sum(after.intact) == pytest.approx(1.0)
 

@@ -93,7 +93,10 @@ def test_the_schema_explains_keys_and_refuses_unknown_ones():
 
 @pytest.mark.parametrize(
     ("model", "cls", "elsewhere"),
-    [(PolicyModel, Policy, {"authorised_zones"}), (PlanningModel, PlanningNumbers, {"reserve_pct"})],
+    [
+        (PolicyModel, Policy, {"authorised_zones"}),
+        (PlanningModel, PlanningNumbers, {"reserve_pct", "min_p_reach", "battery_margin_pct"}),
+    ],
 )
 def test_every_number_of_the_domain_can_be_configured_with_the_domain_s_default(model, cls, elsewhere):
     fields = {f.name: f.default for f in dataclasses.fields(cls) if f.name not in elsewhere}

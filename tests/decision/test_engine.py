@@ -419,7 +419,7 @@ def test_every_decision_lists_what_was_considered_with_its_numbers() -> None:
     losses = {c.site_id: c.expected_loss for c in decision.considered}
     assert losses["midway"] == pytest.approx(0.07 * (1.0 + 0.45 * 1.3), abs=0.01)
     assert losses["teral"] == pytest.approx(0.45 * 1.3 + 0.02, abs=0.01)
-    assert losses["quarry"] == pytest.approx(0.45 * 1.3 + (1 - 0.99 / 2), abs=0.01)
+    assert losses["quarry"] == pytest.approx(0.45 * 1.3 + (1 - 0.99 * 0.9), abs=0.01)
 
 
 def test_a_policy_decides_what_a_delivery_is_worth() -> None:

@@ -13,7 +13,7 @@ from missions.coldchain.monitor import Monitor, observe, view
 from missions.decision.engine import decide
 from missions.decision.types import Candidate, CandidateKind, Decision, Memory
 from missions.snapshot import BoxVerdict
-from tests.coldchain.builders import BOX, rules, sample, simulate
+from tests.coldchain.builders import BOX, rules, sample, shown, simulate
 from tests.decision.situations import ALTERNATE, CALM, CONTINUE, NOW, POLICY, REICE, RETURN, at, candidate
 
 AMBIENT_C, FAILS_S, CLINIC_S, STATION_S = 37.5, 60, 390.0, 205.0
@@ -36,9 +36,9 @@ def fly(*, fails_s: float | None, pack_kj: float, swap_s: float, coupling_k_w: f
     truth = simulate(
         360, seal_fails_s=fails_s, pack_kj=pack_kj, ambient_c=AMBIENT_C, coupling_k_w=coupling_k_w, start_c=4.3
     )
-    for t, temp, _ in truth:
+    for t, probe_c in enumerate(shown(truth)):
         seal_ok = fails_s is None or t < fails_s
-        s = sample(t, round(temp + rng.gauss(0.0, 0.05), 2), lid_open=False, seal_ok=seal_ok)
+        s = sample(t, round(probe_c + rng.gauss(0.0, 0.05), 2), lid_open=False, seal_ok=seal_ok)
         monitor = observe(monitor, s, s.box_time_s + 0.2)
         assert monitor.newest is not None
         reading = monitor.newest.assessment.temp_c

@@ -90,6 +90,40 @@ def test_what_was_declined_is_neither_flown_nor_proposed_again_until_all_is_well
     assert again[0].awaits.site_id == "midway"
 
 
+def test_what_is_said_of_a_proposed_choice_is_all_that_is_said_of_the_choice() -> None:
+    told = decide(Memory(), LEAKING, Policy(), NOW)[1].sentence.removesuffix(".")
+    alone = decide(Memory(), LEAKING, ASKS, NOW)[1]
+    assert alone.sentence == f"{told}; no operator is connected."
+    waiting = decide(Memory(), replace(LEAKING, operator_heard_s=NOW), ASKS, NOW)[1]
+    assert waiting.sentence == f"{told}; proposed to the operator, done at 11:00:30Z without an answer."
+
+
+def test_without_a_proposal_there_is_nothing_to_answer() -> None:
+    assert answered(Memory(), confirmed=True) is None
+    assert answered(Memory(), confirmed=False) is None
+
+
+def test_what_was_declined_before_stays_declined() -> None:
+    memory, _ = watched(LEAKING, 1.0, Memory(declined=((RETURN, "teral"),)))
+    after = answered(memory, confirmed=False)
+    assert after is not None
+    assert after.declined == ((RETURN, "teral"), (REICE, "midway"))
+    assert after.proposal is None
+
+
+def test_a_confirmation_is_of_what_was_proposed_and_of_nothing_else() -> None:
+    """While the operator answered, the station was lost: the way home is another proposal."""
+    memory, _ = watched(LEAKING, 2.0)
+    confirmed = answered(memory, confirmed=True)
+    assert confirmed is not None
+    without = replace(LEAKING, candidates=tuple(c for c in LEAKING.candidates if c.kind is not REICE))
+    _, decisions = watched(without, 0.0, confirmed, begin_s=NOW + 2.5)
+    assert decisions[0].candidate is None
+    assert decisions[0].awaits is not None
+    assert (decisions[0].awaits.kind, decisions[0].awaits.site_id) == (RETURN, "teral")
+    assert decisions[0].awaits.since_s == NOW, "and the time goes on"
+
+
 def test_nothing_waits_for_an_operator_who_is_not_there() -> None:
     assert flown(watched(LEAKING, 0.0, policy=ASKS)[1][0]) is None
     never = decide(Memory(), LEAKING, ASKS, NOW)[1]

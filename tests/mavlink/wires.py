@@ -7,18 +7,22 @@ import os
 import socket
 import tty
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from pymavlink.dialects.v20 import development
 
 from fleet.clock import Clock, ScaledClock
+from fleet.mavlink.codec import encode
 from fleet.mavlink.frame import Frame
+from fleet.mavlink.messages import Heartbeat
 from fleet.mavlink.opening import make_transport
 from fleet.mavlink.transport import Transport
 from fleet.mavlink.urls import parse_url
 
+OURS = Heartbeat(0, 6, 8, 0, 4)
+LOOPBACK = "127.0.0.1"
 HASTE = 20.0
 """these tests' clocks run so much faster than the wall: back-off and time-outs take no time to speak of"""
 
@@ -173,3 +177,46 @@ class Nowhere:
 
     def kernel_drops(self) -> int | None:
         return None
+
+
+def ours(seq: int) -> bytes:
+    return encode(OURS, seq=seq & 0xFF, system=245, component=190)
+
+
+def client_of(transport: Any, stack: ExitStack) -> Far:
+    sock = stack.enter_context(socket.create_connection((LOOPBACK, transport.port)))
+    return Far(sock.fileno())
+
+
+@asynccontextmanager
+async def wired(
+    scheme: str, folder: Path, listener: Callable[[Any], Any] = lambda transport: Ear()
+) -> AsyncIterator[tuple[Any, Any, Far]]:
+    """A transport of that scheme, what listens to it, and a vehicle at the other end of it."""
+    with ExitStack() as stack:
+
+        def enter(url: str) -> tuple[Any, Any]:
+            transport = make_transport(parse_url(url), ScaledClock(HASTE))
+            stack.callback(transport.close)
+            ear = listener(transport)
+            transport.open(ear.received, ear.turn_over)
+            return transport, ear
+
+        if scheme == "serial":
+            cable = stack.enter_context(plugged(folder / "radio"))
+            transport, ear = enter(f"serial://{cable.device}:57600")
+            far = Far(cable.fd)
+        elif scheme == "tcpin":
+            transport, ear = enter(f"tcpin://{LOOPBACK}:{free_port()}")
+            far = client_of(transport, stack)
+        elif scheme == "tcpout":
+            server = stack.enter_context(listening())
+            transport, ear = enter(f"tcpout://{LOOPBACK}:{server.getsockname()[1]}")
+            far = Far(stack.enter_context(await accepted(server)).fileno())
+        else:
+            sock = stack.enter_context(listening(kind=socket.SOCK_DGRAM))
+            port = sock.getsockname()[1] if scheme == "udpout" else free_port(socket.SOCK_DGRAM)
+            transport, ear = enter(f"{scheme}://{LOOPBACK}:{port}")
+            sock.connect((LOOPBACK, transport.port))
+            far = Far(sock.fileno())
+        yield transport, ear, far

@@ -15,7 +15,8 @@ from missions.decision.types import Candidate, FlightPhase, Forecast, LastLine, 
 from missions.energy import leg_energy
 from missions.lastline import if_link_dies, last_line
 from missions.noreturn import point_of_no_return
-from missions.plan import Leg, Return, Waypoint
+from missions.plan import Leg, Plan, RallyPoint, Return, Waypoint
+from missions.sites import Site, SiteKind
 from missions.snapshot import Position, Timed, Wind
 from missions.vehicles import Airframe, VehicleType
 from tests.decision.situations import ALTERNATE, CALM, HUB, NOW, POLICY, REICE, candidate, excursion_forecast, plan
@@ -107,6 +108,65 @@ def test_the_operator_reads_whether_px4s_own_return_is_safe_from_here() -> None:
     assert "flies on as it was last told" in if_link_dies(flown, shared, airborne=True)
 
 
+def test_px4_returns_to_the_nearest_of_home_and_the_rally_points_and_to_home_where_both_are_as_near() -> None:
+    here = at(3000.0)
+    near, far = (
+        RallyPoint(name, destination(here.point, 20.0, m), 0.0) for name, m in (("zeta", 700.0), ("alpha", 1500.0))
+    )
+    state = replace(CALM.vehicle, position=Timed(here, NOW))
+
+    def told(*rally: RallyPoint, sites: dict[str, Site] | None = None) -> str:
+        flown = replace(route((good(),)), rally=rally)
+        return if_link_dies(flown, state, airborne=True, sites=sites or {}).partition(":")[0]
+
+    assert told(far, near) == told(near, far) == "PX4 returns straight to rally point zeta, 0.7 km away"
+    named = {"zeta": Site("zeta", "The old quarry", SiteKind.ALTERNATE, near.position, 420.0)}
+    assert told(near, sites=named) == "PX4 returns straight to The old quarry, 0.7 km away"
+    assert told(replace(far, position=HUB)) == "PX4 returns straight to home, 3.0 km away"
+    assert told() == "PX4 returns straight to home, 3.0 km away"
+
+
+def test_without_a_plan_or_a_place_only_px4s_rule_is_told() -> None:
+    rule = "PX4 returns straight to the nearest of home and rally points"
+    assert if_link_dies(None, replace(CALM.vehicle, position=Timed(at(0.0), NOW)), airborne=True) == rule
+    assert if_link_dies(route((good(),)), replace(CALM.vehicle, position=None), airborne=True) == rule
+
+
+def test_only_a_vtol_on_its_rotors_is_not_carried_far() -> None:
+    flown = route((good(),))
+
+    def told(metres: float, on_wing: bool | None) -> str:
+        wing = None if on_wing is None else Timed(on_wing, NOW)
+        return if_link_dies(flown, replace(CALM.vehicle, position=Timed(at(metres), NOW), on_wing=wing), airborne=True)
+
+    for on_wing in (True, None):
+        assert told(900.0, on_wing).endswith("0.9 km away: open all the way, with the reserve")
+    assert told(500.0, False).endswith("0.5 km away: open all the way, with the reserve")
+    assert told(700.0, False).endswith("on its rotors, which are not meant to carry it that far")
+
+
+def test_of_a_climb_or_descent_all_its_time_is_as_good_as_its_return() -> None:
+    """Three legs of 200 s: up at home, 4 km out, down there."""
+    flown = route((good(),))
+    a, b = flown.legs[0].start, flown.legs[0].end
+
+    def with_ends(*there: Return) -> LastLine:
+        low = [replace(p, alt_amsl_m=430.0) for p in (a, b)]
+        up = Leg(replace(low[0], eta_s=NOW - 200.0), a, 0.0, 9.0, (), (good(0.0, 0.0),))
+        down = Leg(b, replace(low[1], eta_s=b.eta_s + 200.0), 0.0, 9.0, (), there)
+        return last_line(replace(flown, legs=(up, *flown.legs, down)))
+
+    assert with_ends(good(0.0, 0.0)) == LastLine(0.0, pytest.approx(600.0))
+    for there in ((), (bad(0.0, 0.0),), (good(0.0, 0.0), bad(0.0, 0.0))):
+        assert with_ends(*there) == LastLine(pytest.approx(200.0), pytest.approx(600.0))
+
+
+def test_nothing_left_to_fly_has_nothing_bad_in_it() -> None:
+    assert LastLine(0.0, 0.0).bad_share == 0.0
+    assert LastLine(5.0, 4.0).bad_share == 1.0
+    assert LastLine(1.0, 4.0).bad_share == 0.25
+
+
 def test_of_two_ways_as_good_the_one_that_stays_good_without_the_link_is_flown() -> None:
     def way(kind: object, site: str, bad_s: float, p: float = 0.9) -> Candidate:
         made = candidate(kind, site, p=p, after_s=400.0, end_pct=50.0)  # type: ignore[arg-type]
@@ -164,6 +224,42 @@ def test_the_point_of_no_return_is_where_out_and_back_have_used_up_what_is_spare
 def test_with_enough_there_is_none_and_with_too_little_it_is_passed() -> None:
     assert no_return(1000.0, 95.0) is None
     assert no_return(1000.0, 21.9) == NoReturn(0.0, NOW)
+
+
+def test_the_way_back_is_reckoned_against_the_wind_that_blows_there() -> None:
+    """From the east: with the wind home, against it out; and from the west the other way round."""
+    for wind in (Wind(0.0, -6.0), Wind(0.0, 6.0)):
+        cost = leg_energy(COURIER, 1.0, length_m=1000.0, track_deg=290.0, climb_m=0.0, wind=wind)
+        assert cost is not None
+        per_m = (40.0 / LEG_M + cost.energy_wh / 1000.0) / COURIER.battery_wh * 100.0
+        found = no_return(1000.0, 22.0 + 5000.0 * per_m, wind)
+        assert found is not None
+        assert found.distance_m == pytest.approx(5000.0, rel=0.01)
+
+
+def test_where_the_way_back_cannot_be_held_in_the_wind_it_is_here() -> None:
+    assert no_return(1000.0, 95.0, Wind(0.0, 30.0)) == NoReturn(0.0, NOW)
+
+
+def test_a_climb_that_is_flown_already_is_not_counted_again() -> None:
+    flat = route((good(),), (good(),))
+    top = flat.legs[0].start
+    climb = Leg(replace(top, alt_amsl_m=420.0, eta_s=NOW - 30.0), top, 0.0, 20.0, ())
+    whole = replace(flat, legs=(climb, *flat.legs))
+
+    def ahead(plan: Plan, metres: float, alt_m: float) -> NoReturn | None:
+        here = replace(at(metres), alt_amsl_m=alt_m)
+        return point_of_no_return(
+            plan, here, COURIER, 1.0, CALM_AIR, Forecast(40.0, 0.0),
+            least_pct=22.0, sds=0.0, per_planned=Forecast(1.0, 0.0), now_s=NOW,
+        )  # fmt: skip
+
+    over, before = ahead(whole, 10.0, 500.0), ahead(whole, 0.0, 420.0)
+    assert over is not None
+    assert before is not None
+    assert over == ahead(flat, 10.0, 500.0)
+    assert before.distance_m < over.distance_m - 100.0
+    assert before.at_s == pytest.approx(NOW + 30.0 + before.distance_m / 20.0)
 
 
 @given(metres=st.floats(0.0, 11_000.0), home_pct=st.floats(22.0, 60.0), more=st.floats(0.1, 20.0))

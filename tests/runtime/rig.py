@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -15,9 +15,11 @@ from fleet.controller import Controller
 from fleet.mavlink.recorder import UNRECORDED, FlightRecorder
 from fleet.runtime.boxdesk import BoxDesk
 from fleet.runtime.ledger import Ledger
-from fleet.runtime.supervisor import Fleet, Supervisor
+from fleet.runtime.prospects import Fleet
+from fleet.runtime.supervisor import Supervisor
 from fleet.service import CustodyStep, OrderRequest, OrderView, Refused
 from fleet.store import MemoryStore
+from fleet.virtual import run_virtual
 from geofences.airspace import Airspace
 from missions.boxes import BoxSample
 from missions.options import World
@@ -212,3 +214,14 @@ def restarted(old: Rig, recorder: FlightRecorder = UNRECORDED) -> Rig:
     made = make(old.config, old.clock, old.store, old.vehicles, airspace=airspace, recorder=recorder)
     made.temps_c, made.seal_ok = old.temps_c, old.seal_ok
     return made
+
+
+Story = Callable[[Rig], Coroutine[Any, Any, None]]
+
+
+def tell(story: Story, **changes: Any) -> None:
+    async def main() -> None:
+        async with rig(**changes) as r:
+            await story(r)
+
+    run_virtual(main())

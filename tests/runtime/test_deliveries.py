@@ -2,33 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-import pytest
-
 from fleet.config import Handling
 from fleet.records.chain import verify
-from fleet.runtime.session import Session
 from fleet.service import CustodyStep, Refused, VehicleCommand
-from fleet.virtual import run_virtual
 from geofences.geodesy import LatLon, distance_m
 from geofences.volumes import Circle, Restriction, Volume, Zone
 from missions.orders import OrderState
 from missions.sites import SiteKind
 from missions.snapshot import Landed, Mode, Timed, VehicleState, Wind
-from tests.runtime.rig import Rig, demo_config, restarted, rig
-
-Story = Callable[[Rig], Coroutine[Any, Any, None]]
-
-
-def tell(story: Story, **changes: Any) -> None:
-    async def main() -> None:
-        async with rig(**changes) as r:
-            await story(r)
-
-    run_virtual(main())
+from tests.runtime.rig import Rig, demo_config, restarted, tell
 
 
 def test_an_order_is_flown_released_received_and_the_vehicle_comes_home():
@@ -368,183 +354,5 @@ def test_who_is_given_no_plan_in_the_air_returns_by_px4s_own_rule():
         assert vehicle.commands[-4:] == ["upload", "upload", "upload", "return"]
         (why,) = [e["why"] for e in r.events(order_id, "return_by_px4")]
         assert "Geofence violation for waypoint 2" in why
-
-    tell(story)
-
-
-def test_a_gripper_that_jams_is_tried_once_more_on_the_mounts_word_and_then_the_box_comes_home():
-    async def story(r: Rig) -> None:
-        for vehicle in r.vehicles.values():
-            vehicle.gripper_works = False
-        order_id = (await r.place()).order.order_id
-        await r.until_state(order_id, "returned")
-        vehicle = next(v for v in r.vehicles.values() if v.releases)
-        # An autopilot moves a gripper that it holds to be open only after it has closed it.
-        assert (vehicle.releases, vehicle.grabs) == (2, 2)
-
-    tell(story)
-
-
-def test_releases_that_a_bad_radio_swallowed_are_repeated_while_the_box_is_seen_to_stay():
-    async def story(r: Rig) -> None:
-        for vehicle in r.vehicles.values():
-            vehicle.gripper_works, vehicle.ack_release = False, False
-        order_id = (await r.place()).order.order_id
-        await r.until(lambda: sum(v.releases for v in r.vehicles.values()) == 3)
-        vehicle = r.vehicle_of(order_id)
-        vehicle.gripper_works, vehicle.ack_release = True, True
-        await r.until_state(order_id, "released", 60.0)
-        assert vehicle.releases == 4
-
-    tell(story)
-
-
-@pytest.mark.parametrize("command", [VehicleCommand.LAND, VehicleCommand.RETURN])
-def test_a_box_that_was_let_go_as_its_vehicle_was_called_away_is_known_to_be_gone(command: VehicleCommand):
-    async def story(r: Rig) -> None:
-        order_id = (await r.place()).order.order_id
-        await r.until(lambda: sum(v.releases for v in r.vehicles.values()) == 1)
-        vehicle = r.vehicle_of(order_id)
-        assert not isinstance(await r.service.command(vehicle.vehicle_id, command, actor="op"), Refused)
-        await r.until_state(order_id, "released")
-        assert vehicle.releases == 1
-        confirmed = [e["confirmed"] for e in r.events(order_id, "custody") if e["step"] == "release"]
-        assert confirmed == ["confirmed"]
-
-    tell(story)
-
-
-def test_a_release_without_an_answer_is_confirmed_by_the_mount_and_not_repeated():
-    async def story(r: Rig) -> None:
-        for vehicle in r.vehicles.values():
-            vehicle.ack_release = False
-        order_id = (await r.place()).order.order_id
-        await r.until_state(order_id, "released")
-        assert r.vehicle_of(order_id).releases == 1
-
-    tell(story)
-
-
-def test_a_spoiled_dose_is_not_released():
-    async def story(r: Rig) -> None:
-        order_id = (await r.place("salme", "vaccine_freeze_sensitive")).order.order_id
-        await r.until_state(order_id, "in_flight")
-        await r.until(lambda: (eta := r.order(order_id).eta_s) is not None and eta - r.clock.now_s() < 30)
-        box_id = r.order(order_id).box_id
-        assert box_id is not None
-        for temp in (6.0, 7.0, 8.0, 9.0):
-            r.temps_c[box_id] = temp
-            await r.clock.sleep(6.0)
-        await r.until_phase(order_id, None)
-        assert r.order(order_id).state == "quarantined"
-        assert r.vehicle_of(order_id).releases == 0
-
-    tell(story)
-
-
-def test_without_people_loading_nothing_flies_and_a_cancelled_order_frees_the_vehicle():
-    async def story(r: Rig) -> None:
-        order_id = (await r.place()).order.order_id
-        await r.clock.sleep(120)
-        assert r.order(order_id).state == "loading"
-        await r.service.cancel_order(order_id, actor="ward")
-        await r.until_phase(order_id, None, 10.0)
-        assert r.order(order_id).state == "cancelled"
-        assert all(not v.commands for v in r.vehicles.values())
-        second = (await r.place()).order.order_id
-        await r.until_state(second, "loading")
-        await r.custody(second, CustodyStep.SEAL, seal="s-1")
-        await r.until_state(second, "in_flight", 60.0)
-
-    tell(story, config=demo_config(handling=Handling()))
-
-
-def test_two_orders_to_one_pad_do_not_meet_there():
-    async def story(r: Rig) -> None:
-        ids = [(await r.place("salme")).order.order_id for _ in range(2)]
-
-        def flying() -> list[str]:
-            return [i for i in ids if r.order(i).state == "in_flight"]
-
-        await r.until(lambda: bool(flying()))
-        first = flying()[0]
-        second = next(i for i in ids if i != first)
-        await r.clock.sleep(60)
-        assert r.order(second).state == "ready", "the pad is taken"
-        await r.until_state(second, "in_flight")
-        assert r.order(first).state in ("released", "received")
-
-    tell(story)
-
-
-def test_launches_from_one_hub_are_spaced():
-    async def story(r: Rig) -> None:
-        ids = [(await r.place(to)).order.order_id for to in ("salme", "koru")]
-        for order_id in ids:
-            await r.until_state(order_id, "in_flight")
-        times = sorted(e.at_s for i in ids for e in r.store.events(f"order/{i}") if e.body.get("event") == "launch")
-        assert times[1] - times[0] >= r.config.planning.launch_spacing_s
-
-    tell(story)
-
-
-@pytest.mark.parametrize(
-    ("changes", "code"),
-    [
-        ({"mass_kg": 9.0}, "too_heavy"),
-        ({"volume_l": 50.0}, "box_too_small"),
-        ({"deadline_s": 1_773_133_260.0}, "too_late"),
-    ],
-)
-def test_an_order_that_cannot_be_met_is_refused_with_its_reason(changes, code):
-    async def story(r: Rig) -> None:
-        view = await r.place(**changes)
-        assert view.state == "refused"
-        assert [x.code for x in view.reasons] == [code]
-
-    tell(story)
-
-
-def test_a_wrong_code_is_refused_and_five_of_them_lock_the_receipt():
-    async def story(r: Rig) -> None:
-        order_id = (await r.place()).order.order_id
-        await r.until_state(order_id, "released")
-        right = r.order(order_id).confirmation_code or ""
-        wrong = f"{(int(right) + 1) % 1_000_000:06d}"
-        verdict = r.order(order_id).verdict or ""
-        unseen = await r.service.confirm_receipt(order_id, code=right, verdict_seen="spoiled", actor="x")
-        assert isinstance(unseen, Refused)
-        assert unseen.reasons[0].code == "verdict_not_seen"
-        for _ in range(5):
-            answer = await r.service.confirm_receipt(order_id, code=wrong, verdict_seen=verdict, actor="x")
-            assert isinstance(answer, Refused)
-            assert answer.reasons[0].code == "wrong_code"
-        locked = await r.service.confirm_receipt(order_id, code=right, verdict_seen=verdict, actor="x")
-        assert isinstance(locked, Refused)
-        assert r.order(order_id).state == "released"
-
-    tell(story)
-
-
-def test_a_fault_in_one_flight_is_told_and_taken_up_again_while_the_others_fly_on(monkeypatch):
-    async def story(r: Rig) -> None:
-        broken, other = [(await r.place(to)).order.order_id for to in ("salme", "ndeba")]
-        await r.until_state(broken, "in_flight")
-        await r.until_state(other, "in_flight")
-        looked, vehicle = Session._look, r.vehicle_of(broken)
-        until_s = r.clock.now_s() + 20.0
-
-        async def look(session: Session) -> None:
-            if session.vehicle.vehicle_id == vehicle.vehicle_id and r.clock.now_s() < until_s:
-                raise ZeroDivisionError("nobody thought of this")
-            await looked(session)
-
-        monkeypatch.setattr(Session, "_look", look)
-        await r.until_state(broken, "released")
-        await r.until_state(other, "released")
-        told = [e for e in r.service.record("fleet") if e.kind == "fault"]
-        assert 5 <= len(told) <= 15
-        assert all(vehicle.vehicle_id in e.body["what"] and "nobody thought" in e.body["text"] for e in told)
-        assert vehicle.releases == 1
 
     tell(story)

@@ -22,7 +22,7 @@ async def outbound_in_still_air(r: Rig) -> tuple[str, list[Wind]]:
     blows = [Wind(0.0, 0.0)]
     in_wind(r, blows)
     order_id = (await r.place("orvane")).order.order_id
-    plan, _ = r.supervisor.quote(r.ledger.orders[order_id].order, 0.0)
+    plan, _ = r.supervisor.prospects.quote(r.ledger.orders[order_id].order, 0.0)
     assert isinstance(plan, Plan)
     needs = plan.energy.start_pct - plan.energy.end_pct
     for vehicle in r.vehicles.values():

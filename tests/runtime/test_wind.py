@@ -30,7 +30,7 @@ def test_a_risen_wind_turns_the_vehicle_back_before_the_reserve_is_touched():
             blows = [Wind(0.0, 0.0)]
             in_wind(r, blows)
             reserve = r.config.policy.reserve_pct
-            plan, _ = r.supervisor.quote(r.ledger.orders[(await r.place("orvane")).order.order_id].order, 0.0)
+            plan, _ = r.supervisor.prospects.quote(r.ledger.orders[(await r.place("orvane")).order.order_id].order, 0.0)
             assert isinstance(plan, Plan)
             needs = plan.energy.start_pct - plan.energy.end_pct
             for vehicle in r.vehicles.values():
