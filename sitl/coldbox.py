@@ -177,7 +177,7 @@ class BoxDevice:
 
     def take(self, limit: int | None = None) -> list[bytes]:
         """Sends up to that many of the oldest at once, as if each were acknowledged."""
-        if self.offline:
+        if self.offline or not self.queue:
             return []
         return [self.queue.popleft() for _ in range(len(self.queue) if limit is None else min(limit, len(self.queue)))]
 

@@ -61,11 +61,8 @@ class Channel:
         self._sent = self._copies = 0
         self._newest = 0
         """the highest number that has arrived"""
-
-    @property
-    def next_s(self) -> float:
-        """When `step` has something to do; infinite while nothing is under way."""
-        return self._late[0][0] if self._late else math.inf
+        self.next_s = math.inf
+        """when `step` has something to do; infinite while nothing is under way"""
 
     def send(self, frame: bytes, now_s: float) -> None:
         air = self.air
@@ -89,12 +86,14 @@ class Channel:
             return
         self._copies += 1
         heapq.heappush(self._late, (now_s + takes_s, self._copies, self._sent, frame))
+        self.next_s = self._late[0][0]
 
     def step(self, now_s: float) -> None:
         """Delivers what arrives by now."""
         while self._late and self._late[0][0] <= now_s:
             _, _, number, frame = heapq.heappop(self._late)
             self._arrive(number, frame, now_s)
+        self.next_s = self._late[0][0] if self._late else math.inf
 
     def _arrive(self, number: int, frame: bytes, now_s: float) -> None:
         if number < self._newest:

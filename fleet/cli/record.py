@@ -20,15 +20,28 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, help="Show and verify an order's hash-chained record; list its recordings.")
 
 StorePath = Annotated[Path | None, typer.Option("--store", help="read the store's file instead of asking the API")]
+Anchor = Annotated[
+    str | None, typer.Option("--anchor", help="a hash noted earlier, as on the hand-over slip: it must occur")
+]
+OtherPolicy = Annotated[
+    Path | None,
+    typer.Option(
+        "--policy",
+        help="YAML with other numbers of the policy: what would they have done? What it does "
+        "not name stays as recorded; a fleet.yaml does too",
+    ),
+]
+OrderOrFlight = Annotated[
+    str, typer.Argument(metavar="ORDER_OR_FLIGHT", help="the order's id, or one flight's as the record gives it")
+]
+Recordings = Annotated[
+    Path, typer.Option("--folder", help="where the recordings are: recording.folder of the configuration")
+]
 
 
 @app.command()
 def show(
-    order_id: OrderId,
-    store: StorePath = None,
-    url: Url = DEFAULT_URL,
-    token: Token = "",
-    json: JsonFlag = False,
+    order_id: OrderId, store: StorePath = None, url: Url = DEFAULT_URL, token: Token = "", json: JsonFlag = False
 ) -> None:
     """Show what was known, decided, commanded and acknowledged."""
     out = Output(json)
@@ -40,9 +53,7 @@ def show(
 @app.command()
 def verify(
     order_id: OrderId,
-    anchor: Annotated[
-        str | None, typer.Option("--anchor", help="a hash noted earlier, as on the hand-over slip: it must occur")
-    ] = None,
+    anchor: Anchor = None,
     store: StorePath = None,
     url: Url = DEFAULT_URL,
     token: Token = "",
@@ -66,14 +77,7 @@ def verify(
 @app.command()
 def replay(
     order_id: OrderId,
-    policy: Annotated[
-        Path | None,
-        typer.Option(
-            "--policy",
-            help="YAML with other numbers of the policy: what would they have done? What it does "
-            "not name stays as recorded; a fleet.yaml does too",
-        ),
-    ] = None,
+    policy: OtherPolicy = None,
     store: StorePath = None,
     url: Url = DEFAULT_URL,
     token: Token = "",
@@ -170,15 +174,7 @@ def _verdict(first: Replayed | None, policy: Path | None) -> str:
 
 
 @app.command("tlog")
-def recordings(
-    order_or_flight: Annotated[
-        str, typer.Argument(metavar="ORDER_OR_FLIGHT", help="the order's id, or one flight's as the record gives it")
-    ],
-    folder: Annotated[
-        Path, typer.Option("--folder", help="where the recordings are: recording.folder of the configuration")
-    ] = Path("var/tlog"),
-    json: JsonFlag = False,
-) -> None:
+def recordings(order_or_flight: OrderOrFlight, folder: Recordings = Path("var/tlog"), json: JsonFlag = False) -> None:
     """List the telemetry recordings (tlog) of a flight or an order's flights: size, span and messages.
 
     The files open in MAVExplorer, QGroundControl and pymavlink.

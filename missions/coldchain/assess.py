@@ -45,6 +45,13 @@ class Rules:
         alarms = [Range(a.threshold_c, inf) if a.above else Range(-inf, a.threshold_c) for a in self.product.alarms]
         object.__setattr__(self, "alarms", tuple(alarms))
 
+    def tolerates(self, temp_c: float) -> bool:
+        """Whether some time at this temperature is allowed at all."""
+        e = self.product.excursion_at(temp_c)
+        return self.product.in_band(temp_c) or (
+            e is not None and self.allowed_s[self.product.excursions.index(e)] != 0.0
+        )
+
 
 def _bands(product: Product) -> tuple[Range, ...]:
     """As `Product.excursion_at` has them: an edge belongs to the milder range."""

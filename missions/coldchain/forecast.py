@@ -7,11 +7,12 @@ the chance of arriving in range.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from math import sqrt
+from dataclasses import dataclass, fields, replace
+from math import exp, inf, log, sqrt
 from statistics import NormalDist
 
 import numpy as np
+from numpy.typing import NDArray
 
 from missions.boxes import Box
 from missions.coldchain import thermal
@@ -36,6 +37,14 @@ CHANGE_SD_SHARE = 0.3
 """and of the change foretold, which is as uncertain as capacity, resistance and air together"""
 AIR_GRAIN_C = 0.5
 """ways whose air is that alike share their solution: no weather is known better"""
+SHUT_AGAIN = 0.5
+"""of lids that open on the way, how many are shut again, by their latch or by hand; no source: one in two"""
+SHUT_AFTER_S = 90.0
+"""how long those stand open on average; the longer one has, the likelier it is of the others"""
+SHUT_POINTS = tuple(-SHUT_AFTER_S * log(1.0 - p) for p in (1 / 6, 3 / 6, 5 / 6))
+"""three equally likely times from now on: an exponential time has no memory"""
+KEPT_MOST_OPEN = 24
+"""hypotheses followed where each is followed with the lid shut at these times, too"""
 NODES = np.array([-sqrt(3.0), 0.0, sqrt(3.0)])
 NODE_WEIGHTS = np.array([1.0, 4.0, 1.0]) / 6.0
 """three-point Gauss-Hermite rule over the error common to a whole path"""
@@ -65,6 +74,8 @@ class _Bank:
     r_k_w: Array
     pack_k_w: Array
     inner_k_w: Array
+    shut_s: Array
+    """from the start on, when a lid that is open now is shut; inf: never, or there is none"""
 
 
 class Outlook:
@@ -89,7 +100,7 @@ class Outlook:
         self._now_s = now_s
         self._fresh_kj = thermal.FRESH_SHARE * box.pack_latent_kj if fresh_pack_kj is None else fresh_pack_kj
         self._bank = _likeliest(estimate)
-        self._courses: dict[float, _Course] = {}
+        self._courses: dict[float, _Course | _UntilShut] = {}
 
     def __call__(self, arrive_s: float, swap_at_s: float | None = None, ambient_c: float | None = None) -> Arrival:
         """The dose at `arrive_s`.
@@ -137,7 +148,7 @@ class Outlook:
         air_c = AIR_GRAIN_C * round((self._ambient_c if ambient_c is None else ambient_c) / AIR_GRAIN_C)
         course = self._courses.get(air_c)
         if course is None:
-            course = _Course(self._box, self._bank, self._bank.temp_c, self._bank.pack_kj, air_c)
+            course = _course(self._box, self._bank, air_c)
             self._courses[air_c] = course
         if swap_at_s is None or swap_at_s >= arrive_s:
             times = np.linspace(self._start_s, arrive_s, POINTS)
@@ -147,7 +158,9 @@ class Outlook:
         before = course.temps(first - self._start_s)
         fresh = np.full_like(self._bank.pack_kj, self._fresh_kj)
         second = np.linspace(swap_at_s, max(arrive_s, swap_at_s + 1e-3), POINTS)
-        after = _Course(self._box, self._bank, before[:, -1], fresh, air_c).temps(second - swap_at_s)
+        shut = self._bank.shut_s < swap_at_s - self._start_s  # else it is as it was: nothing says that they mend it
+        there = _shut(self._bank, self._box, shut)
+        after = _Course(self._box, there, before[:, -1], fresh, air_c).temps(second - swap_at_s)
         return np.concatenate([first, second[1:]]), np.concatenate([before, after[:, 1:]], axis=1)
 
 
@@ -162,13 +175,13 @@ def _ends(mean_c: Array, sd_c: Array, weight: Array) -> tuple[float, float]:
 
 
 def _likeliest(estimate: ThermalEstimate) -> _Bank:
-    flat = estimate.weight.ravel()
-    order = np.argsort(-flat, kind="stable")[:KEPT_MOST]
+    flat, open_s = estimate.weight.ravel(), estimate.lid_since_s
+    order = np.argsort(-flat, kind="stable")[: KEPT_MOST if open_s is None else KEPT_MOST_OPEN]
     running = np.cumsum(flat[order])
     order = order[: int(np.searchsorted(running, KEPT_SHARE)) + 1]
     rows, columns = np.divmod(order, estimate.weight.shape[1])
     weight = flat[order]
-    return _Bank(
+    bank = _Bank(
         weight=weight / weight.sum(),
         temp_c=estimate.temp_c.ravel()[order],
         var_c2=estimate.var_c2.ravel()[order],
@@ -176,7 +189,47 @@ def _likeliest(estimate: ThermalEstimate) -> _Bank:
         r_k_w=thermal.MULTIPLIERS[rows] * estimate.box.resistance_k_w,
         pack_k_w=estimate.pack_k_w[columns],
         inner_k_w=estimate.inner_k_w[columns],
+        shut_s=np.full(len(weight), inf),
     )
+    return bank if open_s is None else _with_shutting(bank, estimate.at_s - open_s)
+
+
+def _with_shutting(bank: _Bank, open_for_s: float) -> _Bank:
+    """The hypotheses with the lid open to the end, and each again for every time at which it may be shut."""
+    yet = SHUT_AGAIN * exp(-open_for_s / SHUT_AFTER_S)
+    will_shut = yet / (yet + 1.0 - SHUT_AGAIN)
+    n, times = len(bank.weight), (inf, *SHUT_POINTS)
+    shares = (1.0 - will_shut, *[will_shut / len(SHUT_POINTS)] * len(SHUT_POINTS))
+    every = {f.name: np.tile(getattr(bank, f.name), len(times)) for f in fields(bank)}
+    every |= {"weight": np.outer(shares, bank.weight).ravel(), "shut_s": np.repeat(times, n)}
+    return _Bank(**every)
+
+
+def _shut(bank: _Bank, box: Box, shut: NDArray[np.bool_]) -> _Bank:
+    """These hypotheses with the lid on again: as good as the label says."""
+    return replace(bank, r_k_w=np.where(shut, np.maximum(bank.r_k_w, box.resistance_k_w), bank.r_k_w))
+
+
+def _course(box: Box, bank: _Bank, ambient_c: float) -> _Course | _UntilShut:
+    course = _Course(box, bank, bank.temp_c, bank.pack_kj, ambient_c)
+    return _UntilShut(box, bank, course, ambient_c) if np.isfinite(bank.shut_s).any() else course
+
+
+class _UntilShut:
+    """The solution with an open lid until it is shut, and the solution with it shut from there."""
+
+    def __init__(self, box: Box, bank: _Bank, course: _Course, ambient_c: float) -> None:
+        closes = np.isfinite(bank.shut_s)
+        self._shut_s, self._open = bank.shut_s[:, None], course
+        at_s = np.where(closes, bank.shut_s, 0.0)
+        temp_c, pack_kj = course.temps(at_s[:, None])[:, 0], course.pack_kj(at_s)
+        self._at_s = at_s[:, None]
+        self._shut = _Course(box, _shut(bank, box, closes), temp_c, pack_kj, ambient_c)
+
+    def temps(self, t_s: Array) -> Array:
+        """Temperatures (hypothesis, time) at times `t_s` from the moment on."""
+        after = self._shut.temps(np.maximum(0.0, t_s - self._at_s))
+        return np.where(t_s < self._shut_s, self._open.temps(t_s), after)
 
 
 class _Course:
@@ -190,10 +243,11 @@ class _Course:
         sign = 1.0 if ambient_c > box.pack_temp_c else -1.0
         store = 1000.0 * (pack_kj if sign > 0 else box.pack_latent_kj - pack_kj)
         flow = thermal.balance(box, bank.r_k_w, bank.pack_k_w, bank.inner_k_w, ambient_c)
-        self._ambient_c = ambient_c
+        self._ambient_c, self._sign, self._full_kj = ambient_c, sign, box.pack_latent_kj
         self._settle, self._tau, self._tau_free = flow.settle_c, flow.tau_s, flow.tau_free_s
         self._offset = temp_c - flow.settle_c
         steady, bent = sign * flow.steady_w, sign * flow.bend_w_k * self._offset
+        self._store, self._steady, self._bent = store, steady, bent
         self._spent_s = np.where(store > 0.0, self._when_spent(steady, bent, store), 0.0)
         self._at_spent = self._settle + self._offset * np.exp(-self._spent_s / self._tau)
 
@@ -217,8 +271,14 @@ class _Course:
             t = np.clip(t - (flowed(t) - store) / np.where(np.abs(slope) > 1e-9, slope, np.inf), early, late)
         return np.where(never, np.inf, t)
 
+    def pack_kj(self, t_s: Array) -> Array:
+        """What each hypothesis's pack has left at its own time `t_s` from the moment on."""
+        flowed = self._steady * t_s + self._bent * self._tau * (1.0 - np.exp(-t_s / self._tau))
+        left_kj = np.where(t_s < self._spent_s, np.maximum(0.0, self._store - flowed), 0.0) / 1000.0
+        return np.asarray(left_kj if self._sign > 0 else self._full_kj - left_kj)
+
     def temps(self, t_s: Array) -> Array:
-        """Temperatures (hypothesis, time) at times `t_s` from the moment on."""
+        """Temperatures (hypothesis, time) at times `t_s` from the moment on; (time,) or (hypothesis, time)."""
         working = self._settle[:, None] + self._offset[:, None] * np.exp(-t_s / self._tau[:, None])
         since = t_s - self._spent_s[:, None]
         beyond = since >= 0.0

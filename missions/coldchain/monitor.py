@@ -86,6 +86,10 @@ class Monitor:
         return next((c for c in self.clocks if c.boot_id == boot_id), BoxClock())
 
 
+PROBE_LATE_S = 30.0
+"""by how much a reading may be late, as `thermal.PROBE_LAG_S`"""
+MOVING_C = 0.6
+"""in that time; less is within a probe's accuracy, or one step of a coarse one"""
 ACCEPTED, LATE, DUPLICATE = "accepted", "late", "duplicate"
 TOO_LATE, BEFORE_START = "too_late", "before_start"
 
@@ -347,7 +351,22 @@ def _doubt(monitor: Monitor, newest: Link) -> str | None:
         return f"the box's clock is {clock.shift_s:+.0f} s off ours, and not yet seen to be steady"
     if not newest.reading.usable:
         return f"the newest reading is not believed: {', '.join(newest.reading.faults)}"
-    return None
+    return _late(monitor.rules, newest)
+
+
+def _late(rules: Rules, newest: Link) -> str | None:
+    """Where a reading that moves is on its way out of what is tolerated: the product is there before its probe."""
+    before, temp_c = _oldest_after(newest, newest.at_s - PROBE_LATE_S), newest.assessment.temp_c
+    if before is None or temp_c is None or not before.reading.usable or before.assessment.temp_c is None:
+        return None
+    over_s = newest.at_s - before.at_s
+    if over_s < 0.5 * PROBE_LATE_S:
+        return None
+    moved_c = (temp_c - before.assessment.temp_c) * PROBE_LATE_S / over_s
+    if abs(moved_c) < MOVING_C or rules.tolerates(temp_c + moved_c):
+        return None
+    text = f"{temp_c:.1f} °C moves by {60.0 * moved_c / PROBE_LATE_S:+.1f} K/min"
+    return f"{text}: the product may be at {temp_c + moved_c:.1f} °C already, where no time is allowed"
 
 
 def _causes(newest: Link, judged: Judgement) -> tuple[SampleRef, ...]:

@@ -59,8 +59,8 @@ CREEP_PER_S = 0.005
 the air takes a minute or two to warm, which looks like a leak that grows"""
 FLAG_BELIEVED = 0.95
 """share of the belief in an intact box that moves when lid or seal contact opens"""
-FLAG_CLEARED = 0.5
-"""and back when it closes: staff may have pressed the lid on, the gasket may still be torn"""
+FLAG_CLEARED = 0.8
+"""and back when it closes: a lid is on or it is not, but a gasket may be torn still"""
 MENDED_BELIEVED = 0.9
 """of what the staff of a station say who have pressed the seal home and looked at it"""
 SENSOR_VAR_C2 = 0.1**2
@@ -114,6 +114,8 @@ class ThermalEstimate:
     """(guess,) R_i"""
     flagged: bool
     """lid open or seal broken, as last reported"""
+    lid_since_s: float | None = None
+    """the lid, and nothing but the lid, has been reported open since then"""
 
     @property
     def mean_c(self) -> float:
@@ -232,7 +234,7 @@ def update(
     dt = at_s - estimate.at_s
     if dt <= 0.0:
         return estimate
-    new = _switch(estimate, dt, lid_open, seal_ok)
+    new = _with_lid(_switch(estimate, dt, lid_open, seal_ok), at_s, lid_open, seal_ok)
     new = _drift(new, min(dt, LONGEST_GAP_S), ambient_c)
     spread = new.var_c2 + SENSOR_VAR_C2
     error = temp_c - new.probe_c
@@ -247,6 +249,16 @@ def update(
         probe_c=new.probe_c + gain * error,
         var_c2=new.var_c2 * (1.0 - gain),
     )
+
+
+def _with_lid(estimate: ThermalEstimate, at_s: float, lid_open: bool | None, seal_ok: bool | None) -> ThermalEstimate:
+    """A lid may be shut again, as `forecast` reckons with; a seal that has failed as well leaks on."""
+    since_s = estimate.lid_since_s
+    if lid_open is False or seal_ok is False:
+        since_s = None
+    elif lid_open and since_s is None:
+        since_s = at_s
+    return estimate if since_s == estimate.lid_since_s else replace(estimate, lid_since_s=since_s)
 
 
 def _switch(estimate: ThermalEstimate, dt: float, lid_open: bool | None, seal_ok: bool | None) -> ThermalEstimate:

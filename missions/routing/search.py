@@ -36,11 +36,11 @@ Edge = tuple[float, int, int, int, float]
 _AT_ONCE = 4
 _ROWS_FOR_ONE_MORE = 25
 """edges taken together: more where the search is long, as those too early are then few"""
-_SLACK = 1e-6
+SLACK = 1e-6
 """radians by which a tangent may miss: rounding must not lose one, and a false one is only an edge more"""
 _GRAZE = 1e-7
 """radians by which a view must be inside of what hides it"""
-_SAME_M = 1e-6
+SAME_M = 1e-6
 """corners closer than this are one place: there is no direction between them"""
 _ASK_AFTER = 256
 """places settled: by then a question without an answer is told from a long one"""
@@ -72,6 +72,7 @@ class Search:
     def __init__(self, world: World, start: complex, goal: complex, pace: Pace | None) -> None:
         self.obstacles: list[int] = []
         """S, in the order in which they joined"""
+        self.rounds = 0
         self._world = world
         self._pace = pace
         self._start, self._goal = start, goal
@@ -106,6 +107,7 @@ class Search:
         heapq.heappush(self._queue, (straight, next(self._tick), 0, 0, straight))
         last = -1
         while edges := self._cheapest():
+            self.rounds += 1
             best = self._best
             ways = np.array([(self._places[row], self._corners[corner][0]) for _, _, row, corner, _ in edges])
             unknown: dict[int, None] = {}
@@ -171,7 +173,7 @@ class Search:
             half = min(a if a > -1.0 else pi for a in (phase(back) * side, phase(ahead) * side)) / 2.0
             self._places.append(at)
             turns.append(turn * rect(1.0, -side * half))
-            halves.append(half + _SLACK)
+            halves.append(half + SLACK)
         self._parent += parents
         self._place[rows], self._turn[rows], self._half[rows] = self._places[first:], turns, halves
         self._cost[rows] = self._best[corners]
@@ -187,7 +189,7 @@ class Search:
         self._corners += zip(at.tolist(), back.tolist(), ahead.tolist(), strict=True)
         self._at = np.concatenate([self._at, at])
         self._fold = np.concatenate([self._fold, (back * ahead).conj()])
-        self._wide = np.concatenate([self._wide, (back.conj() * ahead).real + _SLACK])
+        self._wide = np.concatenate([self._wide, (back.conj() * ahead).real + SLACK])
         self._to_goal = np.concatenate([self._to_goal, self._costs(self._goal - at)])
         self._best = np.concatenate([self._best, np.full(len(at), inf)])
         self._first = np.concatenate([self._first, np.cumsum([first, *(c.shape[1] for c in new[:-1])])])
@@ -209,7 +211,7 @@ class Search:
         np.negative(angle, out=opposite)
         np.abs(legs, out=length)
         views = np.maximum.reduceat(seen, self._first[column:] - first, axis=2)
-        views[0][views[0] + views[1] > pi - _SLACK] = -inf  # across the cut behind, or all around: left to `met`
+        views[0][views[0] + views[1] > pi - SLACK] = -inf  # across the cut behind, or all around: left to `met`
         np.negative(views[2], out=views[2])
         self._views[:, rows, column:width] = views
         if own is not None:
@@ -228,7 +230,7 @@ class Search:
         corner += first
         left, right, behind = self._views[:, row, :width] > limit[:, :, None]
         cost = self._cost[row] + leg_cost
-        keep = (cost < self._best[corner]) & (far > _SAME_M) & ~(left & right & behind).any(axis=1)
+        keep = (cost < self._best[corner]) & (far > SAME_M) & ~(left & right & behind).any(axis=1)
         row, corner, cost = row[keep], corner[keep], cost[keep]
         bound = cost + self._to_goal[corner]
         for edge in zip(bound.tolist(), self._tick, row.tolist(), corner.tolist(), cost.tolist(), strict=False):

@@ -1,8 +1,9 @@
 """The exact cheapest path among polygons in a plane, looking only at the obstacles that are in its way.
 
 A shortest path among polygons bends only at convex corners and its pieces are tangents there (Lozano-Pérez & Wesley
-1979); so does a path of least time in uniform wind (`missions.routing.pace`). `missions.routing.search` finds it; here
-are the obstacles, and what the search asks about them.
+1979); so does a path of least time in uniform wind (`missions.routing.pace`). `missions.routing.search` finds it, and
+where one small field is asked many questions `missions.routing.roadmap`; here are the obstacles, and what these two ask
+about them.
 
 Corners are pushed out by `PUSH_M`, so that a path never touches an obstacle and no predicate is asked about contact.
 """
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 from geofences.rtree import PolygonTree, Predicate
 from missions.routing.judge import IdentityCache
 from missions.routing.pace import Pace
+from missions.routing.roadmap import Roadmap
 from missions.routing.search import Plane, Search
 
 Array = NDArray[np.float64]
@@ -31,6 +33,10 @@ _FLAT = 1e-12
 """sine below which three points count as one line"""
 _EDGE_M = 10.0 * PUSH_M
 """an end this near to an obstacle may lie between it and its corners pushed out: it begins a step away"""
+_PAIRS_A_ROUND = 1600
+"""of corners: so many cost as much in making a roadmap as a round of the search"""
+_CORNERS_A_ROUND = 150
+"""so many cost as much in one question to a roadmap. Like the other a ratio of array work to array work, measured"""
 _BESIDE = 2.0 * _EDGE_M * np.exp(2j * np.pi / 16 * np.arange(16))
 
 
@@ -59,6 +65,9 @@ class Obstacles:
         """(3, n, 2): convex corners of polygon i pushed out, and the unit vectors from each to its two neighbours."""
         corners, first = self._corners
         return corners[:, first[i] : first[i + 1]]
+
+    def corner_count(self) -> int:
+        return int(self._corners[1][-1])
 
     @cached_property
     def _corners(self) -> tuple[Array, NDArray[np.intp]]:
@@ -99,6 +108,10 @@ class Field:
         self._own = _own.get(*own, make=lambda: Obstacles(own)) if len(own) else None
         self._active = active
         self._known: dict[int, bool] = {}
+        self._questions = self._rounds = 0
+        """of the search so far"""
+        self._map: tuple[Roadmap, tuple[int, ...]] | None = None
+        """and the obstacles in it"""
 
     def polygon(self, i: int) -> shapely.Polygon:
         n = len(self._shared)
@@ -135,9 +148,7 @@ class Field:
         if pace is not None and _cost(ends, pace) == np.inf:
             return NoPath(())  # nor is there another way: displacements that can be flown add up to such
         here, there = complex(ends[0]), complex(ends[1])
-        search = Search(self, here, there, pace)
-        bends = search.run() if abs(there - here) > PUSH_M else [here, there]
-        met = tuple(sorted(search.obstacles))
+        bends, met = self._bends(here, there, pace) if abs(there - here) > PUSH_M else ([here, there], ())
         if bends is None:
             return NoPath(self._closing(here, there) or met)
         points = np.array(bends)
@@ -145,6 +156,35 @@ class Field:
         xy[0], xy[-1] = start, goal
         length = _cost(points, None)
         return Path(xy, length, length if pace is None else _cost(points, pace), met)
+
+    def prepare(self) -> None:
+        """Makes the roadmap now, which is else made when questions have cost as much as it does."""
+        n, own = len(self._shared), 0 if self._own is None else len(self._own)
+        active = (*self._in_the_way(), *range(n, n + own))
+        corners = [np.empty((3, 0, 2)), *(self.corners(i) for i in active)]
+        polygons = np.array([self.polygon(i) for i in active], dtype=object)
+        self._map = Roadmap(polygons, np.concatenate(corners, axis=1), self.met), active
+
+    def _bends(self, start: complex, goal: complex, pace: Pace | None) -> tuple[list[complex] | None, tuple[int, ...]]:
+        """Those of the best path, and the obstacles looked at."""
+        if self._map is None and self._worth_a_map():
+            self.prepare()
+        if self._map is not None:
+            roadmap, obstacles = self._map
+            return roadmap.bends(start, goal, pace), obstacles
+        search = Search(self, start, goal, pace)
+        bends = search.run()
+        self._questions += 1
+        self._rounds += search.rounds
+        return bends, tuple(sorted(search.obstacles))
+
+    def _worth_a_map(self) -> bool:
+        """True if the rounds of the search would have paid for it, and a question to it costs less than they do."""
+        if not self._questions:
+            return False
+        corners = self._shared.corner_count() + (0 if self._own is None else self._own.corner_count())
+        paid = self._rounds * _PAIRS_A_ROUND >= corners * corners
+        return paid and self._rounds > self._questions * (1.0 + corners / _CORNERS_A_ROUND)
 
     def met(self, ways: Plane) -> list[list[int]]:
         """The obstacles that each of the segments (n, 2) touches or crosses."""
@@ -174,7 +214,7 @@ class Field:
     @cached_property
     def _yards(self) -> NDArray[np.object_]:
         """What obstacles enclose, one with a hole or several that touch: disjoint ones enclose nothing together."""
-        active = [i for i in range(len(self._shared)) if self._is_active(i)]
+        active = self._in_the_way()
         own = [] if self._own is None else self._own.polygons.tolist()
         polygons = np.array([*self._shared.polygons[active], *own], dtype=object)
         one, other = shapely.STRtree(polygons).query(polygons, predicate="intersects")
@@ -214,6 +254,10 @@ class Field:
             which = np.concatenate([which, own_which])
             what = np.concatenate([what, own_what + len(self._shared)])
         return which, what
+
+    def _in_the_way(self) -> list[int]:
+        """Of the shared obstacles."""
+        return [i for i in range(len(self._shared)) if self._is_active(i)]
 
     def _is_active(self, i: int) -> bool:
         known = self._known.get(i)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from enum import Enum
 
+AUTO, OFFBOARD_MAIN, TERMINATION_MAIN = 4, 6, 10
+"""main modes without a pilot"""
+
 
 class Mode(Enum):
     """(main mode, sub mode, base_mode when disarmed, can arm in it, standard mode of CURRENT_MODE)."""
@@ -17,25 +20,18 @@ class Mode(Enum):
     RETURN = (4, 5, 29, False, 5)
     LAND = (4, 6, 29, False, 7)
     ACRO = (5, 0, 65, False, 0)
-    OFFBOARD = (6, 0, 1, False, 0)
+    OFFBOARD = (OFFBOARD_MAIN, 0, 1, False, 0)
     STABILIZED = (7, 0, 81, False, 0)
-    TERMINATION = (10, 0, 1, False, 0)
+    TERMINATION = (TERMINATION_MAIN, 0, 1, False, 0)
 
     def __init__(self, main: int, sub: int, base: int, arms: bool, standard: int) -> None:
         self.main, self.sub, self.base, self.arms, self.standard = main, sub, base, arms, standard
-
-    @property
-    def custom_mode(self) -> int:
-        """Main mode in byte 2, sub mode in byte 3 (px4_custom_mode.h)."""
-        return self.main << 16 | self.sub << 24
-
-    @property
-    def flown_by_hand(self) -> bool:
-        return self in (Mode.MANUAL, Mode.ALTITUDE, Mode.POSITION, Mode.ACRO, Mode.STABILIZED)
+        self.custom_mode = main << 16 | sub << 24
+        """main mode in byte 2, sub mode in byte 3 (px4_custom_mode.h)"""
+        self.flown_by_hand = main not in (AUTO, OFFBOARD_MAIN, TERMINATION_MAIN)
 
 
 ARMED_FLAG = 128
-AUTO = 4
 _BY_NUMBERS = {(m.main, m.sub): m for m in Mode}
 
 

@@ -274,6 +274,16 @@ class Navigator(Steering):
     def _work_is_done(self, item: Item, now_s: float) -> bool:
         """Flies the present phase; True at its end."""
         match self.phase:
+            case Phase.GO:  # first, for it lasts longest
+                radius_m = self.acceptance_m()
+                if item.command == plans.WAYPOINT and item.params[1] > 0.0 and not self.vtol.on_wing:
+                    radius_m = item.params[1]
+                # On the wing a place that is reached at another height is circled until the height is.
+                away_m = self.distance_m(self.target)
+                there = away_m <= radius_m or self.passed()
+                corner = self._corner(item, radius_m) if away_m <= self.brakes_m() else 0.0
+                self.fly(self.target, corner=corner, circle_m=self.loiter_m() if there else 0.0)
+                return there and self.level()
             case Phase.CLIMB:
                 self.fly(self.target, up=self.params["MPC_TKO_SPEED"])
                 return self.high_enough()
@@ -286,16 +296,6 @@ class Navigator(Steering):
             case Phase.TO_ROTORS:
                 self.fly(self.target)
                 return self.vtol.on_rotors
-            case Phase.GO:
-                radius_m = self.acceptance_m()
-                if item.command == plans.WAYPOINT and item.params[1] > 0.0 and not self.vtol.on_wing:
-                    radius_m = item.params[1]
-                # On the wing a place that is reached at another height is circled until the height is.
-                away_m = self.distance_m(self.target)
-                there = away_m <= radius_m or self.passed()
-                corner = self._corner(item, radius_m) if away_m <= self.brakes_m() else 0.0
-                self.fly(self.target, corner=corner, circle_m=self.loiter_m() if there else 0.0)
-                return there and self.level()
             case Phase.APPROACH:
                 self.fly(self.target)
                 return self.over_target(self.vtol.brake_m())

@@ -73,8 +73,8 @@ _FLOATS = {
 }
 
 
-class Params:
-    """One vehicle's parameters. Values are kept as PX4 keeps them: 32-bit integers and 32-bit floats."""
+class Params(dict[str, float]):
+    """One vehicle's parameters by name. Values are kept as PX4 keeps them: 32-bit integers and 32-bit floats."""
 
     def __init__(
         self,
@@ -85,9 +85,9 @@ class Params:
         vtol: bool = False,
     ) -> None:
         self.types = dict.fromkeys(_INTS, INT32) | dict.fromkeys(_FLOATS, REAL32)
-        self.values: dict[str, float] = {**_INTS, **_FLOATS}
+        values: dict[str, float] = {**_INTS, **_FLOATS}
         # What an integrator sets for the airframe.
-        self.values |= {
+        values |= {
             "MAV_SYS_ID": system_id,
             "MPC_XY_CRUISE": performance.cruise_m_s,
             "MPC_XY_VEL_MAX": max(12.0, performance.cruise_m_s),
@@ -98,24 +98,21 @@ class Params:
         if vtol:
             wing = vtol_params.floats(performance)
             self.types |= dict.fromkeys(vtol_params.INTS, INT32) | dict.fromkeys(wing, REAL32)
-            self.values |= {**vtol_params.INTS, **wing}
+            values |= {**vtol_params.INTS, **wing}
         for name, value in overrides:
             self.types.setdefault(name, REAL32 if value != int(value) else INT32)
-            self.values[name] = value
-        self.names = sorted(self.values)
-        self.values = {name: _narrow(self.values[name], self.types[name]) for name in self.names}
-
-    def __getitem__(self, name: str) -> float:
-        return self.values[name]
+            values[name] = value
+        self.names = sorted(values)
+        super().__init__((name, _narrow(values[name], self.types[name])) for name in self.names)
 
     def wire(self, name: str) -> dict[str, object] | None:
         """PARAM_VALUE's fields; None for a name PX4 does not know (it stays silent)."""
         if name == HASH_NAME:
             return self._fields(name, _bytewise(self.hash(), "<I"), UINT32, HASH_INDEX)
-        if name not in self.values:
+        if name not in self:
             return None
         kind = self.types[name]
-        value = _bytewise(int(self.values[name])) if kind == INT32 else self.values[name]
+        value = _bytewise(int(self[name])) if kind == INT32 else self[name]
         return self._fields(name, value, kind, self.names.index(name))
 
     def _fields(self, name: str, value: float, kind: int, index: int) -> dict[str, object]:
@@ -129,9 +126,9 @@ class Params:
 
     def set_from_wire(self, name: str, value: float, kind: int) -> bool:
         """PARAM_SET: takes any value of the right type, however senseless; False where PX4 would not answer."""
-        if name not in self.values or kind != self.types[name]:
+        if name not in self or kind != self.types[name]:
             return False
-        self.values[name] = struct.unpack("<i", struct.pack("<f", value))[0] if kind == INT32 else value
+        self[name] = struct.unpack("<i", struct.pack("<f", value))[0] if kind == INT32 else value
         return True
 
     def hash(self) -> int:
@@ -139,7 +136,7 @@ class Params:
         crc = 0
         for name in self.names:
             kind = "<i" if self.types[name] == INT32 else "<f"
-            value = int(self.values[name]) if kind == "<i" else self.values[name]
+            value = int(self[name]) if kind == "<i" else self[name]
             crc = binascii.crc32(name.encode() + struct.pack(kind, value), crc)
         return crc
 

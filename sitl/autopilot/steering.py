@@ -62,7 +62,7 @@ class Steering:
 
     def here(self) -> Place:
         lat, lon = self.fleet.seen(self.i)
-        return Place(lat, lon, float(self.fleet.alt[self.i]))
+        return Place(lat, lon, self.fleet.alt.item(self.i))
 
     @property
     def on_ground(self) -> bool:
@@ -135,8 +135,7 @@ class Steering:
     # --- having got there
 
     def distance_m(self, to: Place) -> float:
-        here = self.here()
-        return geo.distance_m(here.lat, here.lon, to.lat, to.lon)
+        return geo.distance_m(*self.fleet.seen(self.i), to.lat, to.lon)
 
     def acceptance_m(self) -> float:
         """Within this a place counts as reached. PX4 v1.17 no longer makes it wider on the wing, as flown with SIH."""
@@ -158,7 +157,7 @@ class Steering:
     def level(self) -> bool:
         """At the target's height, near enough."""
         tolerance_m = self.params["NAV_FW_ALT_RAD" if self.vtol.on_wing else "NAV_MC_ALT_RAD"]
-        return abs(float(self.fleet.alt[self.i]) - self.target.amsl) <= tolerance_m
+        return bool(abs(self.fleet.alt.item(self.i) - self.target.amsl) <= tolerance_m)
 
     def reached(self, radius_m: float) -> bool:
         return self.over_target(radius_m) and self.level()

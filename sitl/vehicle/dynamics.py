@@ -150,7 +150,7 @@ class FleetState:
 
     def charge(self, i: int) -> float:
         """0…1 of the battery."""
-        return float(max(0.0, 1.0 - self.used_wh[i] / self.capacity_wh[i]))
+        return float(max(0.0, 1.0 - self.used_wh.item(i) / self.capacity_wh.item(i)))
 
     def seen(self, i: int) -> tuple[float, float]:
         """Latitude and longitude as the vehicle believes them; blind, it believes that it has not moved."""
@@ -356,19 +356,20 @@ class FleetState:
         """0…1: what weight and tilt ask of the rotors, or what the pusher gives on the wing."""
         if self.on_ground[i] or not self._lifted[i]:
             return 0.08 if self.armed[i] else 0.0
-        if self.wings.regime[i] == Regime.WING:
+        if self.wings.busy and self.wings.regime[i] == Regime.WING:
             return float(min(1.0, TRIM_THROTTLE * self.power_w[i] / self.power.cruise_w[i]))
-        tilt = hypot(self.an[i], self.ae[i], 0.01 * self.airspeed[i] ** 2) / G_M_S2
-        load = 1.0 + self.payload_kg[i] / self.empty_kg[i]
-        return float(min(1.0, HOVER_THROTTLE * load * sqrt(1.0 + tilt * tilt) / self._thrust_left[i]))
+        tilt = hypot(self.an.item(i), self.ae.item(i), 0.01 * self.airspeed.item(i) ** 2) / G_M_S2
+        load = 1.0 + self.payload_kg.item(i) / self.empty_kg.item(i)
+        return float(min(1.0, HOVER_THROTTLE * load * sqrt(1.0 + tilt * tilt) / self._thrust_left.item(i)))
 
     def attitude(self, i: int) -> tuple[float, float, float]:
         """Roll, pitch, yaw in radians: the tilt that its acceleration and drag ask for; on the wing, bank and climb."""
-        c, s = cos(self.yaw[i]), sin(self.yaw[i])
-        forward = float(self.an[i]) * c + float(self.ae[i]) * s
-        right = float(self.ae[i]) * c - float(self.an[i]) * s
-        drag = 0.01 * float(self.airspeed[i]) ** 2
-        yaw = (float(self.yaw[i]) + pi) % (2.0 * pi) - pi
-        if self.wings.regime[i] == Regime.WING:
-            return float(self.wings.bank[i]), atan2(float(self.vu[i]), max(1.0, float(self.airspeed[i]))), yaw
+        yaw, an, ae = self.yaw.item(i), self.an.item(i), self.ae.item(i)
+        c, s = cos(yaw), sin(yaw)
+        forward = an * c + ae * s
+        right = ae * c - an * s
+        drag = 0.01 * self.airspeed.item(i) ** 2
+        yaw = (yaw + pi) % (2.0 * pi) - pi
+        if self.wings.busy and self.wings.regime[i] == Regime.WING:
+            return self.wings.bank.item(i), atan2(self.vu.item(i), max(1.0, self.airspeed.item(i))), yaw
         return atan2(right, G_M_S2), -atan2(forward + drag, G_M_S2), yaw

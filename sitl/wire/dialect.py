@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import repeat
 from typing import Any
 
 from fastcrc import crc16
@@ -17,9 +18,11 @@ from pymavlink.dialects.v20 import development
 MAGIC_V1, MAGIC_V2 = 0xFE, 0xFD
 SIGNED = 0x01
 SIGNATURE_BYTES = 13
-_HEADER = struct.Struct("<7BHB")
-"""magic, length, two flags, sequence, system, component, message id in 16 + 8 bits"""
+_MAGIC = bytes((MAGIC_V2,))
+_BODY = struct.Struct("<6BHB")
+"""after the magic: length, two flags, sequence, system, component, message id in 16 + 8 bits"""
 
+_ZEROS = repeat(0)
 _LETTERS = {"uint8_t": "B", "uint16_t": "H", "uint32_t": "I", "int16_t": "h", "float": "f", "uint64_t": "Q"}
 
 
@@ -35,11 +38,16 @@ class Definition:
     lengths: tuple[int, ...]
     """0 for a scalar or a text, else the number of elements"""
     layout: struct.Struct
+    arrays: bool = field(init=False)
+    """whether there are any, or a text"""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "arrays", any(self.lengths))
 
     def values(self, fields: Mapping[str, Any]) -> list[Any]:
         """In wire order; what is not given is zero."""
-        if not any(self.lengths):
-            return [fields.get(name, 0) for name in self.names]
+        if not self.arrays:
+            return list(map(fields.get, self.names, _ZEROS))
         flat: list[Any] = []
         for name, length in zip(self.names, self.lengths, strict=True):
             if length == 0:
@@ -92,11 +100,11 @@ def _own(name: str, msg_id: int, *fields: tuple[str, str, int]) -> Definition:
     """A message the published dialect lacks: (type, name, array length) in wire order; the CRC seed as mavgen's."""
     text = f"{name} ".encode()
     layout = "<"
-    for kind, field, length in fields:
-        text += f"{kind} {field} ".encode() + (bytes([length]) if length else b"")
+    for kind, label, length in fields:
+        text += f"{kind} {label} ".encode() + (bytes([length]) if length else b"")
         layout += _LETTERS[kind] * max(1, length)
     crc = crc16.mcrf4xx(text)
-    names = tuple(field for _, field, _ in fields)
+    names = tuple(label for _, label, _ in fields)
     lengths = tuple(length for _, _, length in fields)
     return Definition(name, msg_id, bytes(((crc & 0xFF) ^ (crc >> 8),)), names, lengths, struct.Struct(layout))
 
@@ -175,15 +183,12 @@ class Packer:
 
     def pack(self, name: str, fields: Mapping[str, Any]) -> bytes:
         definition = BY_NAME[name]
-        return self.pack_values(definition, definition.values(fields))
-
-    def pack_values(self, definition: Definition, values: list[Any] | tuple[Any, ...]) -> bytes:
-        payload = definition.layout.pack(*values).rstrip(b"\0") or b"\0"
-        high, low = divmod(definition.msg_id, 65536)
-        head = _HEADER.pack(MAGIC_V2, len(payload), 0, 0, self._sequence, self.system, self.component, low, high)
-        self._sequence = (self._sequence + 1) & 0xFF
-        body = head + payload
-        return body + crc16.mcrf4xx(body[1:] + definition.crc_extra).to_bytes(2, "little")
+        payload = definition.layout.pack(*definition.values(fields)).rstrip(b"\0") or b"\0"
+        msg_id, sequence = definition.msg_id, self._sequence
+        self._sequence = (sequence + 1) & 0xFF
+        body = _BODY.pack(len(payload), 0, 0, sequence, self.system, self.component, msg_id & 0xFFFF, msg_id >> 16)
+        body += payload
+        return b"".join((_MAGIC, body, crc16.mcrf4xx(body + definition.crc_extra).to_bytes(2, "little")))
 
 
 def frames(data: bytes) -> Iterator[Message]:

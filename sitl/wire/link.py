@@ -10,7 +10,7 @@ from typing import Any
 
 from sitl.autopilot.autopilot import Autopilot
 from sitl.radio import STILL_AIR, Channel, Radio
-from sitl.wire.dialect import BY_NAME, Message, Packer, frames
+from sitl.wire.dialect import Message, Packer, frames
 from sitl.wire.streams import NEEDS_HOME, RESTORED_HZ, STREAMS
 
 GCS_HEARD_S = 2.5
@@ -90,21 +90,25 @@ class Link:
 
     def step(self, now_s: float) -> None:
         """Sends what is due by now."""
-        self.up.step(now_s)
-        self.down.step(now_s)
-        while self._due and self._due[0][0] <= now_s:
-            at_s, ticket, name = heapq.heappop(self._due)
+        if self.up.next_s <= now_s:
+            self.up.step(now_s)
+        if self.down.next_s <= now_s:
+            self.down.step(now_s)
+        due = self._due
+        while due and due[0][0] <= now_s:
+            at_s, ticket, name = due[0]
             if self._tickets.get(name) != ticket:
+                heapq.heappop(due)
                 continue
             following = at_s + self._interval_s[name]
             # After a pause (a suspended computer) the missed ones are not made up for.
-            heapq.heappush(self._due, (following if following > now_s - 1.0 else now_s, ticket, name))
+            heapq.heapreplace(due, (following if following > now_s - 1.0 else now_s, ticket, name))
             self.stream(name, now_s)
         if self.params_to_send:
             batch, self.params_to_send = self.params_to_send[:PARAMS_PER_STEP], self.params_to_send[PARAMS_PER_STEP:]
             for name in batch:
                 self.send_param(name)
-        beat_s = self._due[0][0] if self._due else math.inf
+        beat_s = due[0][0] if due else math.inf
         self.wake_s = now_s if self.params_to_send else min(beat_s, self.up.next_s, self.down.next_s)
 
     def stream(self, name: str, now_s: float) -> None:
@@ -118,8 +122,7 @@ class Link:
     def send(self, name: str, fields: Mapping[str, Any]) -> None:
         if not self.hearers:
             return
-        definition = BY_NAME[name]
-        self.down.send(self.packer.pack_values(definition, definition.values(fields)), self.now_s)
+        self.down.send(self.packer.pack(name, fields), self.now_s)
         if self.down.air is not STILL_AIR:
             self.wake_s = -math.inf  # it may be under way now
 

@@ -34,7 +34,7 @@ def _clamp(value: float, low: int, high: int) -> int:
 
 
 def _i16(value: float) -> int:
-    return _clamp(value, -32768, 32767)
+    return round(value) if -32768.0 <= value <= 32767.0 else _clamp(value, -32768, 32767)
 
 
 def _place(p: Autopilot) -> tuple[int, int]:
@@ -95,10 +95,10 @@ def global_position_int(p: Autopilot, now_s: float) -> Fields:
         "lon": lon,
         "alt": round(alt * 1000.0),
         "relative_alt": round((alt - _home_amsl(p)) * 1000.0),
-        "vx": _i16(float(f.vn[i]) * 100.0),
-        "vy": _i16(float(f.ve[i]) * 100.0),
-        "vz": _i16(float(f.vu[i]) * -100.0),
-        "hdg": round(math.degrees(float(f.yaw[i])) * 100.0) % 36000,
+        "vx": _i16(f.vn.item(i) * 100.0),
+        "vy": _i16(f.ve.item(i) * 100.0),
+        "vz": _i16(f.vu.item(i) * -100.0),
+        "hdg": round(math.degrees(f.yaw.item(i)) * 100.0) % 36000,
     }
 
 

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from missions.coldchain import assess
 from missions.coldchain.assess import rules_for, start, step, until
 from missions.coldchain.mkt import window_mkt
+from missions.coldchain.tally import gap_rate_s
 from missions.snapshot import BoxVerdict
 from tests.coldchain.builders import T0, profile, rules
-from tests.coldchain.courses import every_minute, judged, run, verdict
+from tests.coldchain.courses import MIN, every_minute, judged, run, verdict
 
 # uncertainty
 
@@ -33,6 +34,18 @@ def test_time_is_told_per_band_and_outside_all_of_them() -> None:
     assert a.read.bands.longest_s == (60.0, 60.0, 120.0, 60.0)
     assert a.read.bands.run_s == (0.0, 60.0, 0.0, 0.0)
     assert a.read.bands.first_s == (T0, T0 + 60.0, T0 + 120.0, T0 + 240.0)
+
+
+@pytest.mark.parametrize("gap_s", [130.0, 1000.0])
+def test_the_heat_of_a_gap_is_bounded_from_both_its_ends_each_as_wrong_as_a_probe_may_be(gap_s: float) -> None:
+    by = rules("cct_biologic")
+    coldest, warmest = by.product.probe_range_c
+    between = run(by, (0, 5.0), (gap_s / MIN, 7.0)).rates_s
+    least, most = gap_rate_s(4.5, 6.5, gap_s, -1, coldest), gap_rate_s(5.5, 7.5, gap_s, 1, warmest)
+    assert between == pytest.approx((least, 0.0, most))
+    not_over = until(run(by, (0, 5.0)), by, T0 + gap_s).rates_s
+    least, most = gap_rate_s(4.5, None, gap_s, -1, coldest), gap_rate_s(5.5, None, gap_s, 1, warmest)
+    assert not_over == pytest.approx((least, 0.0, most))
 
 
 def test_near_an_edge_accuracy_leaves_room_both_ways() -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from missions.boxes import BoxSample
 from missions.coldchain import monitor, samples
-from missions.coldchain.samples import Reading, SensorLimits, SensorState, judge
+from missions.coldchain.samples import Probe, Reading, SensorLimits, SensorState, judge
 from missions.snapshot import BoxVerdict
 from tests.coldchain.builders import noisy, sample, watched
 
@@ -122,6 +122,33 @@ def test_a_probe_that_fails_now_and_again_among_good_readings_must_learn_again()
     assert any(samples.RECOVERING in r.faults for r in judge_all(mixed))
     rare = [sample(i, None if i % 4 == 3 else 5.0 + 0.01 * (i % 3)) for i in range(60)]
     assert not any(samples.RECOVERING in r.faults for r in judge_all(rare))
+
+
+def moved(*temps: float | None) -> Probe:
+    probe = Probe(temps[0])
+    for temp in temps[1:]:
+        probe = probe.then(temp)
+    return probe
+
+
+def test_a_probe_flickers_when_it_turns_across_three_levels_of_its_resolution() -> None:
+    assert moved(5.0, 5.1, 5.0, 5.1, 5.0).flickers == 0, "on the edge between two levels it hops"
+    assert moved(5.0, 5.1, 5.3, 5.1).flickers == 1
+    assert moved(5.1, 5.0, 5.2, 5.0, 5.2).flickers == 3
+    assert moved(5.0, 5.1, 5.3, 5.6).flickers == 0, "it only rises"
+    assert moved(5.0, 5.1, 5.1, 5.3).flickers == 0, "it rested on the way"
+    assert moved(5.0, 5.1, 5.3, 5.3, 5.1).flickers == 0
+
+
+def test_a_run_of_equal_readings_begins_anew_with_another_one_or_none() -> None:
+    assert (moved(5.0, 5.0, 5.0).run, moved(5.0, 5.0, 5.1).run, moved(5.0, 5.0, 5.1, 5.1).run) == (3, 1, 2)
+    failed = moved(5.0, 5.1, 5.3, 5.1, None)
+    assert (failed.last_c, failed.run, failed.flickers) == (None, 1, 1)
+    assert failed.grain_c == pytest.approx(0.1)
+    back = failed.then(5.1)
+    assert (back.run, back.flickers, back.previous_c) == (1, 1, None)
+    assert back.then(5.1).run == 2
+    assert moved(5.0, float("nan"), 5.0, 5.0).run == 2
 
 
 # a bad sensor is never read as in range: each kind of badness, from a moment on, for longer than a gap may last

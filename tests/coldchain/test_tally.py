@@ -124,6 +124,15 @@ def test_every_course_that_is_possible_lies_within_the_bounds(
 
 
 @pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize("b_c", [5.0, None])
+def test_a_gap_of_a_few_seconds_has_hardly_another_heat_than_its_readings(sign: int, b_c: float | None) -> None:
+    """In 4 s a probe moves by 1 K and back, or by 2 K."""
+    bound = gap_rate_s(5.0, b_c, 4.0, sign, sign * 60.0)
+    mean_c = 5.0 + sign * (0.5 if b_c is not None else 1.0)
+    assert bound == pytest.approx(4.0 * rate(mean_c), rel=0.01)
+
+
+@pytest.mark.parametrize("sign", [1, -1])
 @pytest.mark.parametrize("b_c", [5.0, 9.0, None])
 def test_the_heat_of_a_gap_is_that_of_the_utmost_course_to_a_hundredth(sign: int, b_c: float | None) -> None:
     a_c, gap_s, utmost_c = 5.0, 200.0, 20.0 if sign > 0 else -10.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 
 import pytest
@@ -149,6 +150,22 @@ def test_a_window_that_begins_in_a_gap_holds_what_is_left_of_it() -> None:
     assert found.most == pytest.approx(mkt_c([(600.0, 70.0), (3000.0, 6.5)]), abs=1e-6)
 
 
+def test_a_window_that_begins_in_a_short_gap_is_as_warm_as_the_probe_can_have_become() -> None:
+    """A gap of 130 s from 4 to 6 °C: at 0.5 K/s it may have reached 37.5 + 0.5 and −27.5 − 0.5 °C, and no more."""
+    by = rules("cct_biologic")
+    assert by.product.mkt is not None
+    by = replace(by, product=replace(by.product, mkt=replace(by.product.mkt, window_h=1.0, prior_c=None)))
+    before = run(by, (0, 4.0))
+    after = now = step(before, by, T0 + 130.0, 6.0)
+    for minute in range(1, 60):
+        now = step(now, by, T0 + 130.0 + minute * MIN, 6.0)
+    found = window_mkt(by, now, before, after)
+    assert found is not None
+    assert found.read == pytest.approx(6.0, abs=1e-9)
+    assert found.least == pytest.approx(mkt_c([(60.0, -28.0), (3540.0, 5.5)]), abs=1e-6)
+    assert found.most == pytest.approx(mkt_c([(60.0, 38.0), (3540.0, 6.5)]), abs=1e-6)
+
+
 def test_a_mean_exactly_at_the_limit_is_within_it() -> None:
     by = rules_for(profile("cct_biologic"), max_gap_s=3600.0)
     a = run(by, *[(h * 60.0, 8.0) for h in range(30)])
@@ -163,3 +180,35 @@ def test_silence_does_not_end_an_excursion() -> None:
     assert assess.excursion(a, by) == "outside 2 to 8 °C: 1.0 min of 1440 min in cool (8 to 15 °C)"
     assert assess.excursion(run(by, (0, 5.0)), by) == ""
     assert assess.excursion(run(by, (0, 16.0)), by).startswith("16.0 °C at 10:00:00Z: outside 2 to 8 °C")
+
+
+def test_an_overspent_allowance_is_quarantined_and_can_still_become_spoiled() -> None:
+    by = rules_for(product_from_mapping(MANY, "p.yaml"))
+    a = run(by, *every_minute(9.0, 31))
+    assert a.finding is not None
+    assert (a.finding.outcome, a.finding.rule) == (Outcome.QUARANTINE, "budget.cool")
+    assert a.finding.since_s == T0
+    later = step(a, by, T0 + 32 * MIN, -4.0)
+    assert later.finding is not None
+    assert later.finding.outcome is Outcome.SPOILED
+
+
+@pytest.mark.parametrize("temp", [20.5, 17.0])
+def test_what_is_outside_without_time_allowed_is_quarantined_by_that_reading(temp: float) -> None:
+    found = run(rules_for(product_from_mapping(MANY, "p.yaml")), (0, temp)).finding
+    assert found is not None
+    assert found.outcome is Outcome.QUARANTINE
+    assert (found.at_s, found.since_s) == (T0, None)
+
+
+def test_times_are_told_in_utc_wherever_the_machine_stands(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "EAT-3")
+    time.tzset()
+    try:
+        gone = assess.overdue(rules(expires_s=T0 + 600.0), None, T0 + 600.0)
+        assert gone is not None
+        assert gone.why == "the lot expired at 2026-03-10 10:10:00Z"
+        assert assess.clock_time(T0) == "10:00:00Z"
+    finally:
+        monkeypatch.undo()
+        time.tzset()

@@ -119,6 +119,77 @@ def test_a_command_is_sent_only_when_it_was_confirmed(console: Console) -> None:
     assert [(v, c.value, who) for v, c, who in console.server.fleet.commands] == [("cw-1", "hold", "olga")]
 
 
+QUESTION = ".question[data-asks=cw-1]"
+
+
+def ask(console: Console, seconds: float = 90.0) -> None:
+    def proposes(fleet: Any) -> None:
+        fleet.set_vehicle("cw-1", awaits="reice midway", awaits_until_s=fleet.now_s + seconds)
+
+    console.server.do(proposes)
+    console.page.wait_for_selector(f"#questions {QUESTION}")
+
+
+def test_what_a_vehicle_proposes_stands_above_everything_until_it_is_confirmed(console: Console) -> None:
+    page = console.open()
+    assert "asks" not in page.title()
+    ask(console)
+    assert "cw-1 would take a new pack at midway." in say(page, QUESTION)
+    assert page.title() == "cw-1 asks · Coldwing console"
+    assert page.locator(QUESTION).bounding_box()["y"] < page.locator(CARD.format("cw-1")).bounding_box()["y"]
+    console.server.do(lambda fleet: setattr(fleet, "now_s", fleet.now_s + 30.0))
+    console.server.do(lambda fleet: fleet.set_vehicle("cw-1", battery_pct=87.0))
+    until(page, "s => document.querySelector(s).textContent.includes('(60\u202fs)')", QUESTION)
+
+    page.click(f"{QUESTION} [data-command=confirm]")
+    assert "Confirm: cw-1 would take a new pack at midway?" in say(page, "dialog")
+    page.click("dialog button[value=no]")
+    assert console.server.fleet.commands == []
+    page.click(f"{QUESTION} [data-command=confirm]")
+    page.click("#confirm-yes")
+    page.wait_for_selector(".toast:has-text('Confirm was sent to cw-1.')")
+    page.wait_for_selector(QUESTION, state="detached")
+    assert page.title() == "Coldwing console"
+    assert [(v, c.value, who) for v, c, who in console.server.fleet.commands] == [("cw-1", "confirm", "olga")]
+
+
+def test_a_proposal_is_declined_where_the_vehicle_is_looked_at(console: Console) -> None:
+    page = console.open()
+    page.click(CARD.format("cw-1"))
+    assert page.locator(f"#detail {QUESTION}").is_hidden()
+    ask(console)
+    shown = page.locator(f"#detail {QUESTION}")
+    shown.wait_for()
+    assert shown.bounding_box()["y"] < page.locator("#detail h2").bounding_box()["y"]
+    assert "false" not in say(page, "#detail")
+
+    shown.locator("[data-command=decline]").click()
+    assert "It flies on, and does not propose this again" in say(page, "dialog")
+    page.click("#confirm-yes")
+    page.wait_for_selector(".toast:has-text('Decline was sent to cw-1.')")
+    shown.wait_for(state="hidden")
+    assert [(v, c.value) for v, c, _ in console.server.fleet.commands] == [("cw-1", "decline")]
+
+
+@pytest.mark.parametrize("then", [None, "return teral"])
+def test_an_answer_to_what_is_not_proposed_any_more_is_not_sent(console: Console, then: str | None) -> None:
+    page = console.open()
+    ask(console)
+    page.click(f"{QUESTION} [data-command=confirm]")
+    console.server.do(lambda fleet: fleet.set_vehicle("cw-1", awaits=then))
+    until(page, "s => !document.querySelector(s)?.textContent.includes('midway')", QUESTION)
+    page.click("#confirm-yes")
+    page.wait_for_selector(".toast.bad:has-text('does not propose to take a new pack at midway any more')")
+    assert console.server.fleet.commands == []
+
+
+def test_a_viewer_sees_what_is_proposed_and_cannot_answer(console: Console) -> None:
+    page = console.open("view-token")
+    ask(console)
+    assert "Only an operator can answer." in say(page, QUESTION)
+    assert page.locator("[data-command]").count() == 0
+
+
 def test_a_refused_command_says_why(console: Console) -> None:
     page = console.open()
     page.click(CARD.format("cw-2"))
@@ -203,6 +274,7 @@ def test_everything_is_reached_by_keyboard(console: Console) -> None:
 def test_nothing_hangs_over_the_edge_of_a_phone_or_a_desk_screen(console: Console, width: int, height: int) -> None:
     console.page.set_viewport_size({"width": width, "height": height})
     page = console.open()
+    ask(console)
     page.click(CARD.format("cw-1"))
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     for selector in ("#map", "#detail", CARD.format("cw-2")):

@@ -45,8 +45,14 @@ def place_on_edge(rng, polygons):
     return point, point
 
 
+def mapped(polygons, start, goal, pace=None):
+    field = Field(Obstacles(polygons), lambda _: True)
+    field.prepare()
+    return field.shortest(start, goal, pace)
+
+
 def compare(seed, polygons, pace):
-    """1 if the search found what the oracle finds and it was not straight, else 0."""
+    """1 if search and roadmap found what the oracle finds and it was not straight, else 0."""
     rng = np.random.default_rng(seed)
     start = beside = place(rng, polygons)
     if seed % 4 == 0:
@@ -55,9 +61,12 @@ def compare(seed, polygons, pace):
     found = searched(polygons, start, goal, pace)
     oracle = exhaustive_cost(beside, goal, polygons, np.hypot if pace is None else pace.seconds)
     assert isinstance(found, Path) == np.isfinite(oracle), f"seed {seed}: {found}, the oracle says {oracle}"
+    by_map = mapped(polygons, start, goal, pace)
+    assert type(by_map) is type(found), f"seed {seed}"
     if isinstance(found, NoPath):
         return 0
     assert found.cost == pytest.approx(oracle, rel=1e-6, abs=1e-3 if start is beside else 4e-3), f"seed {seed}"
+    assert by_map.cost == pytest.approx(found.cost, rel=1e-9), f"seed {seed}"
     return len(found.xy) > 2
 
 

@@ -357,6 +357,11 @@ class FakeFleet:
             text = f"The link to {vehicle_id} is {view.link}: nothing can be commanded."
             return _refused(409, "Link down", "link_stale", text, f"By itself it will: {view.if_link_dies}")
         self.commands.append((vehicle_id, command, actor))
+        if command in (VehicleCommand.CONFIRM, VehicleCommand.DECLINE):
+            if view.awaits is None:
+                text = f"{vehicle_id} asks nothing: there is no proposal to answer"
+                return _refused(409, "Refused", "not_now", text, "See the vehicle's phase.")
+            return self.set_vehicle(vehicle_id, awaits=None, awaits_until_s=None)
         mode = {"resume": "mission"}.get(command.value, command.value)
         return self.set_vehicle(vehicle_id, mode=mode, decision=f"{actor} asked for {command.value}")
 

@@ -2,7 +2,7 @@
 
 import { $, h, refill } from "./dom.js";
 import { clock, number, words } from "./format.js";
-import { faultLines, linkChip, verdictChip } from "./panels.js";
+import { faultLines, fillQuestion, linkChip, question, verdictChip } from "./panels.js";
 import { state } from "./state.js";
 
 export const COMMANDS = {
@@ -10,8 +10,10 @@ export const COMMANDS = {
   resume: ["Resume", "It goes on with its plan. After a takeover this also hands authority back to the controller."],
   return: ["Return", "It flies home with its payload. The delivery is given up."],
   land: ["Land", "It lands where it is now, whatever is below. For emergencies."],
-  confirm: ["Confirm", "It does at once what is proposed for the dose."],
-  decline: ["Decline", "It flies on: what is proposed is not done, and not proposed again while this lasts."],
+};
+export const ANSWERS = {
+  confirm: ["Confirm", "It does so at once instead of waiting for an answer."],
+  decline: ["Decline", "It flies on, and does not propose this again while anything is wrong. It may propose another way."],
 };
 
 const AXIS = { stroke: "#93a4b5", grid: { stroke: "#202b36", width: 1 }, ticks: { stroke: "#202b36" }, font: "11px system-ui" };
@@ -19,12 +21,13 @@ const AXIS = { stroke: "#93a4b5", grid: { stroke: "#202b36", width: 1 }, ticks: 
 export class Detail {
   constructor(onCommand, onClose) {
     this.element = $("detail");
+    this.asks = h("div", {});
     this.text = h("div", { class: "detail-text" });
     this.buttons = h("div", { class: "commands", role: "group", "aria-label": "Commands" });
     this.plots = h("div", { class: "plots" });
     this.element.append(
       h("button", { class: "quiet close", "aria-label": "Close", title: "Close (Esc)", onclick: onClose }, "✕"),
-      h("div", { class: "detail-side" }, this.text, this.buttons), this.plots);
+      h("div", { class: "detail-side" }, this.asks, this.text, this.buttons), this.plots);
     this.onCommand = onCommand;
     this.shown = null;
     new ResizeObserver(() => this.#size()).observe(this.plots);
@@ -48,7 +51,6 @@ export class Detail {
         v.authority ? null : h("span", { class: "chip bad" }, "✋ somebody else flies")),
       ...faultLines([...v.faults, ...(v.unfit ? [v.unfit] : []), ...v.not_ready]),
       v.decision && h("p", { class: "decision" }, v.decision),
-      v.awaits && h("p", { class: "decision" }, `Proposed: ${words(v.awaits)}. Confirm or decline; done at ${clock(v.awaits_until)} without an answer.`),
       v.no_return_m !== null && h("p", { class: "muted" }, `Home stays in reach for another ${number(v.no_return_m / 1000, 1, "km")}, until ${clock(v.no_return)}`),
       v.if_link_dies && h("p", { class: "muted" }, `If the link dies: ${v.if_link_dies}`),
       h("p", { class: "muted small" }, [
@@ -62,7 +64,8 @@ export class Detail {
         `${path.link}: ${path.trouble ?? (path.in_use ? "in use" : path.up ? "stands by" : "down")}` +
         (path.rtt_s === null ? "" : `, ${number(path.rtt_s * 1000, 0, "ms")}`) + (path.loss_pct === null ? "" : `, loss ${number(path.loss_pct, 1, "%")}`)))),
     ]);
-    for (const button of this.buttons.querySelectorAll("[data-command=confirm], [data-command=decline]")) button.hidden = !v.awaits;
+    this.asks.hidden = !v.awaits;
+    if (v.awaits) fillQuestion(this.asks.firstChild, entry);
     this.#data(entry);
   }
 
@@ -73,6 +76,7 @@ export class Detail {
       ? Object.entries(COMMANDS).map(([command, [name]]) =>
           h("button", { class: `command ${command}`, "data-command": command, onclick: () => this.onCommand(v.vehicle_id, command) }, name))
       : [h("span", { class: "muted small" }, "Commands need an operator's token.")]));
+    this.asks.replaceChildren(question(v.vehicle_id, this.onCommand));
     this.plots.replaceChildren();
     this.temperature = this.#plot("Box temperature", "°C", "#4cc9d8");
     this.battery = this.#plot("Battery", "%", "#b7e36a", [0, 100]);

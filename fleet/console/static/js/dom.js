@@ -43,5 +43,5 @@ export function refill(element, signature, build) {
   const text = JSON.stringify(signature);
   if (element.dataset.signature === text) return;
   element.dataset.signature = text;
-  element.replaceChildren(...build().filter((child) => child !== null && child !== undefined && child !== ""));
+  element.replaceChildren(...build().filter((child) => child !== null && child !== undefined && child !== "" && child !== false));
 }

@@ -24,6 +24,15 @@ export function until(iso, nowMs) {
   return seconds < 90 ? `${Math.round(seconds)}\u202fs` : `${Math.round(seconds / 60)}\u202fmin`;
 }
 
+const ASKS = { reice: "take a new pack at", return: "return to", alternate: "land at" };
+
+/** What a vehicle asks an operator, "reice midway", as the rest of "it would …"; null if it asks nothing. */
+export function asked(view) {
+  if (!view?.awaits) return null;
+  const [kind, ...site] = view.awaits.split(" ");
+  return `${ASKS[kind] ?? words(kind)} ${site.join(" ")}`;
+}
+
 // A sign and words beside each colour: colour is never the only difference.
 export const VERDICTS = {
   in_range: ["✓", "in range", "good"],

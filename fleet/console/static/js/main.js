@@ -1,8 +1,9 @@
 // Starts the console: signs in, follows the live stream, and draws what changed.
 
 import { Problem, Unauthorised, get, post, setToken, stream, token } from "./api.js";
-import { COMMANDS, Detail } from "./detail.js";
+import { ANSWERS, COMMANDS, Detail } from "./detail.js";
 import { $, h } from "./dom.js";
+import { asked } from "./format.js";
 import { FleetMap } from "./map.js";
 import * as panels from "./panels.js";
 import { clear, receive, state } from "./state.js";
@@ -32,6 +33,7 @@ function draw() {
   dirty = false;
   drawn = performance.now();
   map.vehicles();
+  panels.questions(command);
   panels.alarms((id) => {
     state.alarms = state.alarms.filter((alarm) => alarm.id !== id);
     draw();
@@ -102,8 +104,12 @@ function confirmed(title, text, yes) {
 }
 
 async function command(id, name) {
-  const [title, meaning] = COMMANDS[name];
-  if (!(await confirmed(`${title} ${id}?`, meaning, `${title} ${id}`))) return;
+  const [title, meaning] = COMMANDS[name] ?? ANSWERS[name];
+  const proposed = () => (name in ANSWERS ? asked(state.vehicles.get(id)?.view) : null);
+  const answers = proposed();
+  const about = answers ? `: ${id} would ${answers}` : ` ${id}`;
+  if (!(await confirmed(`${title}${about}?`, meaning, `${title} ${id}`))) return;
+  if (proposed() !== answers) return toast(`⚠ Not sent: ${id} does not propose to ${answers} any more.`, "bad");
   try {
     await post(`/v1/vehicles/${encodeURIComponent(id)}/commands`, { command: name });
     toast(`${title} was sent to ${id}.`);
@@ -128,6 +134,8 @@ function signIn(message = "") {
   streaming?.abort();
   setToken(null);
   clear();
+  $("questions").replaceChildren(); // whoever signs in next may have another role
+  document.title = "Coldwing console";
   $("main").hidden = true;
   $("sign-out").hidden = true;
   $("who").textContent = $("counts").textContent = $("clock").textContent = "";

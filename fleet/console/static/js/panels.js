@@ -1,7 +1,7 @@
 // The lists at the side: alarms, vehicles, orders.
 
 import { $, h, keyed, refill } from "./dom.js";
-import { LINKS, VERDICTS, age, clock, number, stateTone, until, words } from "./format.js";
+import { LINKS, VERDICTS, age, asked, clock, number, stateTone, until, words } from "./format.js";
 import { tint } from "./map.js";
 import { fleetNow, heardAge, state } from "./state.js";
 
@@ -29,6 +29,27 @@ export function alarms(onDismiss) {
         h("time", { class: "muted" }, clock(alarm.at))),
       h("button", { class: "quiet", "aria-label": `Dismiss alarm: ${alarm.text}`, onclick: () => onDismiss(alarm.id) }, "✕")),
     () => {});
+}
+
+/** What a vehicle asks, with the buttons to answer. They stay the same elements while it asks: a click is never lost. */
+export function question(id, onCommand) {
+  const answer = (command, name, tone) => h("button", { class: tone, "data-command": command, onclick: () => onCommand(id, command) }, name);
+  return h("div", { class: "question", "data-asks": id }, h("p", {}),
+    state.me?.role === "operator"
+      ? h("p", { class: "commands" }, answer("confirm", "Confirm", "primary"), answer("decline", "Decline", ""))
+      : h("p", { class: "muted small" }, "Only an operator can answer."));
+}
+
+export function fillQuestion(element, { view }) {
+  const left = until(view.awaits_until, fleetNow());
+  refill(element.firstChild, [view.awaits, left], () => [
+    h("b", {}, `${view.vehicle_id} would ${asked(view)}.`), ` Without an answer it does at ${clock(view.awaits_until)} (${left}).`]);
+}
+
+export function questions(onCommand) {
+  const asking = [...state.vehicles.values()].filter(({ view }) => view.awaits);
+  keyed($("questions"), asking, ({ view }) => view.vehicle_id, ({ view }) => question(view.vehicle_id, onCommand), fillQuestion);
+  document.title = `${asking.length ? `${asking.map(({ view }) => view.vehicle_id).join(", ")} asks · ` : ""}Coldwing console`;
 }
 
 export function vehicles(onSelect) {
