@@ -10,7 +10,7 @@ from missions.plan import Plan
 from missions.snapshot import Timed, VehicleState, Wind
 from tests.runtime.rig import Rig, rig
 
-SPARE_PCT = 2.5
+SPARE_PCT = 7.0
 """of battery above the reserve, for the flight in still air"""
 
 
