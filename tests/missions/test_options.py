@@ -83,18 +83,3 @@ def test_in_the_air_a_way_to_a_landing_is_known_also_where_it_does_not_keep_the_
     assert isinstance(ways(5.0), Infeasible), "with an empty battery there is none"
     assert isinstance(ways(30.0, take_off=True, start_amsl_m=420.0), Infeasible)
     assert isinstance(ways(30.0, ending=Ending.HOLD_AT_DROP), Infeasible)
-
-
-def test_a_draft_is_the_plan_without_what_only_a_flight_needs() -> None:
-    for battery_pct in (95.0, 30.0):
-        draft, ready = ways(battery_pct, draft=True), ways(battery_pct)
-        assert isinstance(draft, Plan)
-        assert isinstance(ready, Plan)
-        assert (draft.checked_by, ready.checked_by) == ("", "missions.routing.checker")
-        assert [leg.alternates for leg in draft.legs] == [()] * len(draft.legs)
-        assert all(leg.alternates for leg in ready.legs)
-        compared = [[(leg.start, leg.end, leg.energy_wh, leg.length_m) for leg in p.legs] for p in (draft, ready)]
-        assert compared[0] == compared[1]
-        assert draft.energy.use_wh == ready.energy.use_wh
-        told = [[[(r.from_m, r.to_m, r.site_id) for r in leg.returns] for leg in p.legs] for p in (draft, ready)]
-        assert told[0] == told[1]
