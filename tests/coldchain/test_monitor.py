@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from missions.boxes import BoxSample
 from missions.coldchain import monitor, samples
+from missions.coldchain.assess import Rules
 from missions.coldchain.mkt import mkt_c, window_mkt
 from missions.coldchain.monitor import Monitor, links, observe, view
 from missions.snapshot import BoxVerdict, SampleRef
@@ -92,6 +93,34 @@ def test_buffered_reordered_and_duplicated_arrival_gives_the_verdict_of_the_clea
     assert seen.newest is not None
     assert clean.newest is not None
     assert seen.newest.assessment == clean.newest.assessment
+
+
+def rising(to_c: float, k_min: float, step_s: int = 1, n: int = 60) -> list[BoxSample]:
+    return [sample(i, round(to_c - k_min / 60.0 * step_s * (n - 1 - i), 2), at=step_s * i) for i in range(n)]
+
+
+def test_a_reading_on_its_way_out_of_range_is_late_and_does_not_say_that_the_dose_is_in_range() -> None:
+    on_its_way = view(watched(rising(7.5, 1.8)), T0 + 60)
+    assert (on_its_way.verdict, on_its_way.rule) == (BoxVerdict.UNKNOWN, "sensor")
+    assert on_its_way.why == (
+        "7.5 °C moves by +1.8 K/min: the product may be at 8.4 °C already, where no time is allowed"
+    )
+
+
+@pytest.mark.parametrize(
+    ("series", "by"),
+    [
+        (rising(7.5, 0.3), rules()),  # slowly
+        (rising(6.5, 1.8), rules()),  # far from any edge
+        (rising(7.5, 1.0, step_s=60, n=5), rules()),  # a logger that says too little to tell
+        (rising(7.5, 1.8), rules("cct_biologic")),  # into an allowed excursion
+        (rising(5.0, -1.8), rules()),
+    ],
+)
+def test_what_moves_slowly_or_within_what_is_tolerated_is_believed(series: list[BoxSample], by: Rules) -> None:
+    seen = watched(series, by)
+    assert seen.newest is not None
+    assert view(seen, seen.newest.at_s + 1.0).verdict is BoxVerdict.IN_RANGE
 
 
 @pytest.mark.parametrize("arrives_late", [False, True])

@@ -96,6 +96,15 @@ def test_a_probe_that_jumps_casts_doubt_on_the_other_one_too() -> None:
     assert samples.IMPOSSIBLE_SLOPE in reading.faults
 
 
+@pytest.mark.parametrize(("bad", "learns"), [(4, False), (5, True), (40, True)])
+def test_five_bad_readings_in_a_row_are_a_longer_fault_and_ten_good_ones_end_any(bad: int, learns: bool) -> None:
+    assert (LIMITS.relearn_after, LIMITS.relearn_ok) == (5, 10)
+    failed = [sample(60 + i, None) for i in range(bad)]
+    back = [sample(60 + bad + i, 5.0 + 0.01 * (i % 3)) for i in range(12)]
+    readings = judge_all([*noisy(60), *failed, *back])[-12:]
+    assert [r.usable for r in readings] == ([False] * 10 + [True] * 2 if learns else [True] * 12)
+
+
 def test_missing_sequence_numbers_are_counted() -> None:
     state = SensorState()
     for s in (sample(0, 5.0), sample(4, 5.0)):

@@ -189,3 +189,69 @@ def test_in_the_cold_a_melted_pack_keeps_the_payload_from_freezing_for_a_while()
     assert with_pack > 3.0
     frozen_through = thermal.initial(BOX, 5.0, 0.0, pack_left_kj=150.0)
     assert Outlook(frozen_through, None, by, -20.0, 0.0)(1800.0).temp_c.mean < with_pack
+
+
+def test_the_seconds_in_which_no_probe_shows_anything_yet_are_no_comfort() -> None:
+    told, a = flown(61, seal_fails_s=60.5)
+    later, b = flown(75, seal_fails_s=60.5)
+    assert p_at(later, b, ARRIVAL_S) < p_at(told, a, ARRIVAL_S) + 0.1
+
+
+def test_a_reading_that_rises_is_behind_its_payload() -> None:
+    estimate, a = flown(120, seal_fails_s=60.0)
+    truth = simulate(121, ambient_c=AMBIENT_C, seal_fails_s=60.0)[120][1]
+    assert a.temp_c is not None
+    assert a.temp_c < truth - 0.3
+    assert estimate.mean_c == pytest.approx(truth, abs=0.25)
+
+
+def opened(for_s: float, *, lid: bool = True) -> Outlook:
+    """A box that has been reported open, and has not warmed yet, since so many seconds."""
+    estimate = thermal.initial(BOX, 5.0, 0.0, pack_left_kj=20.0)
+    certain = replace(estimate, weight=np.zeros_like(estimate.weight), flagged=True)
+    certain.weight[-3, 20] = 1.0
+    return Outlook(replace(certain, lid_since_s=-for_s if lid else None), None, rules(), AMBIENT_C, 0.0)
+
+
+def test_a_lid_that_has_just_opened_may_be_shut_again_and_one_that_is_open_for_long_will_hardly_be() -> None:
+    just, long, seal = (opened(s, lid=lid)(300.0) for s, lid in ((1.0, True), (900.0, True), (1.0, False)))
+    assert just.p_in_range > long.p_in_range + 0.1
+    assert just.temp_c.mean < long.temp_c.mean - 1.0
+    assert just.temp_c.sd > long.temp_c.sd
+    assert seal.p_in_range == pytest.approx(0.0, abs=1e-6)
+    assert long.temp_c.mean == pytest.approx(seal.temp_c.mean, abs=0.05)
+
+
+def test_a_lid_that_may_be_shut_goes_on_from_where_it_is_then() -> None:
+    """Followed in two pieces against one, with the shutting at a known time."""
+    outlook = opened(1.0)
+    n = len(outlook._bank.weight) // 4
+    times, temps = outlook._path(400.0, None, None)
+    assert np.isinf(outlook._bank.shut_s[:n]).all()
+    for k in range(1, 4):
+        shut_s = float(outlook._bank.shut_s[k * n])
+        before = times < shut_s
+        assert temps[k * n][before] == pytest.approx(temps[0][before])
+        truth = _two_pieces(shut_s)
+        assert temps[k * n][-1] == pytest.approx(truth, abs=0.15)
+
+
+def _two_pieces(shut_s: float) -> float:
+    row, (to_pack, to_payload) = -3, (float(x) for x in thermal.COUPLINGS_K_W[20 % len(thermal.COUPLINGS_K_W)])
+    pack_kj = float(thermal.initial(BOX, 5.0, 0.0, pack_left_kj=20.0).pack_kj[row, 20])
+    common = {"ambient_c": AMBIENT_C, "coupling_k_w": to_pack, "inner_k_w": to_payload, "seal_fails_s": 0.0}
+    open_share = float(thermal.MULTIPLIERS[row])
+    first = simulate(int(shut_s) + 2, failed_share=open_share, pack_kj=pack_kj, start_c=5.0, **common)  # type: ignore[arg-type]
+    _, temp, left = first[round(shut_s)]
+    second = simulate(402 - round(shut_s), failed_share=1.0, pack_kj=left, start_c=temp, **common)  # type: ignore[arg-type]
+    return second[400 - round(shut_s)][1]
+
+
+def test_a_lid_that_is_shut_or_a_seal_that_fails_as_well_ends_the_hope_of_its_being_shut() -> None:
+    estimate = thermal.initial(BOX, 5.0, 0.0)
+    open_ = thermal.update(estimate, 5.0, AMBIENT_C, 1.0, True, True)
+    assert open_.lid_since_s == 1.0
+    assert thermal.update(open_, 5.0, AMBIENT_C, 2.0, True, True).lid_since_s == 1.0
+    assert thermal.update(open_, 5.0, AMBIENT_C, 2.0, None, None).lid_since_s == 1.0
+    assert thermal.update(open_, 5.0, AMBIENT_C, 2.0, False, True).lid_since_s is None
+    assert thermal.update(open_, 5.0, AMBIENT_C, 2.0, True, False).lid_since_s is None

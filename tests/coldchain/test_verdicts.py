@@ -7,13 +7,14 @@ from dataclasses import replace
 
 import pytest
 
-from missions.coldchain import assess
+from missions.coldchain import assess, monitor
 from missions.coldchain.assess import judge, rules_for, start, step
 from missions.coldchain.mkt import mkt_c, mkt_finding, window_mkt
+from missions.coldchain.monitor import Monitor, observe, view
 from missions.coldchain.product import Outcome, product_from_mapping
 from missions.coldchain.tally import Bounds
 from missions.snapshot import BoxVerdict
-from tests.coldchain.builders import T0, profile, rules
+from tests.coldchain.builders import T0, noisy, profile, rules, sample
 from tests.coldchain.courses import MIN, every_minute, run
 
 
@@ -164,6 +165,23 @@ def test_a_window_that_begins_in_a_short_gap_is_as_warm_as_the_probe_can_have_be
     assert found.read == pytest.approx(6.0, abs=1e-9)
     assert found.least == pytest.approx(mkt_c([(60.0, -28.0), (3540.0, 5.5)]), abs=1e-6)
     assert found.most == pytest.approx(mkt_c([(60.0, 38.0), (3540.0, 6.5)]), abs=1e-6)
+
+
+def test_after_a_silence_longer_than_the_window_what_was_before_is_not_in_the_mean() -> None:
+    by = rules("cct_biologic")
+    assert by.product.mkt is not None
+    by = replace(by, product=replace(by.product, mkt=replace(by.product.mkt, window_h=0.05, prior_c=None)))
+    seen = Monitor("box-1", by)
+    for s in [*noisy(60, 7.9), sample(60, 5.0, at=4000.0)]:
+        seen = observe(seen, s, s.box_time_s + 0.2)
+    newest = seen.newest
+    assert newest is not None
+    mean = monitor._window_mkt(seen, newest.parent, newest.assessment)
+    assert mean is not None
+    assert mean.read == pytest.approx(5.0)
+    assert mean.least < -10.0
+    assert mean.most > 20.0, "nobody saw it for the whole window"
+    assert view(seen, T0 + 4001.0).rule == "gap"
 
 
 def test_a_mean_exactly_at_the_limit_is_within_it() -> None:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from geofences.volumes import Circle
 from missions.decision.bare import bare_decision, bare_snapshot, whole
 from missions.decision.engine import decide
 from missions.decision.types import Memory
-from missions.plan import FenceSet
-from tests.decision.situations import CALM, EVERYWHERE, FAULTS, NOW, POLICY, excursion_forecast, plan
+from missions.plan import FenceSet, Reason
+from tests.decision.situations import CALM, EVERYWHERE, FAULTS, HUB, NOW, POLICY, excursion_forecast, plan
 
 
 @given(name=st.sampled_from(sorted(FAULTS)))
@@ -23,7 +26,10 @@ def test_from_what_is_kept_and_the_plan_that_was_flown_the_same_is_decided(name:
 
 
 def test_the_legs_and_the_fence_of_no_plan_are_kept_and_all_else_is() -> None:
-    kept = bare_snapshot(CALM)
+    fenced = replace(
+        CALM.plan, fence=FenceSet(None, (Circle(HUB, 300.0),), ("prison",)), notes=(Reason("around", "x"),)
+    )
+    kept = bare_snapshot(replace(CALM, plan=fenced))
     assert [(c.kind, c.site_id, c.plan.plan_id) for c in kept.candidates] == [
         (c.kind, c.site_id, c.plan.plan_id) for c in EVERYWHERE
     ]
@@ -31,7 +37,7 @@ def test_the_legs_and_the_fence_of_no_plan_are_kept_and_all_else_is() -> None:
         assert (short.legs, short.rally, short.notes, short.fence) == ((), (), (), FenceSet(None, (), ()))
         assert short.energy == CALM.plan.energy
         assert short.airspace_version == 1
-    assert whole(kept, CALM.plan).plan == CALM.plan
+    assert whole(kept, fenced).plan == fenced
     assert bare_snapshot(kept) == kept
 
 

@@ -171,6 +171,40 @@ def test_inside_a_closed_zone_it_leaves_for_home_by_a_legal_route() -> None:
     assert (decision.action, chosen(decision)) == (Action.RETURN, (RETURN, "teral"))
 
 
+def test_a_zone_closes_around_it_and_it_goes_on_by_another_route_that_leads_out() -> None:
+    decision = settled(with_candidates(closure(0.0)(CALM), candidate(REROUTE, "koru")))
+    assert (decision.action, chosen(decision)) == (Action.CONTINUE, (REROUTE, "koru"))
+    assert decision.cause == "inside_closed_zone"
+
+
+@pytest.mark.parametrize("name", ["battery_below_way_home", "vehicle_rebooted", "plan_not_verified"])
+def test_with_something_else_wrong_inside_a_closed_zone_it_does_not_go_on(name: str) -> None:
+    decision = settled(FAULTS[name](with_candidates(closure(0.0)(CALM), candidate(REROUTE, "koru"))))
+    assert (decision.action, chosen(decision)) == (Action.RETURN, (RETURN, "teral"))
+
+
+def test_a_zone_closes_around_it_and_it_holds_for_five_seconds_until_there_are_routes_then_px4_returns() -> None:
+    closed = replace(closure(0.0)(CALM), airspace_version=2)  # its candidates are of the airspace before
+    _, decisions = run(closed, 8.0)
+    assert [d.action for d in decisions] == [Action.HOLD] * 10 + [Action.RETURN] * 7
+    assert all(d.candidate is None for d in decisions)
+    memory, _ = run(closed, 2.0)
+    found = with_candidates(closed, candidate(REROUTE, "koru", version=2))
+    _, decision = decide(memory, at(found, NOW + 2.5), POLICY, NOW + 2.5)
+    assert (decision.action, chosen(decision)) == (Action.CONTINUE, (REROUTE, "koru"))
+
+
+def test_seconds_before_the_drop_it_is_not_turned_home_with_the_load_for_a_margin() -> None:
+    s = replace(sagging(CALM), home_end_pct=Forecast(22.0, 0.5))
+    for after_s, action in ((25.0, Action.CONTINUE), (120.0, Action.RETURN)):
+        near = with_candidates(s, candidate(CONTINUE, "koru", end_pct=22.0, sd=0.5, after_s=after_s))
+        assert decide(*_raised(near), POLICY, NOW + 1.5)[1].action is action
+
+
+def _raised(s: Snapshot) -> tuple[Memory, Snapshot]:
+    return run(s, 1.0)[0], at(s, NOW + 1.5)
+
+
 def test_an_inbound_flight_meets_a_closure_and_goes_round_it() -> None:
     home = replace(closure(2500.0)(CALM), phase=FlightPhase.INBOUND, box=None, plan=plan("teral"))
     home = replace(home, candidates=(candidate(CONTINUE, "teral", p=None), candidate(REROUTE, "teral", p=None)))

@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
-from missions.decision.types import Forecast
+from missions.decision.conditions import low_end_pct
+from missions.decision.types import Forecast, Policy
+from missions.draw import Draw
 from missions.options import PlanningNumbers, World, energy_end, plan_to
 from missions.plan import Ending, Infeasible, Plan
 from missions.planning import make_plan
@@ -83,3 +85,41 @@ def test_in_the_air_a_way_to_a_landing_is_known_also_where_it_does_not_keep_the_
     assert isinstance(ways(5.0), Infeasible), "with an empty battery there is none"
     assert isinstance(ways(30.0, take_off=True, start_amsl_m=420.0), Infeasible)
     assert isinstance(ways(30.0, ending=Ending.HOLD_AT_DROP), Infeasible)
+
+
+def departs(battery_pct: float, **changes: Any) -> Plan | Infeasible:
+    """From Teral to Koru and back, on the ground."""
+    home = SITES["teral"]
+    out: dict[str, Any] = {
+        "take_off": True, "start": home.position, "start_amsl_m": 420.0, "goal": SITES["koru"],
+        "ending": Ending.HOLD_AT_DROP,
+    }  # fmt: skip
+    return ways(battery_pct, **out | changes)
+
+
+def least_pct(**changes: Any) -> float:
+    """The least charge with which it is let go, in steps of a half."""
+    return next(p / 2 for p in range(40, 201) if isinstance(departs(p / 2, **changes), Plan))
+
+
+def test_what_is_let_go_is_not_turned_back_by_the_first_reading_in_the_air() -> None:
+    least, policy = least_pct(), Policy()
+    plan = departs(least)
+    assert isinstance(plan, Plan)
+    in_air = low_end_pct(end(plan, None, battery_pct=least - 0.5), policy)
+    assert policy.reserve_pct <= in_air + 0.5  # half a percent went for the climb
+    assert in_air < policy.reserve_pct + policy.battery_margin_pct + 3.0, "nor is more asked for than that"
+
+
+def test_a_departure_that_would_be_turned_back_in_the_air_is_refused_with_its_reason_and_what_helps() -> None:
+    refused = departs(least_pct() - 0.5)
+    assert isinstance(refused, Infeasible)
+    assert [r.code for r in refused.reasons] == ["reserve"]
+    assert "for sure" in refused.reasons[0].text
+    assert "carry less" in refused.reasons[0].fix
+    assert isinstance(departs(least_pct() - 0.5, payload_kg=0.3), Plan)
+
+
+def test_a_vehicle_that_is_known_to_draw_more_needs_more_charge_to_depart_again() -> None:
+    known = Draw(0.0, 60.0, ratio=1.3, var=0.02**2)
+    assert least_pct(draw=known) > least_pct() + 5.0
