@@ -1,4 +1,4 @@
-"""The candidates of one flight: everything its vehicle could do now, each with a checked route, energy and outlook."""
+"""The candidates of one flight: everything its vehicle could do now, each with a route, energy and outlook."""
 
 from __future__ import annotations
 
