@@ -4,7 +4,8 @@ The search (`missions.routing.search`) learns of a few obstacles for one questio
 at once, and a question only joins its two ends to them: an A* over lists. Both find the same optimum.
 
 A node is a corner and the side on which its obstacle lies as one passes: 2 * corner + side. A taut path keeps that
-side, so tangents are filed by it. Whether an end sees a corner is asked only when the A* comes there.
+side, so tangents are filed by it. Whether anything is in the way from or to an end is asked only when the A* comes
+there, of several likely pieces at a time.
 """
 
 from __future__ import annotations
@@ -26,33 +27,38 @@ Label = tuple[float, float, int, int]
 """bound of a path that goes this way, cost at the node, node, the node before"""
 
 _AT_ONCE = 5
-"""pieces to or from the ends looked at together"""
+"""pieces from or to the ends looked at together"""
 _AHEAD = 16
 """as many labels of the queue are looked through for them"""
 _END = -1
 """as a node the goal, as the one before it the start"""
 _WELL_INSIDE = 0.999
 """of a disc: what comes so near to its middle crosses the polygon around it, whatever rounding does"""
-_BLOCK = 50_000
-"""numbers in a product of matrices: larger ones are shared among threads, which waits for a busy machine"""
+_BLOCK = 12_000
+"""numbers in one array: more than 128 kB come from the system anew each time, page by page, which costs tenfold"""
+_LARGE = 12
+"""as many discs, the largest ones as seen from an end, tell what it cannot see"""
 
 
 class Roadmap:
-    """Of obstacles with these polygons and corners (3, N, 2); `met` tells what each of some segments meets."""
+    """Of obstacles with these polygons and corners (3, N, 2); `free` tells of segments (n, 2) which meet nothing."""
 
-    def __init__(self, polygons: NDArray[np.object_], corners: Floats, met: Callable[[Plane], list[list[int]]]) -> None:
-        self._met = met
+    def __init__(
+        self, polygons: NDArray[np.object_], corners: Floats, free: Callable[[Plane], NDArray[np.bool_]]
+    ) -> None:
+        self._is_free = free
         self._at, back, ahead = np.ascontiguousarray(corners).view(complex)[..., 0]
         self._places: list[complex] = self._at.tolist()
         self._into = (back + ahead).conj()
         self._fold, self._wide = (back * ahead).conj(), (back.conj() * ahead).real + SLACK
         # A disc in each polygon, none where its middle is outside: what crosses it crosses the polygon.
         middle = shapely.centroid(polygons)
-        x, y = shapely.get_coordinates(middle).T
-        self._middle = np.array([x, y, np.ones(len(x))])
-        self._reach = shapely.distance(middle, shapely.boundary(polygons)) * _WELL_INSIDE
-        self._reach[~shapely.contains(polygons, middle)] = 0.0
+        self._middle = shapely.get_coordinates(middle).view(complex)[:, 0]
+        reach = shapely.distance(middle, shapely.boundary(polygons)) * _WELL_INSIDE
+        self._reach = np.where(shapely.contains(polygons, middle), reach, 0.0)
         u, v = self._tangents(back, ahead)
+        clear = free(np.column_stack([self._at[u], self._at[v]]))
+        u, v = u[clear], v[clear]
         u, v = np.append(u, v), np.append(v, u)
         legs = self._at[v] - self._at[u]
         leaves = self._nodes(u, legs)
@@ -60,8 +66,6 @@ class Roadmap:
         self._legs = legs[order]
         self._to: list[int] = self._nodes(v, legs)[order].tolist()
         self._begin: list[int] = np.searchsorted(leaves[order], np.arange(2 * len(self._at) + 1)).tolist()
-        self._free: dict[int, list[int]] = {}
-        """of the nodes come to so far, the tangents that nothing is in the way of"""
         self._costs: tuple[Pace | None, list[float]] = None, np.abs(self._legs).tolist()
 
     def bends(self, start: complex, goal: complex, pace: Pace | None) -> list[complex] | None:
@@ -69,14 +73,16 @@ class Roadmap:
         kept = self._costs
         if kept[0] != pace:
             kept = self._costs = pace, _cost(self._legs, pace).tolist()
-        costs, to, places = kept[1], self._to, self._places
-        first, last = self._seen(np.array([start, goal]))
-        legs = self._at[first] - start
-        lasts = set(self._nodes(last, goal - self._at[last]).tolist())
-        to_goal: list[float] = _cost(goal - self._at, pace).tolist()
+        costs, to, begin, places = kept[1], self._to, self._begin, self._places
+        both = np.array([start, goal])
+        legs = self._at - both[:, None]
+        first, last = self._seen(both, legs)
+        lasts = set(self._nodes(last, -legs[1, last]).tolist())
+        to_goal: list[float] = _cost(-legs[1], pace).tolist()
         straight = float(_cost(np.array([goal - start]), pace)[0])
         queue: list[Label] = [(straight, straight, _END, _END)]
-        for node, cost in zip(self._nodes(first, legs).tolist(), _cost(legs, pace).tolist(), strict=True):
+        out = legs[0, first]
+        for node, cost in zip(self._nodes(first, out).tolist(), _cost(out, pace).tolist(), strict=True):
             queue.append((cost + to_goal[node >> 1], cost, node, _END))
         heapq.heapify(queue)
         came: dict[int, int] = {}
@@ -93,7 +99,7 @@ class Roadmap:
                         (start if b == _END else places[b >> 1], goal if n == _END else places[n >> 1])
                         for b, n in asked
                     ]
-                    free.update(zip(asked, (not met for met in self._met(np.array(ways))), strict=True))
+                    free.update(zip(asked, self._is_free(np.array(ways)).tolist(), strict=True))
                 if not free[before, node]:
                     continue
             came[node] = before
@@ -101,35 +107,26 @@ class Roadmap:
                 return [start, *(places[n >> 1] for n in _chain(came)), goal]
             if node in lasts and free.get((node, _END), True):
                 heapq.heappush(queue, (bound, bound, _END, node))
-            for i in self._onward(node):
-                onward, reached = to[i], cost + costs[i]
+            for way in range(begin[node], begin[node + 1]):
+                onward, reached = to[way], cost + costs[way]
                 if reached < best.get(onward, inf):
                     best[onward] = reached
                     heapq.heappush(queue, (reached + to_goal[onward >> 1], reached, onward, node))
         return None
-
-    def _onward(self, node: int) -> list[int]:
-        """The free tangents from a node."""
-        free = self._free.get(node)
-        if free is None:
-            ways = list(range(self._begin[node], self._begin[node + 1]))
-            here = self._places[node >> 1]
-            met = self._met(np.array([(here, self._places[self._to[i] >> 1]) for i in ways])) if ways else []
-            free = self._free[node] = [i for i, what in zip(ways, met, strict=True) if not what]
-        return free
 
     def _nodes(self, corners: Numbers, legs: Plane) -> Numbers:
         """Of corners passed by legs that are tangent there."""
         nodes: Numbers = 2 * corners + ((self._into[corners] * legs).imag < 0.0)
         return nodes
 
-    def _seen(self, ends: Plane) -> tuple[Numbers, Numbers]:
-        """The corners that may be seen from each of two ends on a tangent there."""
-        legs = self._at - ends[:, None]
+    def _seen(self, ends: Plane, legs: Plane) -> tuple[Numbers, Numbers]:
+        """The corners that may be seen from each of two ends on a tangent there; legs (2, N) lead to all."""
         length = np.abs(legs)
         tangent = (legs * legs * self._fold).real <= length * length * self._wide
         end, corner = (tangent & (length > SAME_M)).nonzero()
-        clear = ~self._crossed(ends[end], legs[end, corner])
+        away = np.abs(self._middle - ends[:, None])
+        large = np.argpartition(self._reach / away, -min(_LARGE, away.shape[1]))[:, -_LARGE:]
+        clear = ~self._crossed(ends[end], legs[end, corner], large.ravel())
         corner, n = corner[clear], int(np.count_nonzero(end[clear] == 0))
         return corner[:n], corner[n:]
 
@@ -152,27 +149,32 @@ class Roadmap:
         clear = ~self._crossed(self._at[u], self._at[v] - self._at[u])
         return u[clear], v[clear]
 
-    def _crossed(self, starts: Plane, legs: Plane) -> NDArray[np.bool_]:
-        """Of each leg whether it crosses a disc; one that does not may still cross a polygon."""
+    def _crossed(self, starts: Plane, legs: Plane, discs: Numbers | slice = slice(None)) -> NDArray[np.bool_]:
+        """Of each leg whether it crosses one of the discs; one that does not may still cross a polygon."""
         crossed = np.empty(len(legs), dtype=bool)
-        rows = _BLOCK // (len(self._reach) + 1) + 1
+        at, reach = self._middle[discs], self._reach[discs, None]
+        middle = np.array([at.real, at.imag, np.ones(len(at))]).T
+        rows = _BLOCK // (2 * len(reach) + 1) + 1
         for first in range(0, len(legs), rows):
             part = slice(first, first + rows)
             length = np.abs(legs[part])
-            way = legs[part].conj() / length
-            turned = starts[part] * way
-            along = np.column_stack([way.real, -way.imag, -turned.real]) @ self._middle
-            beside = np.column_stack([way.imag, way.real, -turned.imag]) @ self._middle
-            met = (np.abs(beside) < self._reach) & (along > 0.0) & (along < length[:, None])
-            met.any(axis=1, out=crossed[part])
+            way, half = legs[part].conj() / length, length / 2.0
+            begin = starts[part] * way
+            # Of each middle how far it is along the leg, from the leg's own middle, and how far beside it.
+            along = way.real, -way.imag, -begin.real - half
+            beside = way.imag, way.real, -begin.imag
+            from_middle = np.abs(middle @ np.array([along, beside]))
+            met = from_middle[0] < half
+            met &= from_middle[1] < reach
+            met.any(axis=0, out=crossed[part])
         return crossed
 
 
 def _asked(
-    way: tuple[int, int], queue: list[Label], lasts: set[int], known: dict[tuple[int, int], bool]
+    piece: tuple[int, int], queue: list[Label], lasts: set[int], known: dict[tuple[int, int], bool]
 ) -> list[tuple[int, int]]:
     """A piece from or to an end, and those that are likely to be asked about next."""
-    asked = {way: None}
+    asked = {piece: None}
     for _, _, node, before in queue[:_AHEAD]:
         other = (node, _END) if before != _END and node in lasts else (before, node)
         if _END in other and other not in known:

@@ -33,7 +33,7 @@ _FLAT = 1e-12
 """sine below which three points count as one line"""
 _EDGE_M = 10.0 * PUSH_M
 """an end this near to an obstacle may lie between it and its corners pushed out: it begins a step away"""
-_PAIRS_A_ROUND = 1600
+_PAIRS_A_ROUND = 650
 """of corners: so many cost as much in making a roadmap as a round of the search"""
 _CORNERS_A_ROUND = 150
 """so many cost as much in one question to a roadmap. Like the other a ratio of array work to array work, measured"""
@@ -163,7 +163,7 @@ class Field:
         active = (*self._in_the_way(), *range(n, n + own))
         corners = [np.empty((3, 0, 2)), *(self.corners(i) for i in active)]
         polygons = np.array([self.polygon(i) for i in active], dtype=object)
-        self._map = Roadmap(polygons, np.concatenate(corners, axis=1), self.met), active
+        self._map = Roadmap(polygons, np.concatenate(corners, axis=1), self._clear), active
 
     def _bends(self, start: complex, goal: complex, pace: Pace | None) -> tuple[list[complex] | None, tuple[int, ...]]:
         """Those of the best path, and the obstacles looked at."""
@@ -189,10 +189,16 @@ class Field:
     def met(self, ways: Plane) -> list[list[int]]:
         """The obstacles that each of the segments (n, 2) touches or crosses."""
         found: list[list[int]] = [[] for _ in ways]
-        which, what = self.hits(shapely.linestrings(ways.view(np.float64).reshape(-1, 2, 2)))
+        which, what = self.hits(_lines(ways))
         for i, k in zip(which.tolist(), what.tolist(), strict=True):
             found[i].append(k)
         return found
+
+    def _clear(self, ways: Plane) -> NDArray[np.bool_]:
+        """Of each of the segments (n, 2) whether it meets nothing."""
+        clear = np.ones(len(ways), dtype=bool)
+        clear[self.hits(_lines(ways))[0]] = False
+        return clear
 
     def apart(self, a: complex, b: complex) -> bool:
         """True if obstacles that touch close every way between two free places."""
@@ -272,6 +278,11 @@ _own: IdentityCache[Obstacles] = IdentityCache(256)
 def segments(starts: Array, ends: Array) -> NDArray[np.object_]:
     """Line strings from each start to its end."""
     lines: NDArray[np.object_] = shapely.linestrings(np.stack([starts, ends], axis=1))
+    return lines
+
+
+def _lines(ways: Plane) -> NDArray[np.object_]:
+    lines: NDArray[np.object_] = shapely.linestrings(ways.view(np.float64).reshape(-1, 2, 2))
     return lines
 
 
