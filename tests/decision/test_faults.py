@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
-from missions.decision import faults
+from missions.decision import conditions, faults
 from missions.decision.conditions import planned
-from missions.decision.types import Action, FlightPhase, Forecast, Memory, Policy
-from missions.snapshot import BoxVerdict, Mode, Timed
+from missions.decision.types import Action, FlightPhase, Forecast, Memory, Policy, Snapshot
+from missions.snapshot import Battery, BoxVerdict, Mode, Timed
 from tests.decision.situations import (
     BOX,
     CALM,
@@ -197,3 +198,55 @@ def test_a_link_that_was_lost_again_within_a_minute_must_be_back_for_longer() ->
     assert raised(107, is_lost=True)
     assert raised(108, is_lost=False)
     assert not raised(109, is_lost=False), "a minute without it, and it counts as the first time"
+
+
+@pytest.mark.parametrize(
+    ("missing", "told"),
+    [
+        ({"position": None}, "no position"),
+        ({"mode": None}, "no mode"),
+        ({"position": None, "mode": None}, "no position, no mode"),
+        ({"mode": Timed(Mode.MISSION, NOW - 3.5)}, "mode 3.5 s old"),
+    ],
+)
+def test_late_telemetry_says_what_is_late(missing: dict[str, object], told: str) -> None:
+    s = replace(CALM, vehicle=replace(CALM.vehicle, **missing))  # type: ignore[arg-type]
+    assert conditions.telemetry_stale(s, POLICY, NOW) == told
+    lost = replace(s, vehicle=replace(s.vehicle, heard_s=NOW - 5.0))
+    assert conditions.telemetry_stale(lost, POLICY, NOW) == "", "a lost link has a row of its own"
+
+
+def test_telemetry_of_just_the_allowed_age_is_not_late() -> None:
+    at_limit = Timed(Mode.MISSION, NOW - POLICY.telemetry_stale_s)
+    assert conditions.telemetry_stale(replace(CALM, vehicle=replace(CALM.vehicle, mode=at_limit)), POLICY, NOW) == ""
+    quiet = replace(CALM, vehicle=replace(CALM.vehicle, heard_s=NOW - POLICY.link_stale_s))
+    assert conditions.link_stale(quiet, POLICY, NOW) == ""
+
+
+@pytest.mark.parametrize(("name", "edge"), [
+    ("battery_critical", lambda: replace(CALM, vehicle=replace(CALM.vehicle, battery=Timed(Battery(10.0), NOW)))),
+    ("closure_near", lambda: closure(POLICY.closure_hold_m)(CALM)),
+])  # fmt: skip
+def test_at_its_limit_a_danger_is_one(name: str, edge: Callable[[], Snapshot]) -> None:
+    assert faults.BY_NAME[name].condition(edge(), POLICY, NOW)
+
+
+def test_at_its_limit_what_policy_allows_is_allowed() -> None:
+    off = replace(CALM, cross_track_m=POLICY.conformance_m)
+    assert conditions.conformance_lost(off, POLICY, NOW) == ""
+    on, *rest = CALM.candidates
+    probable = replace(CALM, candidates=(replace(on, p_in_range=POLICY.min_p_in_range), *rest))
+    assert conditions.excursion_forecast(probable, POLICY, NOW) == ""
+    just = replace(CALM, candidates=(replace(on, energy_end_pct=Forecast(POLICY.reserve_pct, 0.0)), *rest))
+    assert conditions.plan_below_reserve(just, POLICY, NOW) == ""
+    home = replace(CALM, phase=FlightPhase.INBOUND, home_end_pct=Forecast(22.0, 0.0))
+    assert conditions.battery_below_way_home(home, POLICY, NOW) == ""
+    assert BOX.sample is not None
+    heard = replace(CALM, box=replace(BOX, sample=Timed(BOX.sample.value, NOW - POLICY.box_silent_s)))
+    assert conditions.box_silent(heard, POLICY, NOW) == ""
+
+
+def test_it_is_the_low_end_of_the_battery_that_counts() -> None:
+    """Exceeded with 95 %: 1.645 standard deviations below the mean."""
+    assert conditions.low_end_pct(Forecast(30.0, 2.0), POLICY) == pytest.approx(30.0 - 2.0 * 1.6449, abs=1e-3)
+    assert conditions.low_end_pct(Forecast(30.0, 2.0), replace(POLICY, min_p_reach=0.5)) == pytest.approx(30.0)
