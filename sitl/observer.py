@@ -26,6 +26,8 @@ READ_AT_ONCE = 256
 """datagrams taken per turn of the event loop: half a second of one vehicle"""
 _AUTOPILOT = 1
 _HEADER_2 = 10
+_AFTER_SEQUENCE = {mavlink.PROTOCOL_MARKER_V1: 3, mavlink.PROTOCOL_MARKER_V2: 5}
+"""from there to the checksum a frame differs only if its words do"""
 _MISSION_ID = struct.Struct("<I")
 _MISSION_ID_AT = 6
 """where MISSION_CURRENT holds mission_id: seq, total, mission_state, mission_mode before it. pymavlink 2.4.50 does not
@@ -98,6 +100,8 @@ class Observer:
         self.sightings = {vehicle: Sighting(vehicle) for vehicle in systems.values()}
         self.rejected = 0
         """frames that pymavlink did not accept"""
+        self._said: dict[tuple[int, int], bytes] = {}
+        """(system id, message id) → the words read last: the same again are no news, and are not read"""
         self._systems = {system: self.sightings[vehicle] for system, vehicle in systems.items()}
         self._mav = mavlink.MAVLink(None)
         self._aloft: dict[str, bool] = {}
@@ -108,11 +112,15 @@ class Observer:
             seen, take = self._systems.get(system), _TAKES.get(message_id)
             if seen is None or take is None or (message_id == _POSITION and self._too_soon(seen, now_s)):
                 continue
+            words = frame[_AFTER_SEQUENCE[frame[0]] : -2]
+            if self._said.get((system, message_id)) == words:
+                continue
             try:
                 message = self._mav.decode(bytearray(frame))
             except mavlink.MAVError:
                 self.rejected += 1
                 continue
+            self._said[system, message_id] = words
             take(self, seen, message, now_s)
 
     def _too_soon(self, seen: Sighting, now_s: float) -> bool:

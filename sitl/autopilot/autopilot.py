@@ -84,7 +84,7 @@ class Autopilot:
 
     @property
     def armed(self) -> bool:
-        return bool(self.fleet.armed[self.i])
+        return bool(self.fleet.armed.item(self.i))
 
     def silent(self, now_s: float) -> bool:
         """Rebooting."""
@@ -312,8 +312,7 @@ class Autopilot:
     # --- time
 
     def tick(self, now_s: float) -> None:
-        if self.silent(now_s):
-            return
+        """A turn; none while it is silent."""
         if self.navigator.home is None and now_s - self.boot_s >= FIX_S and self.gps.fix:
             self._set_home()
         if self._judge_at is not None and now_s >= self._judge_at:
@@ -343,7 +342,7 @@ class Autopilot:
         self._gcs_lost = lost
 
     def _watch_ground(self, now_s: float) -> None:
-        down = bool(self.fleet.on_ground[self.i])
+        down = self.fleet.on_ground.item(self.i)
         if self.landed and not down:
             self.landed = False
             self._took_off = True

@@ -111,6 +111,7 @@ class FleetState:
         self.capacity_wh = np.array([p.battery_wh for p in performance])
         self.used_wh = self.capacity_wh * (1.0 - np.array([v.battery_pct for v in vehicles]) / 100.0)
         self.payload_kg = np.zeros(n)
+        self._loads, self._mass_kg = self.payload_kg.tobytes(), self.empty_kg.copy()
         self.flown_m = np.zeros(n)
         self.armed: Mask = np.zeros(n, dtype=np.bool_)
         self.on_ground: Mask = np.ones(n, dtype=np.bool_)
@@ -146,7 +147,11 @@ class FleetState:
         self.per_lat[:], self.per_lon[:] = metres_per_degree_array(self.lat)
 
     def mass_kg(self) -> Array:
-        return self.empty_kg + self.payload_kg
+        """The same array for as long as no load has changed."""
+        loads = self.payload_kg.tobytes()
+        if loads != self._loads:
+            self._loads, self._mass_kg = loads, self.empty_kg + self.payload_kg
+        return self._mass_kg
 
     def charge(self, i: int) -> float:
         """0…1 of the battery."""

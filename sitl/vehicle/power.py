@@ -55,6 +55,7 @@ class PowerModel:
         # Power into the wake is thrust times induced speed.
         self.hover_induced_m_s = INDUCED_SHARE * self.rotor_w / (self.empty_kg * G_M_S2)
         cruise = column("cruise_m_s")
+        self._weigh(self.empty_kg)
         self.parasite_w_s3 = np.zeros(len(vehicles))
         without_drag = self._level(self.empty_kg, cruise)
         self.cruise_w = column("cruise_power_w")
@@ -65,21 +66,29 @@ class PowerModel:
         drag_w = np.where(winged, (1.0 - WING_INDUCED_SHARE) * pusher_w, np.maximum(0.0, self.cruise_w - without_drag))
         self.parasite_w_s3 = drag_w / cruise**3
 
-    def _level(self, mass_kg: Array, airspeed_m_s: Array) -> Array:
+    def _weigh(self, mass_kg: Array) -> None:
+        """What mass alone decides is kept for as long as the same array is given."""
         ratio = mass_kg / self.empty_kg
         root = np.sqrt(ratio)
-        x = airspeed_m_s / (self.hover_induced_m_s * root)
+        self._mass_kg, self._weight_n = mass_kg, mass_kg * _G
+        self._induced_m_s, self._hover_w = self.hover_induced_m_s * root, self.rotor_w * ratio * root
+
+    def _level(self, mass_kg: Array, airspeed_m_s: Array) -> Array:
+        if mass_kg is not self._mass_kg:
+            self._weigh(mass_kg)
+        x = airspeed_m_s / self._induced_m_s
         half_x2 = _HALF * (x * x)
         glauert = np.sqrt(np.sqrt(half_x2 * half_x2 + _ONE) - half_x2)
-        rotor = self.rotor_w * ratio * root * (_INDUCED * glauert + _PROFILE)
+        rotor = self._hover_w * (_INDUCED * glauert + _PROFILE)
         level: Array = self.avionics_w + rotor + self.parasite_w_s3 * (airspeed_m_s * airspeed_m_s * airspeed_m_s)
         return level
 
     def flying_w(self, mass_kg: Array, airspeed_m_s: Array, up_m_s: Array) -> Array:
-        weight_w = mass_kg * _G * up_m_s
+        level = self._level(mass_kg, airspeed_m_s)
+        weight_w = self._weight_n * up_m_s
         # Upwards the first is the greater, downwards the second.
         climb = np.maximum(weight_w / _CLIMBING, weight_w * _DESCENDING)
-        flying: Array = np.maximum(self._level(mass_kg, airspeed_m_s) + climb, self.avionics_w)
+        flying: Array = np.maximum(level + climb, self.avionics_w)
         return flying
 
     def wing_w(self, k: NDArray[np.intp], mass_kg: Array, airspeed_m_s: Array, up_m_s: Array, load: Array) -> Array:

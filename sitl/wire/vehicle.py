@@ -90,10 +90,10 @@ class WireVehicle:
     def tick(self, now_s: float) -> None:
         """The autopilot's turn."""
         self._now_s = now_s
-        self.pilot.tick(now_s)
         if self.pilot.silent(now_s):
             self._was_silent = True
             return
+        self.pilot.tick(now_s)
         if self._was_silent:
             self._was_silent = False
             for link in self.links:

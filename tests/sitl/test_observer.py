@@ -101,6 +101,21 @@ def test_other_vehicles_and_spoilt_frames_are_not_taken() -> None:
     assert observer.sightings["cw-1"].modes == [(1.0, MISSION)]
 
 
+def test_the_same_words_under_other_numbers_are_no_news_and_others_after_them_are() -> None:
+    observer = Observer({1: "cw-1"})
+    autopilot = mavlink.MAVLink(None, srcSystem=1, srcComponent=1)
+
+    def beats(at_s: float, base_mode: int) -> None:
+        frame = autopilot.heartbeat_encode(2, 12, base_mode, MISSION, 4).pack(autopilot)
+        autopilot.seq = (autopilot.seq + 1) % 256
+        observer.hear(bytes(frame), at_s)
+
+    for at_s, armed in ((1.0, 0), (2.0, 0), (3.0, 128), (4.0, 128), (5.0, 0), (6.0, 0)):
+        beats(at_s, 29 | armed)
+    assert observer.sightings["cw-1"].armed == [(1.0, False), (3.0, True), (5.0, False)]
+    assert observer.sightings["cw-1"].modes == [(1.0, MISSION)]
+
+
 def test_a_vehicle_that_is_in_the_air_when_first_heard_has_not_taken_off_just_then() -> None:
     observer = Observer({1: "cw-1"})
     mav = mavlink.MAVLink(None, srcSystem=1, srcComponent=1)

@@ -65,3 +65,11 @@ def test_the_box_costs_energy_on_the_same_flight() -> None:
         return float(gcs.world.fleet.used_wh[0])
 
     assert used("box-1") > 1.15 * used(None)
+
+
+def test_one_model_knows_each_mass_that_it_is_given_in_turn() -> None:
+    model, still, level = PowerModel([Performance()], np.array([False])), np.array([0.0]), np.array([0.0])
+    light, laden = np.array([6.0]), np.array([9.0])
+    drawn = [float(model.flying_w(mass, still, level)[0]) for mass in (light, laden, light, laden)]
+    assert drawn[:2] == drawn[2:]
+    assert drawn[1] > drawn[0] * 1.5
