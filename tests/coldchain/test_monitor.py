@@ -153,6 +153,13 @@ def test_another_boot_in_the_middle_of_one_is_a_replay() -> None:
     assert after.count(samples.REPLAYED) == 1
 
 
+def test_a_wrong_number_of_an_earlier_start_is_a_replay_and_says_nothing_of_the_clock_of_now() -> None:
+    again = [sample(i, 5.0 + 0.01 * (i % 5), at=70.0 + i, boot="b2") for i in range(30)]
+    after = observe(watched([*noisy(60), *again]), sample(70, 5.0, at=20.5), T0 + 100.2)
+    assert (after.count(samples.REPLAYED), after.count(samples.CLOCK_STEP), after.stepped) == (1, 0, False)
+    assert view(after, T0 + 100.5).verdict is BoxVerdict.IN_RANGE
+
+
 def test_a_box_that_reboots_goes_on_in_the_same_record() -> None:
     again = [sample(i, 5.0 + 0.01 * (i % 5), at=70.0 + i, boot="b2") for i in range(30)]
     seen = watched([*noisy(60), *again])
@@ -488,6 +495,27 @@ def test_the_window_of_the_mean_reaches_back_beyond_the_kept_record() -> None:
     direct = mkt_c([(1.0, s.temp_c[0]) for s in series[99:-1] if s.temp_c[0] is not None])
     assert exact.read == pytest.approx(direct, abs=1e-9)
     assert near.read == pytest.approx(direct, abs=0.01)
+
+
+def test_the_mean_of_a_record_partly_forgotten_stays_near_that_of_the_whole_at_every_sample() -> None:
+    """A long warm time before the window must not come back into the mean when the record is shortened."""
+    by = rules("cct_biologic")
+    assert by.product.mkt is not None
+    by = replace(
+        by, product=replace(by.product, mkt=replace(by.product.mkt, window_h=0.03, prior_c=None, limit_c=99.0))
+    )
+    limits = samples.SensorLimits(slope_c_s=99.0, stuck_run=10**6)
+    short, whole = replace(Monitor("box-1", by, limits), kept=20), Monitor("box-1", by, limits)
+    for i in range(500):
+        s = sample(i, 14.0 if i < 250 else 5.0)
+        short, whole = (observe(m, s, s.box_time_s + 0.2) for m in (short, whole))
+        assert short.newest is not None
+        assert whole.newest is not None
+        near = monitor._window_mkt(short, short.newest.parent, short.newest.assessment)
+        exact = monitor._window_mkt(whole, whole.newest.parent, whole.newest.assessment)
+        assert near is not None
+        assert exact is not None
+        assert near.read == pytest.approx(exact.read, abs=0.2), "to a sample of the window"
 
 
 def test_a_sample_costs_the_same_however_long_the_record_is() -> None:
