@@ -233,8 +233,8 @@ def _covered(runner: Runner, name: str, longest_s: float) -> Covered:
     return Covered(passed, inf if stopped else time.process_time() - start_s, frozenset(CALLED))
 
 
-def survives(runner: Runner, mutant: Mutant, tests: Sequence[str], limit_s: float) -> bool | None:
-    """Whether no test notices; None: it is no other code."""
+def survives(runner: Runner, mutant: Mutant | None, tests: Sequence[str], limit_s: float) -> bool | None:
+    """Whether no test notices; None: it is no other code. Without a mutant: whether the tests pass in one process."""
     if (child := os.fork()) == 0:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         os.dup2(1, 2)
@@ -243,7 +243,7 @@ def survives(runner: Runner, mutant: Mutant, tests: Sequence[str], limit_s: floa
         signal.alarm(10 * int(limit_s) + 60)  # one that waits for something uses no CPU
         runner.failed, same, alive = False, False, False
         try:
-            same = not exchange(mutant.path, [mutant.function], mutant.source())
+            same = mutant is not None and not exchange(mutant.path, [mutant.function], mutant.source())
             alive = same or runner.passes(tests)
         finally:
             os._exit(2 if same else int(not alive))
@@ -252,15 +252,24 @@ def survives(runner: Runner, mutant: Mutant, tests: Sequence[str], limit_s: floa
     return None if code == 2 else code == 0
 
 
+class UnfitTestsError(Exception):
+    """The tests cannot be asked."""
+
+
 def tried(runner: Runner, mutants: Sequence[Mutant], longest_s: float) -> list[dict[str, Any]]:
     """A row for each mutant that is other code."""
     functions = {path: sorted({m.function for m in mutants if m.path == path}) for path in {m.path for m in mutants}}
     costs = covered(runner, functions, longest_s)
     broken = sorted(name for name, c in costs.items() if not c.passed)
     if broken:
-        sys.exit(f"these tests fail without any mutant, mend them first: {', '.join(broken)}")
+        raise UnfitTestsError(f"these tests fail without any mutant, mend them first: {', '.join(broken)}")
     short = sorted((n for n, c in costs.items() if c.cpu_s < inf), key=lambda n: costs[n].cpu_s)
-    say(f"{len(short)} of {len(costs)} tests, {sum(costs[n].cpu_s for n in short):.0f} s of CPU")
+    whole_s = sum(costs[n].cpu_s for n in short)
+    say(f"{len(short)} of {len(costs)} tests, {whole_s:.0f} s of CPU")
+    if not survives(runner, None, short, 5.0 + 3.0 * whole_s):
+        raise UnfitTestsError(
+            "each test passes alone, and they fail together: nothing can be learnt from them about a mutant"
+        )
 
     @cache
     def asking(path: str, function: str) -> tuple[str, ...]:
@@ -281,13 +290,20 @@ def tried(runner: Runner, mutants: Sequence[Mutant], longest_s: float) -> list[d
 
 def ran(part: Part, chosen: Sequence[Mutant], longest_s: float) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
+    why = ["the tests cannot be collected: run them with pytest to see why"]
 
     def work(runner: Runner) -> None:
-        rows.extend(tried(runner, chosen, longest_s))
+        why.clear()
+        try:
+            rows.extend(tried(runner, chosen, longest_s))
+        except UnfitTestsError as refused:
+            why.append(str(refused))
 
     arguments = [*part.tests, "-q", "-s", "-m", "not px4 and not soak", "-p", "no:cacheprovider", "-p", "no:xdist"]
     with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):
         pytest.main(arguments, plugins=[Runner(work)])
+    if why:
+        sys.exit(why[0])
     return rows
 
 
