@@ -227,7 +227,9 @@ class Graph:
     def _slanted(self, u: int, layer: int) -> Iterator[Slant]:
         """Once to another layer, or there and back: as if what is closed at times were open, and as if it were not."""
         found: dict[Slant, None] = {}
-        for least in (1, 2):  # of these states: what is 1 is closed always
+        met = self._sight(u).hits.what
+        timed = any((state[met] == 2).any() for state in self._states)
+        for least in (1, 2) if timed else (1,):  # of these states: what is 1 is closed always
             shut = [(state == 1) | (state == least) for state in self._states]
             for other in range(len(self._states)):
                 if other != layer:

@@ -10,6 +10,8 @@ departs as early for no more cost. So for each departure the result is that of D
 and departures are not sampled: the earliest that lets a way through is found exactly. Waiting is done on the pad, not
 in the air.
 
+A change of layers costs at least a climb and a descent, or a stop: it is looked at when the bound has come to that.
+
 As in the static search only obstacles that a path meets are looked at: find the best among a few, look what it meets
 at the times it is there, add that, repeat. What is found without meeting anything is the best among all.
 """
@@ -86,6 +88,10 @@ class _Stop:
     at_s: float
 
 
+_Onward = tuple[int, int, float, float, Interval, Slant | None]
+"""(node, layer, cost, seconds, departures, slant) of something that can be done next"""
+
+
 class Lattice:
     """One question to a space."""
 
@@ -95,6 +101,8 @@ class Lattice:
         self._ends = ends
         self._stop = stop
         self._least_factor = min(self._graph.liked.values(), default=1.0)
+        self._late = [self._least_change(layer) for layer in range(len(space.layers))]
+        """of each layer, by how much a change to another one makes the bound of a path worse at least"""
         self._hits: dict[tuple[bytes, int], list[int]] = {}
 
     def best(self) -> Way | NoWay | Expired:
@@ -109,6 +117,17 @@ class Lattice:
             if not fresh and not places:
                 return self._way(chain)
             self._graph.add(fresh, np.array(places).reshape(-1, 2))
+
+    def _least_change(self, layer: int) -> float:
+        """To another layer, from which the descent costs less or more, or there and back."""
+        down, step = self._ends.descent, self._ends.step
+        once, back = [], []
+        for other in range(len(self._space.layers)):
+            if other != layer:
+                there = min(step(layer, other, on_the_way=way)[1] for way in (True, False))
+                once.append(there + down[other].cost_s - down[layer].cost_s)
+                back.append(there + step(other, layer, on_the_way=True)[1])
+        return max(0.0, min([*once, *back], default=0.0))
 
     def _way(self, chain: Sequence[_Label]) -> Way:
         last = chain[-1]
@@ -146,6 +165,15 @@ class Lattice:
             labels.append(label)
             heapq.heappush(queue, (label.first_s + label.cost_s + rest, len(labels) - 1))
 
+        def offer(at: int, onward: Iterator[_Onward]) -> None:
+            label = labels[at]
+            for node, layer, extra, seconds, (first, last), slant in onward:
+                cost = label.cost_s + extra
+                known = offers.setdefault((node, layer), [])
+                if not any(a <= first and last <= b and c <= cost for a, b, c in known):
+                    known.append((first, last, cost))
+                    push(_Label(node, layer, cost, label.tau_s + seconds, first, last, at, slant))
+
         for layer, climb in enumerate(self._ends.climb):
             for departs in climb.departures:
                 push(_Label(START, layer, climb.cost_s, climb.time_s, *departs, -1))
@@ -154,7 +182,10 @@ class Lattice:
             popped += 1
             if popped % 32 == 0 and self._stop():
                 return Expired()
-            _, at = heapq.heappop(queue)
+            bound, at = heapq.heappop(queue)
+            if at < 0:
+                offer(~at, self._changes(labels[~at]))
+                continue
             label = labels[at]
             if label.node == _LANDED:
                 return _chain(labels, at)
@@ -167,16 +198,13 @@ class Lattice:
                     push(replace(label, first_s=first, last_s=last))
                 continue
             done.append((*whole, label.cost_s))
-            for node, layer, extra, seconds, (first, last), slant in self._onward(label):
-                cost = label.cost_s + extra
-                known = offers.setdefault((node, layer), [])
-                if not any(a <= first and last <= b and c <= cost for a, b, c in known):
-                    known.append((first, last, cost))
-                    push(_Label(node, layer, cost, label.tau_s + seconds, first, last, at, slant))
+            offer(at, self._onward(label))
+            if len(self._space.layers) > 1:  # a change costs so much that mostly the best path is found before
+                heapq.heappush(queue, (bound + self._late[label.layer], ~at))
         return None
 
-    def _onward(self, label: _Label) -> Iterator[tuple[int, int, float, float, Interval, Slant | None]]:
-        """(node, layer, cost, seconds, departures, slant) of everything that can be done next."""
+    def _onward(self, label: _Label) -> Iterator[_Onward]:
+        """What can be done next in the same layer."""
         u, layer, tau = label.node, label.layer, label.tau_s
         departs = label.first_s, label.last_s
         edges = self._graph.edges_of(u, layer)
@@ -191,24 +219,28 @@ class Lattice:
                     yield v, layer, cost, seconds, part, None
             else:
                 yield v, layer, cost, seconds, departs, None
+        if u == GOAL:
+            down = self._ends.descent[layer]
+            shut = [(a - tau - down.time_s, b - tau) for spans in down.closed for a, b in spans]
+            for part in outside(departs, shut):
+                yield _LANDED, layer, down.cost_s, down.time_s, part, None
+
+    def _changes(self, label: _Label) -> Iterator[_Onward]:
+        """The steps to other layers, and the tangents on which one gets there."""
+        u, layer, tau = label.node, label.layer, label.tau_s
+        departs = label.first_s, label.last_s
         for other in range(len(self._space.layers)):
             if other != layer:
                 seconds, cost = self._ends.step(layer, other, on_the_way=u > GOAL)
                 shut = [(a - tau, b - tau) for a, b in self._graph.shut_to_step(u, layer, other, seconds)]
                 for part in outside(departs, shut):
                     yield u, other, cost, seconds, part, None
-        if len(self._space.layers) > 1:
-            for slant in self._graph.slants(u, layer):
-                levels = [layer, *(other for _, other in slant.changes)]
-                steps = [self._ends.step(a, b, on_the_way=True) for a, b in pairwise(levels)]
-                seconds, cost = (slant.seconds + sum(step[i] for step in steps) for i in (0, 1))
-                for part in outside(departs, [(a - tau, b - tau) for a, b in slant.closed]):
-                    yield slant.node, slant.layer, cost, seconds, part, slant
-        if u == GOAL:
-            down = self._ends.descent[layer]
-            shut = [(a - tau - down.time_s, b - tau) for spans in down.closed for a, b in spans]
-            for part in outside(departs, shut):
-                yield _LANDED, layer, down.cost_s, down.time_s, part, None
+        for slant in self._graph.slants(u, layer):
+            levels = [layer, *(other for _, other in slant.changes)]
+            steps = [self._ends.step(a, b, on_the_way=True) for a, b in pairwise(levels)]
+            seconds, cost = (slant.seconds + sum(step[i] for step in steps) for i in (0, 1))
+            for part in outside(departs, [(a - tau, b - tau) for a, b in slant.closed]):
+                yield slant.node, slant.layer, cost, seconds, part, slant
 
     # what the found way meets
 
