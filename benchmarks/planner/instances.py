@@ -30,10 +30,14 @@ def disjoint_polygons(seed: int, n: int, coverage: float) -> list[shapely.Polygo
 
 
 def prepared(polygons: list[shapely.Polygon]) -> Obstacles:
-    """What is made before the first query. The R-tree and the corners are made when first asked for: so they are."""
-    obstacles = Obstacles(polygons)
+    """What is made before the first query."""
+    return used(Obstacles(polygons))
+
+
+def used(obstacles: Obstacles) -> Obstacles:
+    """Their R-tree and corners are made when first asked for: so they are."""
     obstacles.tree.query(shapely.Point(0.0, 0.0))
-    obstacles.corners(0)
+    obstacles.corner_count()
     return obstacles
 
 
