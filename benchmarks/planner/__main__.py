@@ -21,9 +21,9 @@ def main() -> None:
         say(f"--- {name}")
         figures[name] = importlib.import_module(f"benchmarks.planner.{name}").run(quick=not asked.full)
     how = (
-        "random instances with fixed seeds, one thread; beside the peers one field is asked all queries of an instance, "
-        "elsewhere each is on a field that was never asked before; peers on the same instances in the same run, in "
-        "their own process; bars are held against time on the wall"
+        "random instances with fixed seeds, one thread; beside the peers one field is asked all queries of an "
+        "instance, elsewhere each is on a field that was never asked before; peers on the same instances in the same "
+        "run, in their own process; bars are held against time on the wall"
     )
     report("planner", figures, how, ("shapely", "numpy"))
 

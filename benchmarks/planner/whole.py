@@ -41,8 +41,9 @@ _LIMITS = (
 
 
 def run(*, quick: bool = True) -> dict[str, Any]:
-    """Each request is planned from nothing but what is prepared: the airspace's index for its frame, and its zones grown
-    by the margin with their R-tree and corners, as in the other rows."""
+    """Each request is planned from nothing but what is prepared: the airspace's index for its frame, and the zones
+    grown by the margin with their R-tree and corners, as in the other rows.
+    """
     polygons = disjoint_polygons(7, ZONES, COVERAGE)
     pairs = ends(8, polygons, 30 if quick else 300)
     frame = local_frame(_MIDDLE)
