@@ -28,6 +28,7 @@ from missions.options import (
     ground_velocity,
     nearest_hub,
     plan_to,
+    proven,
     time_left_s,
     wind_of,
 )
@@ -177,11 +178,22 @@ def test_a_landing_is_planned_from_where_the_vehicle_is_with_what_it_carries_and
     s = situation(state=seen(wind=Timed(wind, NOW), velocity=Timed(velocity, NOW)))
     home = offered(s)[RETURN, "teral"]
     here = over()
-    assert home.plan == plan_to(
-        WORLD, s.vehicle, plan_id=home.plan.plan_id, start=here.point, start_amsl_m=here.alt_amsl_m, take_off=False,
-        goal=SITES["teral"], ending=Ending.LAND, home=SITES["teral"], payload_kg=LOAD_KG, battery_pct=80.0, wind=wind,
-        layer_agl_m=80.0, depart_s=NOW, on_board=PLAN.on_board, velocity_m_s=(2.0, 9.0),
-    )  # fmt: skip
+
+    def made(*, draft: bool) -> Plan | Infeasible:
+        return plan_to(
+            WORLD, s.vehicle, plan_id=home.plan.plan_id, start=here.point, start_amsl_m=here.alt_amsl_m,
+            take_off=False, goal=SITES["teral"], ending=Ending.LAND, home=SITES["teral"], payload_kg=LOAD_KG,
+            battery_pct=80.0, wind=wind, layer_agl_m=80.0, depart_s=NOW, on_board=PLAN.on_board,
+            velocity_m_s=(2.0, 9.0), draft=draft,
+        )  # fmt: skip
+
+    assert home.plan == made(draft=True)
+    to_fly = proven(s, home)
+    assert isinstance(to_fly, Candidate)
+    assert to_fly.plan == made(draft=False)
+    assert to_fly.plan.checked_by
+    assert (to_fly.kind, to_fly.site_id, to_fly.arrive_s) == (home.kind, home.site_id, home.arrive_s)
+    assert to_fly.energy_end_pct == home.energy_end_pct
     assert not home.plan.take_off
     assert home.plan.ending is Ending.LAND
     assert distance_m(home.plan.waypoints[0].position, here.point) < 60.0, "where it can stop"
@@ -200,8 +212,21 @@ def test_every_way_has_a_plan_of_its_own_name() -> None:
     assert not set(names[1:]) & set(later[1:])
 
 
-def test_an_alternate_that_is_out_of_reach_is_not_offered() -> None:
-    assert {kind for kind, _ in offered(situation(state=seen(battery_pct=2.0)))} == {CONTINUE}
+def test_a_place_out_of_reach_is_never_worth_choosing_and_never_proven() -> None:
+    empty = situation(state=seen(battery_pct=2.0))
+    for (kind, _), way in offered(empty).items():
+        assert way.energy_end_pct.mean < 0.0
+        assert kind is CONTINUE or isinstance(proven(empty, way), Infeasible)
+
+
+def test_a_new_pack_is_proven_with_the_flight_on_from_the_station() -> None:
+    s = situation()
+    draft = offered(s)[REICE, "midway"]
+    to_fly = proven(s, draft)
+    assert isinstance(to_fly, Candidate)
+    assert (to_fly.arrive_s, to_fly.energy_end_pct) == (draft.arrive_s, draft.energy_end_pct)
+    assert to_fly.plan.checked_by
+    assert to_fly.plan.goal_site == "midway"
 
 
 def test_what_is_not_believed_of_the_charge_is_not_planned_with() -> None:
