@@ -229,9 +229,9 @@ def time_left_s(plan: Plan, here: Position) -> float:
 def candidates(s: Situation) -> Iterator[Candidate]:
     """All feasible candidates, the present plan first. Routes that cannot be are left out: there is nothing to fly.
 
-    Each takes a millisecond or two of planning, so that a caller on an event loop can let others in between two. What
-    leads to another place is a draft, of which `proven` makes what may be flown; another way to the same place is
-    ready, since it is wanted at once.
+    Each takes some milliseconds of planning, so that a caller on an event loop can let others in between two. Another
+    way to the same place and the way home are ready to be flown: they are what is wanted at once, by many together.
+    What leads elsewhere is a draft, of which `proven` makes what may be flown.
     """
     flight, sites, plan = s.flight, s.world.sites, s.flight.plan
     if plan is None or s.state.position is None or s.state.battery is None:
@@ -248,7 +248,8 @@ def candidates(s: Situation) -> Iterator[Candidate]:
         (CandidateKind.ALTERNATE, site) for site in _of_kind(s, SiteKind.ALTERNATE) if site.site_id != flight.goal_site
     ]
     for kind, site in elsewhere:
-        if isinstance(found := _elsewhere(s, kind, site, draft=True), Candidate):
+        ready = kind is CandidateKind.RETURN
+        if isinstance(found := _elsewhere(s, kind, site, draft=not ready), Candidate):
             yield found
 
 

@@ -6,31 +6,41 @@ from typing import Any
 
 import pytest
 
+from fleet.config import Handling
 from fleet.runtime import deciding
+from fleet.service import CustodyStep
 from fleet.virtual import run_virtual
 from missions.decision.types import Candidate
 from missions.delivery import Flight
 from missions.options import Situation, proven
-from missions.plan import Infeasible, Plan, Reason
-from missions.snapshot import Wind
-from tests.runtime.rig import Rig, rig
-from tests.runtime.test_wind import SPARE_PCT, in_wind
+from missions.plan import Infeasible, Reason
+from tests.runtime.rig import Rig, demo_config, rig
 
 
-async def outbound_in_still_air(r: Rig) -> tuple[str, list[Wind]]:
-    """An order on its way to Orvane, with battery for still air and little more."""
-    blows = [Wind(0.0, 0.0)]
-    in_wind(r, blows)
-    order_id = (await r.place("orvane")).order.order_id
-    plan, _ = r.supervisor.prospects.quote(r.ledger.orders[order_id].order, 0.0)
-    assert isinstance(plan, Plan)
-    needs = plan.energy.start_pct - plan.energy.end_pct
-    for vehicle in r.vehicles.values():
-        vehicle.battery_pct = r.config.policy.reserve_pct + needs + SPARE_PCT
-        vehicle.drain_pct_s = needs / (2.0 * (plan.arrive_s - plan.depart_s))
-    await r.until_phase(order_id, "outbound")
-    await r.clock.sleep(60)
-    return order_id, blows
+async def with_a_failing_box(r: Rig) -> str:
+    """An order under way whose seal begins to leak: its pack lasts for a minute yet."""
+    order_id = (await r.place("koru", "vaccine_freeze_sensitive")).order.order_id
+    await r.until_state(order_id, "loading")
+    box_id = r.order(order_id).box_id
+    assert box_id is not None
+    r.temps_c[box_id] = 5.0
+    await r.custody(order_id, CustodyStep.SEAL, pack_left_kj=18.0)
+    await r.until_state(order_id, "in_flight")
+    await r.clock.sleep(130)
+    r.seal_ok = False
+    return order_id
+
+
+async def until_it_is_taken_elsewhere(r: Rig, order_id: str) -> None:
+    box_id = r.order(order_id).box_id
+    assert box_id is not None
+    for second in range(200):
+        if chosen(r, order_id):
+            return
+        temp = r.temps_c[box_id] or 0.0
+        r.temps_c[box_id] = temp + (0.0 if second < 68 else (38.0 - temp) / (0.15 * 7000.0))
+        await r.clock.sleep(1.0)
+    raise AssertionError("nothing else was chosen")
 
 
 def chosen(r: Rig, order_id: str) -> list[tuple[str, str]]:
@@ -51,11 +61,10 @@ def test_what_is_compared_is_a_draft_and_what_is_flown_is_proven(monkeypatch: py
 
     async def main() -> None:
         monkeypatch.setattr(deciding, "proven", watched)
-        async with rig() as r:
-            order_id, blows = await outbound_in_still_air(r)
+        async with rig(demo_config(handling=Handling())) as r:
+            order_id = await with_a_failing_box(r)
             assert not drafts, "nothing is proven that nobody wants to fly"
-            blows.append(Wind(10.9, -4.4))
-            await r.until(lambda: bool(chosen(r, order_id)), 60.0)
+            await until_it_is_taken_elsewhere(r, order_id)
             (draft,) = drafts
             plan = flight_of(r, order_id).plan
             assert plan is not None
@@ -71,22 +80,18 @@ def test_what_the_checker_refuses_is_no_candidate_and_the_next_best_is_flown(mon
     refused: list[tuple[str, str]] = []
 
     def strict(s: Situation, draft: Candidate) -> Candidate | Infeasible:
-        if not refused or (draft.kind.value, draft.site_id) == refused[0]:
-            refused.append((draft.kind.value, draft.site_id))
-            return Infeasible((Reason("zone", "leg 1 enters FIRE (closed)"),))
-        return proven(s, draft)
+        refused.append((draft.kind.value, draft.site_id))
+        return Infeasible((Reason("zone", "leg 1 enters FIRE (closed)"),))
 
     async def main() -> None:
         monkeypatch.setattr(deciding, "proven", strict)
-        async with rig() as r:
-            order_id, blows = await outbound_in_still_air(r)
-            blows.append(Wind(10.9, -4.4))
-            await r.until(lambda: bool(chosen(r, order_id)), 60.0)
+        async with rig(demo_config(handling=Handling())) as r:
+            order_id = await with_a_failing_box(r)
+            await until_it_is_taken_elsewhere(r, order_id)
             told = r.events(order_id, "candidate_refused")
-            assert [(e["candidate"], e["site_id"]) for e in told][:1] == [refused[0]]
-            assert told[0]["why"] == "leg 1 enters FIRE (closed)"
+            assert (told[0]["candidate"], told[0]["why"]) == ("reice", "leg 1 enters FIRE (closed)")
+            assert ("reice", told[0]["site_id"]) == refused[0]
             flown = chosen(r, order_id)[0]
-            assert flown not in refused, "the next best"
-            assert flight_of(r, order_id).goal_site == flown[1]
+            assert flown == ("return", flight_of(r, order_id).home_site), "the next best, which was ready"
 
     run_virtual(main())
