@@ -191,6 +191,13 @@ def test_a_mean_exactly_at_the_limit_is_within_it() -> None:
     assert mkt_finding(by, Bounds(7.5, 8.00001, 8.5), a) is not None
 
 
+def test_up_to_the_longest_gap_the_last_reading_goes_on_spending_its_allowance() -> None:
+    by = rules_for(profile("cct_biologic"), budget_min=(("cool", 1.0),))
+    a = run(by, (0, 5.0), (1, 9.0))
+    for silent_s, verdict in ((60.0, BoxVerdict.EXCURSION_ALLOWED), (by.max_gap_s, BoxVerdict.QUARANTINE)):
+        assert judge(a, by, a.at_s + silent_s).verdict is verdict
+
+
 def test_silence_does_not_end_an_excursion() -> None:
     by = rules("cct_biologic")
     a = run(by, (0, 5.0), (1, 9.0), (2, 9.0))

@@ -68,6 +68,16 @@ def test_against_too_much_wind_there_is_no_path_and_with_it_there_is():
     storm, square = Pace(20.0, 25.0, 0.0), field([shapely.box(4000, 4000, 6000, 7000)])
     assert square.shortest(EAST, WEST, storm) == NoPath(())
     assert isinstance(square.shortest(WEST, EAST, storm), Path)
+    wall = [shapely.Polygon([(5000, 90_000), (4000, 5000), (5000, -90_000), (6000, 5000)])]
+    assert isinstance(field(wall).shortest(WEST, EAST, WIND), Path)
+    assert field(wall).shortest(WEST, EAST, storm) == NoPath((0,)), "its tips lie across the wind, out of reach"
+
+
+def test_the_free_space_between_the_arms_of_an_obstacle_is_free():
+    arms = shapely.difference(shapely.box(2000, 2000, 8000, 8000), shapely.box(2500, 2500, 8000, 7500))
+    inside = np.array([3000.0, 5000.0])
+    found, search = (field([arms], prepared=p).shortest(inside, WEST) for p in (True, False))
+    assert found.cost == pytest.approx(search.cost, rel=1e-12)
 
 
 @settings(max_examples=30, deadline=None)
