@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 
 from fleet.service import OrderRequest, Refused, refused
+from missions.coldchain.assess import rules_for
+from missions.coldchain.product import Product, ProfileError
 from missions.options import nearest_hub
 from missions.orders import Order
 from missions.sites import Site
 
 
 def order_from(
-    request: OrderRequest, sites: Mapping[str, Site], product_ids: Collection[str], *, order_id: str, now_s: float
+    request: OrderRequest, sites: Mapping[str, Site], products: Mapping[str, Product], *, order_id: str, now_s: float
 ) -> Order | Refused:
     """The order it asks for, with the nearest hub where it names no origin."""
-    if request.product_id not in product_ids:
-        known = ", ".join(sorted(product_ids))
+    if request.product_id not in products:
+        known = ", ".join(sorted(products))
         return refused(
             422,
             "Unknown product",
             "product_unknown",
             f"There is no product {request.product_id!r}.",
             f"Known: {known}.",
+        )
+    try:
+        rules_for(products[request.product_id], request.budget_min)
+    except ProfileError as e:
+        return refused(
+            422, "Unknown excursion", "budget_unknown", f"{e.field}: {e.problem}.", f"{e.fix[:1].upper()}{e.fix[1:]}."
         )
     for site_id in (request.destination_site, request.origin_site):
         if site_id is not None and site_id not in sites:

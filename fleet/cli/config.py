@@ -38,8 +38,8 @@ def check(file: Annotated[Path, typer.Argument(metavar="FILE", help="a fleet.yam
     out.data({"file": str(file), "ok": True, **counts}, f"{file} is good: {counted}.")
 
 
-def refuse(out: Output, error: ConfigError) -> NoReturn:
-    """Ends a command whose configuration was refused: the same words and exit code in every command."""
+def refuse(out: Output, error: ConfigError, what: str = "the configuration") -> NoReturn:
+    """Ends a command whose configuration, or other such file, was refused: the same words in every command."""
     from missions.plan import Reason
 
     reasons = []
@@ -47,4 +47,4 @@ def refuse(out: Output, error: ConfigError) -> NoReturn:
         place = p.file if p.line is None else f"{p.file}:{p.line}"
         reasons.append(Reason("config_invalid", f"{place}: {p.field} {p.text}".replace(":  ", ": "), p.fix))
     count = f"{len(reasons)} problem{'s' if len(reasons) != 1 else ''}"
-    out.fail(ExitCode.REFUSED, f"the configuration cannot be used: {count}", reasons=reasons)
+    out.fail(ExitCode.REFUSED, f"{what} cannot be used: {count}", reasons=reasons)

@@ -161,7 +161,7 @@ def _load(file: Path, out: Output) -> Scenario:
     try:
         return load_scenario(file)
     except ConfigError as e:
-        refuse(out, e)
+        refuse(out, e, "the scenario")
 
 
 def _run_scenario(scenario: Scenario, kind: str, keep: Path | None, asked: dict[str, Any], out: Output) -> int:

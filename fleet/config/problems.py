@@ -82,6 +82,8 @@ def _explain(model: type[BaseModel], details: ErrorDetails) -> tuple[str, str]:
     loc, given = details["loc"], details.get("input")
     name = loc[-1] if loc else ""
     match details["type"]:
+        case "missing" if isinstance(name, int):
+            return "is missing", f"Give at least {name + 1} in the brackets"
         case "missing":
             return "is missing", f"Add `{name}:`"
         case "extra_forbidden":
@@ -92,6 +94,13 @@ def _explain(model: type[BaseModel], details: ErrorDetails) -> tuple[str, str]:
             return f"is {given!r}", did_you_mean(given, known)
         case "string_pattern_mismatch":
             return f"is {given!r}", "Use letters, digits, `_`, `.` and `-`, at most 32, starting with a letter or digit"
+        case "too_short":
+            return (
+                "is empty" if not given else f"has only {len(given)}",
+                f"Give at least {details['ctx']['min_length']}",
+            )
+        case "list_type":
+            return f"is {_shown(name, given)}", f"It must be a valid list: put it in brackets, [{_shown(name, given)}]"
         case "model_type" | "model_attributes_type" | "dict_type":
             return f"is {given!r:.40}", "Give a mapping of keys here"
     message = details["msg"].removeprefix("Input should be ").removeprefix("Value error, ")

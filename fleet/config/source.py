@@ -9,6 +9,7 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
+from ruamel.yaml.reader import ReaderError
 
 Loc = tuple[str | int, ...]
 
@@ -79,10 +80,16 @@ def parse_yaml(path: Path, text: bytes) -> Document:
         what = " ".join(part for part in (error.context, error.problem) if part)
         fix = "Mend the YAML at this line; look at the indentation, the colons and the quotes around it"
         raise SourceError(path, None if mark is None else mark.line + 1, f"is not YAML: {what}", fix) from None
-    except (YAMLError, UnicodeDecodeError, ValueError) as error:
-        raise SourceError(path, None, f"is not YAML: {error}", "Save it as UTF-8 text") from None
+    except ReaderError as error:
+        line = text[: error.position].count(b"\n") + 1
+        what = f"is not YAML in UTF-8: {error.reason}"
+        raise SourceError(path, line, what, "Save it as UTF-8, without control characters") from None
+    except (YAMLError, ValueError) as error:
+        raise SourceError(path, None, f"is not YAML: {error}", "Mend it") from None
     if not isinstance(data, dict):
-        raise SourceError(path, 1, "is not a mapping of keys", "Start it with a key such as `sites:`")
+        raise SourceError(
+            path, 1, "is not a mapping of keys", "Write keys with their values, one on each line, as `name: value`"
+        )
     lines: dict[Loc, int] = {}
     _note_lines(node, (), lines)
     return Document(path, data, lines, text)

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from difflib import get_close_matches
 from enum import StrEnum
 from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from fleet.mavlink.watch import EventKind
+from missions.decision.faults import BY_NAME
 from missions.orders import OrderState
 from missions.snapshot import BoxVerdict
 
 ANY = "any"
 """in `no_alarm`: none at all"""
+ALARMS = frozenset({*BY_NAME, *EventKind, "abandoned", ANY})
+"""what an alarm may be called by; else it is meant as part of its text"""
 LEAVE_WITHIN_S = 60.0
 """to notice a closure around it (a second), to hold, plan and upload (15 s) and to fly 500 m at 12 m/s"""
 
@@ -40,7 +46,7 @@ Percent = Annotated[float, Field(ge=0, le=100)]
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     @model_validator(mode="after")
     def _says_something(self) -> Self:
@@ -106,7 +112,7 @@ class Expect(_Strict):
     )
 
     def names(self) -> Iterator[tuple[str, str, str]]:
-        """(field, `zone` or `site` or `fault`, name) of what it speaks of, to be looked up."""
+        """(field, `zone`, `site`, `fault` or `alarm`, name) of what it speaks of, to be looked up."""
         yield from (("never_inside", "zone", z) for z in self.never_inside)
         for field in ("lands_at", "released_at"):
             if (site := getattr(self, field)) is not None:
@@ -118,6 +124,8 @@ class Expect(_Strict):
             yield from (("no_commands_between", "fault", name) for name in ends if name is not None)
         yield from (("alarm_within_s", "fault", wanted.after) for wanted in self.alarm_within_s)
         yield from (("grounded_during", "fault", name) for name in self.grounded_during)
+        yield from (("alarm_within_s", "alarm", wanted.alarm) for wanted in self.alarm_within_s)
+        yield from ((field, "alarm", words) for field in ("alarm", "no_alarm") for words in getattr(self, field))
 
 
 class ExpectRun(_Strict):
@@ -137,6 +145,12 @@ class ExpectRun(_Strict):
     def names(self) -> Iterator[tuple[str, str, str]]:
         """As of Expect."""
         yield from ()
+
+
+def is_text(words: str) -> bool:
+    """Whether this can be part of an alarm's text. A misspelt name is not: `no_alarm` of it would always be met."""
+    name = re.fullmatch("[a-z_]+", words) is not None
+    return not name or ("_" not in words and not get_close_matches(words, ALARMS, n=1, cutoff=0.8))
 
 
 def is_given(expect: Expect | ExpectRun, field: str) -> Any:

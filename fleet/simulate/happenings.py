@@ -21,7 +21,7 @@ from sitl.fields import Fields, SpecError
 class When(BaseModel):
     """When something happens: once all that is given holds, and then `after_s` later. Nothing given: at the start."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     at_s: float | None = Field(default=None, ge=0, description="simulated seconds since the start")
     state: OrderState | None = Field(default=None, description="the order has reached this state")
@@ -36,7 +36,7 @@ class When(BaseModel):
 class Fault(BaseModel):
     """Something that goes wrong, of a kind that `fleet scenario faults` lists; its arguments stand beside these."""
 
-    model_config = ConfigDict(extra="allow", frozen=True)
+    model_config = ConfigDict(extra="allow", frozen=True, allow_inf_nan=False)
 
     kind: str = Field(description="what goes wrong")
     name: str | None = Field(default=None, description="for `after` and for expectations; none: its kind")

@@ -13,12 +13,14 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from fleet.config import FleetConfig, load_airspace, load_config
 from fleet.config.problems import ConfigError, Problem, Problems, did_you_mean
 from fleet.config.source import Document, Loc, SourceError, read_yaml
-from fleet.simulate.expect import Expect, ExpectRun
+from fleet.simulate.expect import ALARMS, Expect, ExpectRun, is_text
 from fleet.simulate.happenings import Fault, Happening, check_happening
 from fleet.simulate.spec import WireOf, sim_spec
 from geofences.formats import load_airspace_text
 from geofences.geodesy import LatLon
 from geofences.volumes import Circle, Restriction, Volume, Zone
+from missions.coldchain.assess import rules_for
+from missions.coldchain.product import ProfileError
 from missions.orders import Priority
 from missions.sites import Site, SiteKind
 from sitl.fields import SpecError
@@ -26,7 +28,7 @@ from sitl.spec import SimSpec
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class People(_Strict):
@@ -60,7 +62,7 @@ class ScenarioOrder(_Strict):
         default_factory=dict, description="excursion of the product → minutes that are left of it"
     )
     single_patient: bool = Field(default=False, description="made for one patient, not replaceable")
-    payload_c: float = Field(description="temperature at which the pharmacy packs it")
+    payload_c: float = Field(ge=-200, le=80, description="temperature at which the pharmacy packs it")
     pack_left_kj: float | None = Field(default=None, description="coolant left when it is packed; none: a fresh pack")
     faults: list[Fault] = Field(default_factory=list, description="of this order's vehicle or box")
     expect: Expect | None = Field(default=None, description="only where the run is to be `sound`, it may be missing")
@@ -188,6 +190,11 @@ def _check_orders(file: ScenarioFile, config: FleetConfig, document: Document, p
         if order.product not in config.products:
             fix = did_you_mean(order.product, config.products)
             problems.add(document, ("orders", i, "product"), f"{order.product!r} is no product", fix)
+        else:
+            try:
+                rules_for(config.products[order.product], tuple(order.budget_min.items()))
+            except ProfileError as e:
+                problems.add(document, ("orders", i, *e.loc), e.problem, e.fix[:1].upper() + e.fix[1:])
         if order.expect is None and not file.expect.sound:
             fix = "Add `expect:`, or ask of the whole run to be `sound`"
             problems.add(document, ("orders", i), "expects nothing", fix)
@@ -212,9 +219,12 @@ def _happenings(
         placed += [(("orders", i, "faults", j), f, f.order or wanted.name) for j, f in enumerate(wanted.faults)]
     names = {f.name or f.kind for _, f, _ in placed}
     orders = [o.name for o in file.orders]
+    begins = _begins([fault for _, fault, _ in placed])
     for loc, fault, order in placed:
         if order is not None and order not in orders:
             problems.add(document, (*loc, "order"), f"{order!r} is no order", did_you_mean(order, orders))
+        if fault.name is not None and [f.name or f.kind for _, f, _ in placed].count(fault.name) > 1:
+            problems.add(document, (*loc, "name"), f"{fault.name!r} is used twice", "Give each fault its own")
         when = fault.when
         if when.near is not None and when.near not in config.sites:
             fix = did_you_mean(when.near, config.sites)
@@ -222,6 +232,9 @@ def _happenings(
         if when.after is not None and when.after not in names:
             fix = did_you_mean(when.after, names)
             problems.add(document, (*loc, "when", "after"), f"{when.after!r} is no fault's name", fix)
+        elif when.after is not None and when.after not in begins:
+            text = f"{when.after!r} never begins: it waits for itself"
+            problems.add(document, (*loc, "when", "after"), text, "Let one of them begin at a time or a place")
         asks = [n for n in ("state", "phase", "flown_m", "near") if getattr(when, n) is not None]
         of_vehicle = {"flown_m", "near"}
         if asks and order is None and not (fault.vehicle is not None and set(asks) <= of_vehicle):
@@ -235,6 +248,14 @@ def _happenings(
             fault.name or fault.kind, fault.kind, dict(fault.args), order, fault.vehicle, fault.box,
             when, fault.duration_s, zone,
         )  # fmt: skip
+
+
+def _begins(faults: list[Fault]) -> set[str]:
+    """The names of those that can begin: that wait for none, or for one that can."""
+    begins: set[str] = set()
+    while more := {f.name or f.kind for f in faults if f.when.after is None or f.when.after in begins} - begins:
+        begins |= more
+    return begins
 
 
 def _closure(folder: Path, fault: Fault, loc: Loc, document: Document, problems: Problems) -> Zone | None:
@@ -260,12 +281,12 @@ def _check_names(
 ) -> None:
     """That expectations speak of zones, sites and faults that there are."""
     zones = {z.zone_id for z in load_airspace(config).zones} | {h.zone.zone_id for h in happenings if h.zone}
-    known = {"zone": zones, "site": set(config.sites), "fault": {h.name for h in happenings}}
+    known = {"zone": zones, "site": set(config.sites), "fault": {h.name for h in happenings}, "alarm": ALARMS}
     parts: list[tuple[Loc, Expect | ExpectRun]] = [(("expect",), file.expect)]
     parts += [(("orders", i, "expect"), o.expect) for i, o in enumerate(file.orders) if o.expect is not None]
     for loc, expect in parts:
         for field, what, name in expect.names():
-            if name not in known[what]:
+            if name not in known[what] and not (what == "alarm" and is_text(name)):
                 problems.add(document, (*loc, field), f"{name!r} is no {what}", did_you_mean(name, known[what]))
 
 

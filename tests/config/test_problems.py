@@ -172,7 +172,7 @@ def test_a_box_with_several_hubs_to_choose_from_must_say_its_home(sandbox):
         ("name: a\nname: b\n", 2, 'found duplicate key "name"'),
         ("- just\n- a list\n", 1, "is not a mapping"),
         ("", 1, "is not a mapping"),
-        ("a: \x01\n", None, "is not YAML"),
+        ("b: 1\na: \x01\n", 2, "is not YAML"),
     ],
     ids=["an open bracket", "wrong indentation", "a key twice", "a list", "nothing", "a control character"],
 )

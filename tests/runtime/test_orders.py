@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from fleet.config import Handling
-from fleet.service import CustodyStep, Refused
-from tests.runtime.rig import Rig, demo_config, tell
+from fleet.service import CustodyStep, OrderRequest, Refused
+from tests.runtime.rig import START_S, Rig, demo_config, tell
 
 
 def test_without_people_loading_nothing_flies_and_a_cancelled_order_frees_the_vehicle():
@@ -89,5 +89,19 @@ def test_a_wrong_code_is_refused_and_five_of_them_lock_the_receipt():
         locked = await r.service.confirm_receipt(order_id, code=right, verdict_seen=verdict, actor="x")
         assert isinstance(locked, Refused)
         assert r.order(order_id).state == "released"
+
+    tell(story)
+
+
+def test_a_budget_for_an_excursion_that_the_product_has_not_is_refused_at_once_and_keeps_nobody_waiting():
+    async def story(r: Rig) -> None:
+        bad = OrderRequest("insulin", "salme", "ward-7", 0.8, 1.5, START_S + 3600.0, budget_min=(("cool", 3.0),))
+        refused = await r.service.place_order(bad, requester="ward", idempotency_key="bad", fingerprint="bad")
+        assert isinstance(refused, Refused)
+        assert (refused.status, refused.reasons[0].code) == (422, "budget_unknown")
+        assert refused.reasons[0].text == "budget_min.cool: insulin has no such excursion."
+        assert refused.reasons[0].fix == "Use room."
+        good = await r.place(product="insulin", budget_min=(("room", 3.0),))
+        await r.until_state(good.order.order_id, "in_flight")
 
     tell(story)

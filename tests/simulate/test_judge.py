@@ -501,7 +501,7 @@ def test_the_names_it_speaks_of_can_be_looked_up() -> None:
     )
     names = [(what, name) for _, what, name in expect.names()]
     faults = [("fault", name) for name in ("seal", "pilot", "gust", "radio", "lid")]
-    assert names == [("zone", "TFR-1"), ("site", "teral"), ("site", "ndeba"), *faults]
+    assert names == [("zone", "TFR-1"), ("site", "teral"), ("site", "ndeba"), *faults, ("alarm", "link_stale")]
     assert list(ExpectRun().names()) == []
 
 

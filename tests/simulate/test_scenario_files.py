@@ -85,6 +85,12 @@ CASES = {
     "an unknown product": ("product: insulin", "product: insuline", f"{ORDER}.product", "is no product", "`insulin`?"),
     "an unknown destination": ("to: ndeba", "to: ndebba", f"{ORDER}.to", "'ndebba' is no site", "`ndeba`?"),
     "an unknown priority": ("payload_c:", "priority: sta\n    payload_c:", f"{ORDER}.priority", "'sta'", "`stat`?"),
+    "a deadline without end": ("deadline_min: 60", "deadline_min: .inf", f"{ORDER}.deadline_min", "inf", "finite"),
+    "a dose on fire": ("payload_c: 5.0", "payload_c: 500", f"{ORDER}.payload_c", "500", "or equal to 80"),
+    "a budget of nothing": (
+        "payload_c: 5.0", "payload_c: 5.0\n    budget_min: {cool: 3}", f"{ORDER}.budget_min.cool",
+        "insulin has no such excursion", "Use room",
+    ),
     "nothing expected": ("    expect:\n      state: [received]\n", "", ORDER, "expects nothing", "Add `expect:`"),
     # faults
     "an unknown fault": ("link_loss", "link_lost", f"{FAULT}.kind", "no kind of fault", "`link_loss`?"),
@@ -126,6 +132,14 @@ CASES = {
     "when, a flight's phase": ("flown_m: 1200", "phase: lauching", f"{WHEN}.phase", "'lauching'", "`launching`?"),
     "when, near what": ("flown_m: 1200", "near: salmee", f"{WHEN}.near", "'salmee' is no site", "`salme`?"),
     "when, after what": ("flown_m: 1200", "after: radioo", f"{WHEN}.after", "is no fault's name", "`radio`?"),
+    "when, after itself": ("flown_m: 1200", "after: radio", f"{WHEN}.after", "'radio' never begins", "a time or"),
+    "when, after each other": (
+        "when: {flown_m: 1200}", "when: {after: b}\n      - {name: b, kind: gripper_jam, when: {after: radio}}",
+        f"{WHEN}.after", "'b' never begins", "a time or a place",
+    ),
+    "two faults of one name": (
+        "  - kind: second_gcs", "  - kind: second_gcs\n    name: radio", "faults[0].name", "used twice", "its own",
+    ),
     "when, of whom": ("vehicle: cw-1", "vehicle: cw-1\n    when: {state: ready}", "faults[0].when", "whom", "order:"),
     # expectations
     "expect, a typo": ("state: [", "stat: [", f"{EXPECT}.stat", "not a known key", "`state`?"),
@@ -161,6 +175,20 @@ CASES = {
     "expect, before what": (
         "state: [received]", "no_commands_between: {after: radio, before: raido}", f"{EXPECT}.no_commands_between",
         "'raido' is no fault", "`radio`?",
+    ),
+    "expect, half a band": (
+        "state: [received]", "temperature_at_hand_over_c: [2]", f"{EXPECT}.temperature_at_hand_over_c[1]", "is missing",
+        "at least 2 in the brackets",
+    ),
+    "expect, an alarm": (
+        "state: [received]", "alarm: [link_stall]", f"{EXPECT}.alarm", "'link_stall' is no alarm", "`link_stale`?",
+    ),
+    "expect, no alarm, a typo": (
+        "state: [received]", "no_alarm: [takeovr]", f"{EXPECT}.no_alarm", "'takeovr' is no alarm", "`takeover`?",
+    ),
+    "expect, an alarm in time": (
+        "state: [received]", "alarm_within_s: [{alarm: box_silnt, after: radio, s: 5}]", f"{EXPECT}.alarm_within_s",
+        "'box_silnt' is no alarm", "`box_silent`?",
     ),
     "expect of the run, a typo": ("record_intact", "record_intakt", "expect.record_intakt", "", "`record_intact`?"),
     "expect of the run, a word": ("intact: yes", "intact: perhaps", "expect.record_intact", "'perhaps'", "boolean"),
@@ -226,6 +254,7 @@ def test_all_mistakes_come_at_once_in_the_order_of_the_file(tmp_path: Path) -> N
         (GOOD + "title: again\n", 32, 'duplicate key "title"'),
         ("", 1, "is not a mapping"),
         ("- title: x\n", 1, "is not a mapping"),
+        (GOOD[: GOOD.index("orders:")] + "orders: []\n", 12, "is empty"),
     ],
 )
 def test_what_is_not_yaml_is_told_with_its_line(tmp_path: Path, text: str, line: int, told: str) -> None:
@@ -233,6 +262,20 @@ def test_what_is_not_yaml_is_told_with_its_line(tmp_path: Path, text: str, line:
     assert problem.line == line
     assert told in problem.text
     assert problem.fix
+
+
+def test_a_file_that_is_no_utf_8_is_told_with_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "bad.yaml"
+    path.write_bytes(GOOD.replace("people:", "# für Menschen\npeople:").encode("latin-1"))
+    with pytest.raises(ConfigError, match=r"bad\.yaml:6: is not YAML in UTF-8.*Save it as UTF-8"):
+        load_scenario(path)
+
+
+@pytest.mark.parametrize("words", ["any", "takeover", "rebooted", "compass", "the lid of box-1 is open", "stale"])
+def test_an_alarm_is_named_or_a_part_of_its_text(tmp_path: Path, words: str) -> None:
+    path = tmp_path / "good.yaml"
+    path.write_text(GOOD.replace("state: [received]", f"no_alarm: ['{words}']"), encoding="utf-8")
+    assert load_scenario(path).file.orders[0].expect
 
 
 def test_a_file_that_is_not_there_is_told_by_its_name(tmp_path: Path) -> None:
