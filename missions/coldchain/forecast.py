@@ -29,7 +29,7 @@ POINTS = 20
 KEPT_SHARE = 0.995
 KEPT_MOST = 64
 """hypotheses followed: the likeliest that make up this share of the belief"""
-MODEL_SD_C = 0.14
+MODEL_SD_C = 0.12
 """accuracy of the probe and of taking the box for one node"""
 MODEL_SD_C_SQRT_S = 0.005
 """and the random walk of the estimate, going on"""

@@ -63,7 +63,7 @@ FLAG_CLEARED = 0.8
 """and back when it closes: a lid is on or it is not, but a gasket may be torn still"""
 MENDED_BELIEVED = 0.9
 """of what the staff of a station say who have pressed the seal home and looked at it"""
-SENSOR_VAR_C2 = 0.1**2
+SENSOR_VAR_C2 = 0.07**2
 PROBE_LAG_S = 30.0
 """time constant with which a reading follows: a probe's own (10 to 40 s) and the air's in a leaking box"""
 PROCESS_VAR_C2_S = 0.012**2
