@@ -14,6 +14,7 @@ import argparse
 import ast
 import difflib
 import importlib
+import io
 import os
 import pickle
 import random
@@ -24,11 +25,11 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from math import inf
 from pathlib import Path
 from types import FunctionType
-from typing import Any
+from typing import Any, TypeVar
 
 import libcst as cst
 import pytest
@@ -60,6 +61,7 @@ PARTS = {
 OTHER_PROCESSES = "another_process"
 """tests of this name compare with a process that has no mutant in it: they would notice any change whatever it means"""
 MEMORY_BYTES = 4 << 30
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +150,10 @@ def watch(path: str, functions: Sequence[str]) -> None:
     exchange(path, functions, ast.unparse(tree))
 
 
+class UnfitTestsError(Exception):
+    """The tests cannot be asked."""
+
+
 @dataclass(frozen=True, slots=True)
 class Covered:
     """A test without mutants: whether it passes, what it costs, and which functions it calls."""
@@ -156,6 +162,9 @@ class Covered:
     cpu_s: float
     """infinite for one that was stopped because it took too long"""
     functions: frozenset[tuple[str, str]]
+
+
+TOO_LONG = Covered(True, inf, frozenset())
 
 
 @dataclass(slots=True)
@@ -192,45 +201,45 @@ class Runner:
         return True
 
 
-class TooLong(BaseException):
-    """Nothing that a test or Hypothesis catches."""
-
-
 def covered(runner: Runner, functions: Mapping[str, Sequence[str]], longest_s: float) -> dict[str, Covered]:
-    """Runs each test once; in a process of its own, so that nothing that it remembers is there for the mutants."""
-    read, write = os.pipe()
-    if (child := os.fork()) == 0:
-        os.close(read)
+    """Runs each test once, each in a process of its own: nothing that it remembers is there for the mutants."""
+
+    def watched() -> dict[str, Covered]:
         for path, names in functions.items():
             watch(path, names)
-        with os.fdopen(write, "wb") as out:
-            pickle.dump({name: _covered(runner, name, longest_s) for name in runner.items}, out)
-            out.flush()
-            os._exit(0)
-    os.close(write)
-    with os.fdopen(read, "rb") as told:
-        found: dict[str, Covered] = pickle.load(told)
-    os.waitpid(child, 0)
+        ask = partial(_covered, runner, longest_s=longest_s)
+        return {name: in_child(partial(ask, name)) or TOO_LONG for name in runner.items}
+
+    found = in_child(watched)
+    if found is None:
+        raise UnfitTestsError("the tests cannot be run one by one")
     return found
 
 
 def _covered(runner: Runner, name: str, longest_s: float) -> Covered:
-    stopped: list[int] = []
-
-    def stop(signum: int, _: Any) -> None:
-        stopped.append(signum)
-        raise TooLong
-
-    runner.failed = False
-    CALLED.clear()
-    signal.signal(signal.SIGPROF, stop)
+    signal.signal(signal.SIGPROF, signal.SIG_DFL)
+    signal.setitimer(signal.ITIMER_PROF, longest_s)  # and it is gone
     start_s = time.process_time()
-    signal.setitimer(signal.ITIMER_PROF, longest_s)
-    try:
-        passed = runner.passes([name]) or bool(stopped)
-    finally:
-        signal.setitimer(signal.ITIMER_PROF, 0.0)
-    return Covered(passed, inf if stopped else time.process_time() - start_s, frozenset(CALLED))
+    passed = runner.passes([name])
+    return Covered(passed, time.process_time() - start_s, frozenset(CALLED))
+
+
+def in_child(work: Callable[[], T]) -> T | None:
+    """What `work` gives in a forked process; None: it did not come to its end."""
+    read, write = os.pipe()
+    if (child := os.fork()) == 0:
+        try:
+            os.close(read)
+            answer = pickle.dumps(work())
+            with os.fdopen(write, "wb") as out:
+                out.write(answer)
+        finally:
+            os._exit(0)
+    os.close(write)
+    with os.fdopen(read, "rb") as told:
+        answer = told.read()
+    os.waitpid(child, 0)
+    return pickle.loads(answer) if answer else None
 
 
 def survives(runner: Runner, mutant: Mutant | None, tests: Sequence[str], limit_s: float) -> bool | None:
@@ -250,10 +259,6 @@ def survives(runner: Runner, mutant: Mutant | None, tests: Sequence[str], limit_
     _, status = os.waitpid(child, 0)
     code = os.waitstatus_to_exitcode(status)
     return None if code == 2 else code == 0
-
-
-class UnfitTestsError(Exception):
-    """The tests cannot be asked."""
 
 
 def tried(runner: Runner, mutants: Sequence[Mutant], longest_s: float) -> list[dict[str, Any]]:
@@ -290,19 +295,21 @@ def tried(runner: Runner, mutants: Sequence[Mutant], longest_s: float) -> list[d
 
 def ran(part: Part, chosen: Sequence[Mutant], longest_s: float) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
-    why = ["the tests cannot be collected: run them with pytest to see why"]
+    said = io.StringIO()
+    why = ["pytest did not come to its end"]
 
     def work(runner: Runner) -> None:
-        why.clear()
         try:
             rows.extend(tried(runner, chosen, longest_s))
+            why.clear()
         except UnfitTestsError as refused:
-            why.append(str(refused))
+            why[:] = [str(refused)]
 
     arguments = [*part.tests, "-q", "-s", "-m", "not px4 and not soak", "-p", "no:cacheprovider", "-p", "no:xdist"]
-    with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):
+    with redirect_stdout(said):
         pytest.main(arguments, plugins=[Runner(work)])
     if why:
+        say(said.getvalue()[-3000:])
         sys.exit(why[0])
     return rows
 
