@@ -250,3 +250,16 @@ def test_it_is_the_low_end_of_the_battery_that_counts() -> None:
     """Exceeded with 95 %: 1.645 standard deviations below the mean."""
     assert conditions.low_end_pct(Forecast(30.0, 2.0), POLICY) == pytest.approx(30.0 - 2.0 * 1.6449, abs=1e-3)
     assert conditions.low_end_pct(Forecast(30.0, 2.0), replace(POLICY, min_p_reach=0.5)) == pytest.approx(30.0)
+
+
+def test_what_is_wrong_with_the_dose_is_said_with_its_numbers() -> None:
+    on, *rest = CALM.candidates
+    warm = replace(on, p_in_range=0.85, product_temp_c=Forecast(7.9, 0.6))
+    told = conditions.excursion_forecast(replace(CALM, candidates=(warm, *rest)), POLICY, NOW)
+    assert told == "7.9 ± 0.6 °C at koru, 85 % chance of arriving in range"
+    bad = replace(BOX, sensor_faults=("gap", "stuck", "impossible_slope"))
+    assert conditions.sensor_untrusted(replace(CALM, box=bad), POLICY, NOW) == "stuck, impossible_slope"
+
+
+def test_a_closed_zone_half_a_metre_ahead_is_near() -> None:
+    assert settled(replace(closure(0.5)(CALM), candidates=())).action is Action.HOLD
