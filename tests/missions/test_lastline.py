@@ -237,6 +237,19 @@ def test_the_way_back_is_reckoned_against_the_wind_that_blows_there() -> None:
         assert found.distance_m == pytest.approx(5000.0, rel=0.01)
 
 
+def test_each_leg_costs_what_it_costs_and_of_the_first_only_what_is_left() -> None:
+    """3 km of the first leg are left; the second is twice as dear on the way out."""
+    flat = route((good(),), (good(),))
+    dear = replace(flat, legs=(flat.legs[0], replace(flat.legs[1], energy_wh=80.0)))
+    first, second = ((wh / LEG_M / COURIER.battery_wh * 100.0 + back_pct(1000.0) / 1000.0) for wh in (40.0, 80.0))
+    found = point_of_no_return(
+        dear, at(1000.0), COURIER, 1.0, CALM_AIR, Forecast(22.0 + 3000.0 * first + 500.0 * second, 0.0),
+        least_pct=22.0, sds=0.0, per_planned=Forecast(1.0, 0.0), now_s=NOW,
+    )  # fmt: skip
+    assert found is not None
+    assert found.distance_m == pytest.approx(3500.0, rel=0.01)
+
+
 def test_where_the_way_back_cannot_be_held_in_the_wind_it_is_here() -> None:
     assert no_return(1000.0, 95.0, Wind(0.0, 30.0)) == NoReturn(0.0, NOW)
 
