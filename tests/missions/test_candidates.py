@@ -126,6 +126,7 @@ def test_another_route_is_looked_for_only_where_the_plan_meets_a_closed_zone() -
     assert around.plan.airspace_version == 2
     assert around.plan.ending is PLAN.ending
     assert around.plan.goal_site == "koru"
+    assert around.plan.checked_by, "it is wanted at once"
     assert (REROUTE, "koru") not in offered(situation(world=closed))
     blocked = replace(WORLD, numbers=replace(WORLD.numbers, ceiling_agl_m=1.0))
     assert (REROUTE, "koru") not in offered(situation(world=blocked, reroute=True))
@@ -274,6 +275,14 @@ def test_a_new_pack_is_not_offered_where_the_flight_on_from_the_station_is_not_p
     ways = offered(situation(state=seen(battery_pct=42.0)))
     assert (REICE, "midway") not in ways
     assert ways[RETURN, "teral"].energy_end_pct.mean > 20.0
+
+
+def test_the_flight_on_from_the_station_reckons_with_what_the_vehicle_really_draws() -> None:
+    calm = situation(loaded(draw=Draw(NOW, 60.0, since_pct=60.0)))
+    thirsty = situation(loaded(draw=Draw(NOW, 60.0, since_pct=60.0, ratio=1.5)))
+    draft = offered(calm)[REICE, "midway"]
+    assert isinstance(proven(calm, draft), Candidate)
+    assert isinstance(proven(thirsty, draft), Infeasible)
 
 
 # what it will be like for the dose
