@@ -108,8 +108,15 @@ class Dispatcher:
         costs, blocked = await self._costs(waiting, free, others, now_s)
         orders, vehicles = [e.order for e in waiting], [v for v, _ in free]
         result = await self._offload(dispatch, orders, vehicles, boxes, costs, self._fleet.products, now_s)
+        faults = []
         for pair in result.pairs:
-            flight = await self._assign(pair.order_id, pair.vehicle_id, self._fleet.boxes[pair.box_id], costs)
+            try:
+                flight = await self._assign(pair.order_id, pair.vehicle_id, self._fleet.boxes[pair.box_id], costs)
+            except StoreUnavailableError:
+                raise
+            except Exception as fault:  # one order that cannot be assigned by a fault of ours must not stop the others
+                faults.append(fault)
+                continue
             if flight is not None:
                 start(flight)
         for order_id, reasons in result.unassigned.items():
@@ -118,6 +125,8 @@ class Dispatcher:
             if entry.state is OrderState.ACCEPTED and entry.reasons != why:
                 note = Note(order_stream(order_id), "not_assigned", {"reasons": [to_json(r) for r in why]})
                 await self._ledger.write(note, order_id=order_id, order_changes={"reasons": why})
+        if faults:
+            raise faults[0]
 
     def _naming_vehicles(self, reasons: tuple[Reason, ...], now_s: float) -> tuple[Reason, ...]:
         """Where no vehicle is free, the reason says of each why not: a dead link must not look like a busy day."""

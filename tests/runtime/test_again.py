@@ -177,3 +177,23 @@ def test_a_dispatch_that_fails_is_told_shown_and_tried_again(monkeypatch):
             assert r.service.health().checks["dispatch"] == "ok"
 
     run_virtual(main())
+
+
+def test_an_order_that_cannot_be_assigned_by_a_fault_of_ours_does_not_stop_the_others(monkeypatch):
+    async def main() -> None:
+        async with rig() as r:
+            assign = Dispatcher._assign
+
+            async def failing(dispatcher: Dispatcher, order_id: str, *more: Any) -> Any:
+                if order_id == bad:
+                    raise RuntimeError("nobody thought of this order")
+                return await assign(dispatcher, order_id, *more)
+
+            monkeypatch.setattr(Dispatcher, "_assign", failing)
+            bad = (await r.place("salme", deadline_s=START_S + 1500.0)).order.order_id
+            good = (await r.place("ndeba")).order.order_id
+            await r.until_state(good, "in_flight", 200.0)
+            assert r.order(bad).state == "accepted"
+            assert "nobody thought of this order" in r.service.health().checks["dispatch"]
+
+    run_virtual(main())
