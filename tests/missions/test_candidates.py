@@ -188,13 +188,15 @@ def test_a_landing_is_planned_from_where_the_vehicle_is_with_what_it_carries_and
             velocity_m_s=(2.0, 9.0), draft=draft,
         )  # fmt: skip
 
-    assert home.plan == made(draft=True)
-    to_fly = proven(s, home)
-    assert isinstance(to_fly, Candidate)
-    assert to_fly.plan == made(draft=False)
-    assert to_fly.plan.checked_by
-    assert (to_fly.kind, to_fly.site_id, to_fly.arrive_s) == (home.kind, home.site_id, home.arrive_s)
-    assert to_fly.energy_end_pct == home.energy_end_pct
+    assert home.plan == made(draft=False), "the way home is wanted at once"
+    field = offered(s)[ALTERNATE, "quarry"]
+    assert not field.plan.checked_by, "to be compared"
+    for draft in (home, field):
+        to_fly = proven(s, draft)
+        assert isinstance(to_fly, Candidate)
+        assert to_fly.plan.checked_by
+        assert (to_fly.kind, to_fly.site_id, to_fly.arrive_s) == (draft.kind, draft.site_id, draft.arrive_s)
+        assert to_fly.energy_end_pct == draft.energy_end_pct
     assert not home.plan.take_off
     assert home.plan.ending is Ending.LAND
     assert distance_m(home.plan.waypoints[0].position, here.point) < 60.0, "where it can stop"
