@@ -181,6 +181,14 @@ def test_a_launch_is_held_by_what_asks_for_it_and_its_cause_is_named() -> None:
     assert decision.sentence.startswith("The vehicle reports another plan than the one uploaded: it holds")
 
 
+def test_what_it_does_now_is_remembered_also_where_nothing_was_chosen() -> None:
+    memory, held = run(other_plan(CALM), 5.0)
+    assert (held[-1].action, memory.action) == (Action.HOLD, Action.HOLD)
+    assert (memory.chosen_kind, memory.chosen_site) == (CONTINUE, "koru"), "it holds on its way there"
+    memory, flown_on = run(CALM, 5.0, memory, begin_s=NOW + 5.5)
+    assert (flown_on[-1].action, memory.action) == (Action.CONTINUE, Action.CONTINUE)
+
+
 def test_another_route_does_not_end_a_hold_that_it_does_not_answer() -> None:
     near = replace(closure(300.0)(CALM), candidates=(*CALM.candidates, candidate(REROUTE, "koru")))
     assert flown(settled(near)) == (Action.CONTINUE, (REROUTE, "koru"))
