@@ -26,6 +26,8 @@ from missions.vehicles import Vehicle, VehicleType
 
 TURNAROUND_S = 60.0
 """time on the pad of a re-icing station besides the swap itself: spool-down, checks, upload"""
+MOST_ALTERNATES = 3
+"""a region has dozens of landing sites, and a vehicle in trouble has use for a near one"""
 _FOR_WANT_OF_RESERVE = frozenset({"reserve", "no_alternate", "alternate_reserve"})
 
 Outlook = Callable[[float, float | None, float], Arrival | None]
@@ -244,12 +246,27 @@ def candidates(s: Situation) -> Iterator[Candidate]:
         elsewhere += [(CandidateKind.REICE, station) for station in _of_kind(s, SiteKind.REICING)]
     if flight.goal_site != flight.home_site:
         elsewhere.append((CandidateKind.RETURN, sites[flight.home_site]))
-    elsewhere += [
-        (CandidateKind.ALTERNATE, site) for site in _of_kind(s, SiteKind.ALTERNATE) if site.site_id != flight.goal_site
-    ]
     for kind, site in elsewhere:
         ready = kind is CandidateKind.RETURN
         if isinstance(found := _elsewhere(s, kind, site, draft=not ready), Candidate):
+            yield found
+    yield from _alternates(s, s.state.position.value.point)
+
+
+def _alternates(s: Situation, here: LatLon) -> Iterator[Candidate]:
+    """The nearest by the way there, and others only until no straight way could be shorter."""
+    away_m = {
+        site.site_id: distance_m(here, site.position)
+        for site in _of_kind(s, SiteKind.ALTERNATE)
+        if site.site_id != s.flight.goal_site
+    }
+    ways_m: list[float] = []
+    for site_id in sorted(away_m, key=away_m.__getitem__):
+        if len(ways_m) >= MOST_ALTERNATES and sorted(ways_m)[MOST_ALTERNATES - 1] <= away_m[site_id]:
+            return
+        found = _elsewhere(s, CandidateKind.ALTERNATE, s.world.sites[site_id], draft=True)
+        if isinstance(found, Candidate):
+            ways_m.append(found.plan.length_m)
             yield found
 
 

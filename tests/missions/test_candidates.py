@@ -18,6 +18,7 @@ from missions.draw import Draw, end_pct
 from missions.energy import leg_energy
 from missions.lastline import last_line
 from missions.options import (
+    MOST_ALTERNATES,
     TURNAROUND_S,
     PlanningNumbers,
     Situation,
@@ -40,7 +41,7 @@ from missions.snapshot import Battery, Position, Timed, VehicleState, Velocity, 
 from missions.vehicles import Vehicle
 from tests.missions.builders import BOX, HOME, flight
 from tests.missions.builders import plan as straight_plan
-from tests.routing.valley import CLOSURE, COURIER, GROUND, SITES, SUNDAY, VALLEY, at, circle, planned, request, site
+from tests.routing.valley import CLOSURE, COURIER, GROUND, SITES, SUNDAY, VALLEY, at, circle, planned, request, site, xy
 
 CONTINUE, REROUTE, REICE = CandidateKind.CONTINUE, CandidateKind.REROUTE, CandidateKind.REICE
 RETURN, ALTERNATE = CandidateKind.RETURN, CandidateKind.ALTERNATE
@@ -117,6 +118,27 @@ def test_without_a_plan_a_place_or_a_battery_reading_nothing_is_offered(missing:
         assert not offered(replace(s, flight=replace(s.flight, plan=None)))
     else:
         assert not offered(replace(s, state=replace(s.state, **{missing: None})))
+
+
+def test_of_many_alternates_those_are_offered_that_the_shortest_ways_lead_to() -> None:
+    """A row of pads across the way to Koru, the nearest ones beside the vehicle."""
+    row = {f"pad-{n}": site(f"pad-{n}", SiteKind.ALTERNATE, 1000.0 + 400.0 * n, -3500.0) for n in range(8)}
+    sites = {k: v for k, v in SITES.items() if v.kind is not SiteKind.ALTERNATE} | row
+
+    def pads(*more: Zone) -> list[str]:
+        airspace = VALLEY
+        for zone in more:
+            airspace = airspace.with_zone(zone)
+        s = situation(world=replace(WORLD, sites=sites, airspace=airspace), free_sites=frozenset(sites))
+        return [site_id for kind, site_id in offered(s) if kind is ALTERNATE]
+
+    free = pads()
+    assert len(free) == MOST_ALTERNATES
+    east_m, north_m = xy(row[free[0]].position).tolist()
+    shut = pads(circle("SHUT", east_m, north_m, 100.0))
+    assert free[0] not in shut
+    assert len(shut) >= MOST_ALTERNATES
+    assert set(free[1:]) <= set(shut)
 
 
 def test_another_route_is_looked_for_only_where_the_plan_meets_a_closed_zone() -> None:
