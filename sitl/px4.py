@@ -34,10 +34,6 @@ CLIENT_S = 10.0
 POLL_S = 0.05
 SET_BY_SPEED = ("COM_DL_LOSS_T", "COM_RC_LOSS_T", "COM_OF_LOSS_T", "COM_OBC_LOSS_T")
 """parameters that PX4's rcS sets by the speed factor, after those of the environment"""
-MEMORY = Path("/dev/shm")
-SAVED = ("parameters.bson", "parameters_backup.bson")
-"""PX4 writes them when it takes off, and syncs: on a busy disk that takes a second, in which everything that asks for a
-parameter waits, and it counts its barometer and compass as lost"""
 _WRAPPED = re.compile(rb"(/[^\s\"']+/bin/px4)\b")
 
 Home = tuple[float, float, float]
@@ -76,14 +72,12 @@ class Px4Vehicle:
 class Px4Instance:
     """One PX4. `start_px4` makes, starts and ends them; `restart` is for those who want to see it boot."""
 
-    def __init__(
-        self, binary: Px4Binary, index: int, vehicle: Px4Vehicle, speed: float, folder: Path, memory: Path | None
-    ) -> None:
+    def __init__(self, binary: Px4Binary, index: int, vehicle: Px4Vehicle, speed: float, folder: Path) -> None:
         self.index, self.system_id, self.vehicle = index, index + 1, vehicle
         self.folder = folder / f"instance-{index}"
         self.log = self.folder / "px4.log"
         """of this start and the ones before it in this run"""
-        self._binary, self._speed, self._memory = binary, speed, memory
+        self._binary, self._speed = binary, speed
         self._process: asyncio.subprocess.Process | None = None
 
     @property
@@ -121,7 +115,6 @@ class Px4Instance:
     async def start(self) -> None:
         """Returns at once: it is ready some seconds later."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        self._save_in_memory()
         lat, lon, amsl = self.vehicle.home
         environment = os.environ | {
             "PX4_SIM_MODEL": self.vehicle.model,
@@ -158,25 +151,6 @@ class Px4Instance:
         finally:
             self._signal(signal.SIGKILL)
         await self._process.wait()
-
-    def _save_in_memory(self) -> None:
-        if self._memory is None:
-            return
-        for name in SAVED:
-            kept, link = self._memory / f"{self.index}-{name}", self.folder / name
-            if link.is_file() and not link.is_symlink():
-                shutil.move(link, kept)
-            link.unlink(missing_ok=True)
-            link.symlink_to(kept)
-
-    def bring_home(self) -> None:
-        """What it saved in memory, to its folder; it has ended."""
-        for link in (self.folder / name for name in SAVED):
-            if link.is_symlink():
-                kept = link.readlink()
-                link.unlink()
-                if kept.exists():
-                    shutil.copyfile(kept, link)
 
     def _signal(self, number: int) -> None:
         with contextlib.suppress(ProcessLookupError):
@@ -306,8 +280,7 @@ async def start_px4(
         if folder is None:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="px4-", ignore_cleanup_errors=True)))
         indices = [first_index + n if v.index is None else v.index for n, v in enumerate(wanted)]
-        memory = stack.enter_context(_memory())
-        instances = [Px4Instance(binary, i, v, speed, folder, memory) for i, v in zip(indices, wanted, strict=True)]
+        instances = [Px4Instance(binary, i, v, speed, folder) for i, v in zip(indices, wanted, strict=True)]
         stack.push_async_callback(_stop_all, instances)
         with _listening(instances) as listeners:
             for instance in instances:
@@ -322,18 +295,6 @@ async def start_px4(
 
 async def _stop_all(instances: Sequence[Px4Instance]) -> None:
     await asyncio.gather(*(instance.stop() for instance in instances))
-    for instance in instances:
-        instance.bring_home()
-
-
-@contextlib.contextmanager
-def _memory() -> Iterator[Path | None]:
-    """A folder that is no disk, where the system has one."""
-    if not MEMORY.is_dir() or not os.access(MEMORY, os.W_OK):
-        yield None
-        return
-    with tempfile.TemporaryDirectory(prefix="px4-", dir=MEMORY, ignore_cleanup_errors=True) as folder:
-        yield Path(folder)
 
 
 @contextlib.contextmanager

@@ -205,24 +205,6 @@ async def test_a_restart_is_a_new_process_in_the_same_folder_where_the_vehicle_s
         assert instance.log.read_text().count("hello from") == 2
 
 
-async def test_parameters_are_saved_in_memory_and_come_home_to_the_folder_at_the_end(
-    tmp_path: Path, install: Install, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    memory = tmp_path / "memory"
-    memory.mkdir()
-    monkeypatch.setattr("sitl.px4.MEMORY", memory)
-    install("open('parameters.bson', 'a').write('saved ')")
-    async with start_px4([HOME], first_index=FIRST, folder=tmp_path) as (instance,):
-        saved = instance.folder / "parameters.bson"
-        await until(saved.exists)
-        assert saved.resolve().is_relative_to(memory)
-        await instance.restart()
-        await until(lambda: saved.read_text() == "saved saved ")
-    assert not saved.is_symlink()
-    assert saved.read_text() == "saved saved "
-    assert list(memory.iterdir()) == []
-
-
 async def test_commands_go_to_the_instance_and_a_refusal_is_told_in_its_words(fake: Path, tmp_path: Path) -> None:
     async with start_px4([HOME], first_index=FIRST, folder=tmp_path) as (instance,):
         assert await instance.run("failure", "battery", "off") == "done"
