@@ -240,7 +240,8 @@ def command_for(binary: Px4Binary, index: int) -> list[str]:
     """As root PX4 would take real-time scheduling and starve its neighbours: it starts without that right.
 
     It goes a little before them instead: a PX4 that has to wait for the processor counts its sensors as lost and lands.
-    Where it can be had (Linux), it also ends when we are killed.
+    Linux weighs sessions against each other first (sched(7), autogroup), and each PX4 has one of its own, so that this
+    is what has to be asked for; `nice` is for where it doesn't. It also ends when we are killed.
     """
     command = [str(binary.path), "-i", str(index), "-d"]
     if binary.etc is not None:
@@ -250,7 +251,8 @@ def command_for(binary: Px4Binary, index: int) -> list[str]:
         rights = ["--bounding-set", "-sys_nice", "--inh-caps", "-sys_nice"] if is_root else []
         nice = ["nice", "-n", "-10"] if is_root else []
         command = [*nice, "setpriv", "--pdeathsig", "TERM", *rights, *command]
-    return ["sh", "-c", 'ulimit -r 0 2>/dev/null; exec "$@"', "px4", *command]
+    first = "ulimit -r 0 2>/dev/null; { echo -10 >/proc/self/autogroup; } 2>/dev/null"
+    return ["sh", "-c", f'{first}; exec "$@"', "px4", *command]
 
 
 @contextlib.asynccontextmanager
