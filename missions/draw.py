@@ -6,7 +6,8 @@ Kalman filter. Autopilots tell whole percents, so that only between two steps of
 
 Readings may be wrong. One that is lower than the last is believed at once; one that is higher, in the air, only once it
 has been told for a while. A fall that no power explains is charge lost, not power drawn: the ratio learns nothing from
-it. And what surprises is believed when it comes twice in a row: once is a reading, twice is the vehicle.
+it, nor from what follows until it has settled, since autopilots smooth what they tell. And what surprises is believed
+when it comes twice in a row: once is a reading, twice is the vehicle.
 """
 
 from __future__ import annotations
@@ -30,8 +31,12 @@ MODEL_SD_SHARE = 0.08
 SURPRISE_SD = 2.5
 NEWS_SD = 0.4
 """of the ratio after two surprises in a row: what was known is over"""
-LEAST, MOST = 0.5, 6.0
-"""no power in flight is further from the model than that"""
+LEAST, MOST = 0.5, 4.0
+"""no power in flight is further from the model than that: rotors that lift twice the weight take 2.8 times the power"""
+EDGE_PCT = 0.2
+"""by how much a window's fall may be in error for a message that came late"""
+SETTLE_S = 30.0
+"""after charge was lost: a smoothed reading, as PX4's, creeps towards the new one for some ten seconds"""
 GAP_S = 10.0
 """longer without a reading, what was flown meanwhile is not known"""
 RISE_S = 20.0
@@ -66,6 +71,8 @@ class Draw:
     """windows in a row that do not fit the ratio"""
     higher_since_s: float | None = None
     """readings have been higher than `left_pct` since then"""
+    lost_s: float | None = None
+    """when charge was last seen to be lost"""
 
     @property
     def sd(self) -> float:
@@ -116,8 +123,10 @@ def _learn(before: Draw, fallen_pct: float, reading: float) -> Draw:
     """The ratio after a window in which the charge fell by `fallen_pct`."""
     after = replace(before, since_pct=reading, planned_pct=0.0)
     planned = before.planned_pct
-    if fallen_pct > MOST * planned + 0.5 * WINDOW_PCT:
-        return after  # charge lost, or a reading that was wrong before
+    if fallen_pct > MOST * planned + EDGE_PCT:
+        return replace(after, surprises=0, lost_s=before.at_s)  # or a reading that was wrong before
+    if before.lost_s is not None and before.at_s - before.lost_s < SETTLE_S:
+        return after
     var = before.var + WANDER_SD**2 * planned
     noise = STEP_SD_PCT**2 + (MODEL_SD_SHARE * planned) ** 2
     surprise = fallen_pct - before.ratio * planned
