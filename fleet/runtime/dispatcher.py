@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import structlog
@@ -42,6 +43,21 @@ ASK_AGAIN_S = 30.0
 """a way that zones close is looked for again after this, or in another airspace: to look everywhere takes long"""
 
 
+@dataclass(frozen=True, slots=True)
+class _Refused:
+    """Why a vehicle cannot fly an order, so that it is not planned again every other second."""
+
+    airspace_version: int
+    battery_pct: float | None
+    """None: it does not hang on the charge"""
+    again_s: float
+    reasons: tuple[Reason, ...]
+
+    def stands(self, airspace_version: int, battery_pct: float, now_s: float) -> bool:
+        more_charge = self.battery_pct is not None and battery_pct > self.battery_pct
+        return airspace_version == self.airspace_version and now_s < self.again_s and not more_charge
+
+
 class Dispatcher:
     """One per process. `run` assigns for as long as the controller lives."""
 
@@ -71,8 +87,8 @@ class Dispatcher:
         self._plans = plans
         self._offload = offload
         self._now = asyncio.Event()
-        self._shut: dict[tuple[str, str], tuple[int, float, tuple[Reason, ...]]] = {}
-        """(order, vehicle type) → airspace that closed the way, when to ask again, and why"""
+        self._refused: dict[tuple[str, str], _Refused] = {}
+        """(order, vehicle type) where zones close the way, (order, vehicle) where anything else does"""
 
     def soon(self) -> None:
         """Something has changed that an assignment may hang on."""
@@ -204,12 +220,13 @@ class Dispatcher:
             for vehicle, state in free:
                 if vehicle.home_site != entry.order.origin_site:
                     continue
-                asked = entry.order.order_id, vehicle.type.name
-                shut = self._shut.get(asked)
-                if shut is not None and shut[0] == version and now_s < shut[1]:
-                    reasons = shut[2]
-                    continue
                 battery = state.battery.value.remaining_pct if state.battery is not None else 0.0
+                order_id = entry.order.order_id
+                by_type, by_itself = (order_id, vehicle.type.name), (order_id, vehicle.vehicle_id)
+                before = self._refused.get(by_type) or self._refused.get(by_itself)
+                if before is not None and before.stands(version, battery, now_s):
+                    reasons = before.reasons
+                    continue
                 # With the wind that the departure is planned with: else it is assigned, refused, and assigned again.
                 wind = state.wind.value if state.wind is not None else CALM
                 async with self._plans.take(now_s + DISPATCH_EVERY_S):
@@ -218,8 +235,9 @@ class Dispatcher:
                     )
                 if isinstance(made, Infeasible):
                     reasons = made.reasons
-                    if made.zone_ids:
-                        self._shut[asked] = version, now_s + ASK_AGAIN_S, reasons
+                    charge = None if made.zone_ids else battery
+                    again_s = now_s + ASK_AGAIN_S
+                    self._refused[by_type if made.zone_ids else by_itself] = _Refused(version, charge, again_s, reasons)
                     continue
                 route = [w.position for w in made.waypoints]
                 layer = choose_layer(route, numbers.layers_agl_m, others, numbers.corridor_width_m)
@@ -229,7 +247,7 @@ class Dispatcher:
             if free and reasons and not any(key[0] == entry.order.order_id for key in costs):
                 blocked[entry.order.order_id] = reasons
         orders = {entry.order.order_id for entry in waiting}
-        self._shut = {asked: why for asked, why in self._shut.items() if asked[0] in orders}
+        self._refused = {asked: why for asked, why in self._refused.items() if asked[0] in orders}
         return costs, blocked
 
     async def _assign(
