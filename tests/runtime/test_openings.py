@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, time
+from typing import Any
+
+import pytest
 
 from fleet.app import load_airspace
+from fleet.runtime.prospects import Prospects
 from fleet.virtual import run_virtual
 from geofences.heights import Datum, Height
 from geofences.volumes import Applicability, Circle, DailyPeriod, Restriction, Volume, Zone
+from missions.orders import Order
 from missions.plan import Plan
+from missions.vehicles import Vehicle
 from tests.runtime.rig import Rig, demo_config, rig
 
 
@@ -71,5 +77,32 @@ def test_an_order_whose_zone_opens_too_late_is_refused_for_it():
             view = r.order(order_id)
             assert view.state == "refused"
             assert any("MARKET" in reason.text for reason in view.reasons)
+
+    run_virtual(main())
+
+
+def test_an_order_waits_for_a_charged_vehicle_and_is_not_planned_again_and_again_for_empty_ones(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    asked: list[float] = []
+    plan = Prospects.plan
+
+    def noted(
+        self: Prospects, order: Order, vehicle: Vehicle, layer_agl_m: float, battery_pct: float, *rest: Any, **more: Any
+    ):
+        asked.append(battery_pct)
+        return plan(self, order, vehicle, layer_agl_m, battery_pct, *rest, **more)
+
+    async def main() -> None:
+        monkeypatch.setattr(Prospects, "plan", noted)
+        async with rig() as r:
+            for vehicle in r.vehicles.values():
+                vehicle.battery_pct = 35.0
+            order_id = (await r.place("salme")).order.order_id
+            await r.clock.sleep(25)
+            assert "battery" in r.order(order_id).reasons[0].text
+            assert asked.count(35.0) == len(r.vehicles), "once each, though dispatch looks every other second"
+            next(iter(r.vehicles.values())).battery_pct = 100.0
+            await r.until(lambda: r.events(order_id, "assigned") != [], 4.0)
 
     run_virtual(main())
