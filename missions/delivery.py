@@ -158,7 +158,9 @@ class Flight:
     goal_site: str
     """where the present plan ends"""
     directive: CandidateKind = CandidateKind.CONTINUE
-    """why it flies there: continue and reroute lead to the order's destination"""
+    """why it flies there: continue, reroute and deliver lead to the order's destination"""
+    may_deliver: bool = False
+    """it turned away by a decision of its own, which may turn out to have been too careful; once in a flight"""
     held: HeldPlan | None = None
     payload_on_board: bool = True
     release: ReleaseState = ReleaseState.NONE
@@ -188,6 +190,14 @@ class Flight:
     @property
     def is_open(self) -> bool:
         return self.phase is not FlightPhase.CLOSED
+
+
+def turns_away(flight: Flight, to: CandidateKind) -> bool:
+    """Whether a flight that turns there by its own decision may still deliver later: once, and from its way out."""
+    away = to in (CandidateKind.RETURN, CandidateKind.ALTERNATE)
+    if flight.phase is FlightPhase.OUTBOUND:
+        return away and flight.payload_on_board and flight.directive is not CandidateKind.DELIVER
+    return away and flight.may_deliver
 
 
 class Step(StrEnum):

@@ -10,7 +10,7 @@ from geofences.geodesy import LatLon, bearing_deg, distance_m
 from geofences.heights import Terrain
 from missions.coldchain.forecast import Arrival
 from missions.decision.payload import quantile
-from missions.decision.types import Candidate, CandidateKind, Forecast, LastLine
+from missions.decision.types import Candidate, CandidateKind, FlightPhase, Forecast, LastLine
 from missions.delivery import Flight
 from missions.draw import Assurance, Draw, end_pct, left_pct
 from missions.energy import FREE, climb_cost, hover_cost, leg_energy
@@ -29,6 +29,8 @@ TURNAROUND_S = 60.0
 MOST_ALTERNATES = 3
 """a region has dozens of landing sites, and a vehicle in trouble has use for a near one"""
 _FOR_WANT_OF_RESERVE = frozenset({"reserve", "no_alternate", "alternate_reserve"})
+
+_TO_DESTINATION = frozenset({CandidateKind.CONTINUE, CandidateKind.REROUTE, CandidateKind.DELIVER})
 
 Outlook = Callable[[float, float | None, float], Arrival | None]
 """(arrive_s, time of the pack swap or None, mean height of the way in m AMSL) → what the dose will be like there"""
@@ -242,7 +244,9 @@ def candidates(s: Situation) -> Iterator[Candidate]:
     if s.reroute and isinstance(again := _reroute(s, plan), Candidate):
         yield again
     elsewhere: list[tuple[CandidateKind, Site]] = []
-    if flight.payload_on_board and flight.directive in (CandidateKind.CONTINUE, CandidateKind.REROUTE):
+    if flight.may_deliver and flight.phase is FlightPhase.INBOUND and flight.payload_on_board:
+        elsewhere.append((CandidateKind.DELIVER, sites[s.order.destination_site]))
+    if flight.payload_on_board and flight.directive in _TO_DESTINATION:
         elsewhere += [(CandidateKind.REICE, station) for station in _of_kind(s, SiteKind.REICING)]
     if flight.goal_site != flight.home_site:
         elsewhere.append((CandidateKind.RETURN, sites[flight.home_site]))
@@ -278,7 +282,8 @@ def proven(s: Situation, draft: Candidate) -> Candidate | Infeasible:
 def _elsewhere(s: Situation, kind: CandidateKind, site: Site, *, draft: bool) -> Candidate | Infeasible:
     if kind is CandidateKind.REICE:
         return _reice(s, site, draft=draft)
-    plan = _plan_from_here(s, site, Ending.LAND, f"{kind}-{site.site_id}", draft=draft)
+    ending = Ending.HOLD_AT_DROP if kind is CandidateKind.DELIVER else Ending.LAND
+    plan = _plan_from_here(s, site, ending, f"{kind}-{site.site_id}", draft=draft)
     if isinstance(plan, Infeasible):
         return plan
     return _candidate(s, kind, plan, _planned_end(s, plan), plan.arrive_s, None)

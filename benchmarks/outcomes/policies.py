@@ -119,7 +119,7 @@ class Engine:
         if old or (seen.conflict is not None and asked != self._asked_for):
             self._asked_for, self._candidates_at_s = asked, seen.now_s
             self._candidates, self._whole = (seen.planned(),), False
-            if self.eager or seen.conflict is not None or self._battery_matters():
+            if self.eager or seen.conflict is not None or seen.flight.may_deliver or self._battery_matters():
                 self._candidates, self._whole = seen.ways(), True
         memory, decision = decide(self.memory, self._snapshot(seen), self.numbers, seen.now_s)
         if memory.faults and not self._whole:

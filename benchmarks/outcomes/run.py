@@ -13,7 +13,7 @@ from benchmarks.outcomes.policies import way_clear
 from benchmarks.outcomes.seen import Command, Policy, Seen, Stay
 from benchmarks.outcomes.sensing import BoxLine
 from missions.decision.types import Candidate, CandidateKind, Conflict, FlightPhase
-from missions.delivery import Flight, Intent, bars_launch
+from missions.delivery import Flight, Intent, bars_launch, turns_away
 from missions.draw import drawn
 from missions.options import TURNAROUND_S, Outlook, Situation, World, candidates, gross_payload_kg, plan_to
 from missions.plan import Ending, Infeasible, Plan
@@ -289,6 +289,7 @@ class Run:
                 if command.plan.ending is Ending.HOLD_AT_DROP or command.kind is CandidateKind.REICE:
                     phase = FlightPhase.OUTBOUND
                 directive = self.flight.directive if command.kind is CandidateKind.REROUTE else command.kind
+                may_deliver = turns_away(self.flight, command.kind)
                 self.holding = False
                 self.motion = self._motion(here).hover(model()["judgement"]["switch_s"])
                 self.motion.fly(_places(command.plan, from_ground=False))
@@ -297,6 +298,7 @@ class Run:
                     plan=command.plan,
                     goal_site=command.plan.goal_site,
                     directive=directive,
+                    may_deliver=may_deliver,
                     phase=phase,
                     intent=Intent.FLY,
                 )

@@ -166,7 +166,7 @@ class Cockpit:
 
         What led to it is written together with it: a restart must not find a flight that is inbound without a way home.
         """
-        flight, state, now_s = self.turned_back(), self.port.state(), self.clock.now_s()
+        flight, state, now_s = replace(self.turned_back(), may_deliver=False), self.port.state(), self.clock.now_s()
         home = flight.home_site
         lost = self.doubt(state)
         made = self._way_down(state, home, f"{flight.flight_id}-home-{now_s:.1f}", now_s) if not lost else None

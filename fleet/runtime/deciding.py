@@ -18,7 +18,7 @@ from missions.decision.conditions import low_end_pct
 from missions.decision.engine import decide
 from missions.decision.payload import quantile
 from missions.decision.types import Action, Candidate, CandidateKind, Decision, FlightPhase, NoReturn, Snapshot
-from missions.delivery import Flight, FlightEvent, Intent, holds, may_be_in, may_have_ended, next_phase
+from missions.delivery import Flight, FlightEvent, Intent, holds, may_be_in, may_have_ended, next_phase, turns_away
 from missions.draw import per_planned
 from missions.noreturn import point_of_no_return
 from missions.options import Situation, candidates, energy_end, gross_payload_kg, proven, wind_of
@@ -289,6 +289,7 @@ class Decider:
                 return (flight.directive, flight.goal_site) != (candidate.kind, candidate.site_id)
 
     def _fly_candidate(self, flight: Flight, candidate: Candidate) -> Flight:
+        may_deliver = turns_away(flight, candidate.kind)
         if candidate.kind in (CandidateKind.RETURN, CandidateKind.ALTERNATE):
             flight = self._cockpit.turned_back(flight)
         elif flight.phase is FlightPhase.INBOUND and candidate.plan.ending is Ending.HOLD_AT_DROP:
@@ -300,6 +301,7 @@ class Decider:
             plan=candidate.plan,
             goal_site=candidate.plan.goal_site,
             directive=directive,
+            may_deliver=may_deliver,
             held=None,
             intent=Intent.FLY,
             operator_hold=False,

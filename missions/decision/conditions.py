@@ -21,6 +21,11 @@ def low_end_pct(end: Forecast, policy: Policy) -> float:
     return end.mean - quantile(policy.min_p_reach) * end.sd
 
 
+def after_all(s: Snapshot) -> Candidate | None:
+    """The candidate of turning to the destination again."""
+    return next((c for c in s.candidates if c.kind is CandidateKind.DELIVER), None)
+
+
 def planned(s: Snapshot) -> Candidate | None:
     """The candidate of flying on as planned."""
     for candidate in s.candidates:
@@ -210,3 +215,14 @@ def excursion_forecast(s: Snapshot, policy: Policy, now_s: float) -> str:
     temp = now.product_temp_c
     at = f"{temp.mean:.1f} ± {temp.sd:.1f} °C at {now.site_id}, " if temp is not None else ""
     return f"{at}{100 * now.p_in_range:.0f} % chance of arriving in range"
+
+
+def delivery_possible(s: Snapshot, policy: Policy, now_s: float) -> str:
+    back, box = after_all(s), s.box
+    if back is None or back.p_in_range is None or back.p_in_range < policy.min_p_in_range or not payload_aboard(s):
+        return ""
+    # To go out again the dose has to be known as good, not only foretold as good by what was known earlier.
+    known = box is not None and box.verdict in (BoxVerdict.IN_RANGE, BoxVerdict.EXCURSION_ALLOWED)
+    if not known or box_silent(s, policy, now_s) or sensor_untrusted(s, policy, now_s):
+        return ""
+    return f"{100 * back.p_in_range:.0f} % chance of arriving in range at {back.site_id}"

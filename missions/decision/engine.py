@@ -37,6 +37,7 @@ ACTION_OF = {
     CandidateKind.CONTINUE: Action.CONTINUE,
     CandidateKind.REROUTE: Action.CONTINUE,
     CandidateKind.REICE: Action.CONTINUE,
+    CandidateKind.DELIVER: Action.CONTINUE,
     CandidateKind.RETURN: Action.RETURN,
     CandidateKind.ALTERNATE: Action.DIVERT_AND_LAND,
 }
@@ -269,6 +270,8 @@ def _compare(
     feasible = [o for o in options if o.feasible]
     if for_dose:  # safety asks nobody
         feasible = [o for o in feasible if (o.candidate.kind, o.candidate.site_id) not in memory.declined]
+    if not any(r.row is faults.GOOD_AFTER_ALL and r.detail for r in raised):
+        feasible = [o for o in feasible if o.candidate.kind is not CandidateKind.DELIVER]
     if _awaits_reroute(feasible, raised, s):
         return Decision(Action.CONTINUE, None, opening.row.name, f"{opening.text}: a route around it is looked for.")
     if not options:
@@ -357,6 +360,7 @@ _WORDS = {
     CandidateKind.REICE: "new pack at {site}, then on",
     CandidateKind.RETURN: "back to {site}",
     CandidateKind.ALTERNATE: "land at {site}",
+    CandidateKind.DELIVER: "to {site} after all",
 }
 
 

@@ -228,9 +228,21 @@ TABLE: tuple[Fault, ...] = (
         clear_after_s=30.0,
         opens_comparison=True,
     ),
+    Fault(
+        "delivery_possible",
+        conditions.delivery_possible,
+        "It turned away, and the dose would arrive in range after all: what is best for it is compared",
+        "turned away by a decision of its own, its dose in range and its box believed, with a chance of arriving in "
+        "range at the destination of at least `min_p_in_range`",
+        phases=frozenset({_P.INBOUND}),
+        raise_after_s=lambda policy: 5.0,
+        opens_comparison=True,
+    ),
 )
 
 BY_NAME = {row.name: row for row in TABLE}
+GOOD_AFTER_ALL = BY_NAME["delivery_possible"]
+"""no dose is taken out again but by this row"""
 _ROWS = {phase: tuple(row for row in TABLE if phase in row.phases) for phase in FlightPhase}
 _CONDITIONS = {phase: tuple(row.condition for row in rows) for phase, rows in _ROWS.items()}
 

@@ -122,7 +122,7 @@ def delivers(c: Candidate, phase: FlightPhase) -> bool:
     """True if it leads to the order's destination."""
     if c.kind in (CandidateKind.CONTINUE, CandidateKind.REROUTE):
         return phase is not FlightPhase.INBOUND
-    return c.kind is CandidateKind.REICE
+    return c.kind in (CandidateKind.REICE, CandidateKind.DELIVER)
 
 
 def dose_value(order: Order, policy: Policy) -> float:

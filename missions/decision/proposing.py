@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 from missions.decision.types import Action, Awaited, CandidateKind, Decision, Memory, Policy, Snapshot
 
-TURNS = frozenset({CandidateKind.REICE, CandidateKind.RETURN, CandidateKind.ALTERNATE})
+TURNS = frozenset({CandidateKind.REICE, CandidateKind.RETURN, CandidateKind.ALTERNATE, CandidateKind.DELIVER})
 """choices that change where the flight goes"""
 
 

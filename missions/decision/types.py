@@ -55,6 +55,8 @@ class CandidateKind(StrEnum):
     """back to the home site"""
     ALTERNATE = "alternate"
     """to an alternate landing site"""
+    DELIVER = "deliver"
+    """to the destination after all, on a flight that had turned away from it"""
 
 
 @dataclass(frozen=True, slots=True)

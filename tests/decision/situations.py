@@ -80,7 +80,7 @@ def candidate(
 
 
 CONTINUE, REROUTE, REICE = CandidateKind.CONTINUE, CandidateKind.REROUTE, CandidateKind.REICE
-RETURN, ALTERNATE = CandidateKind.RETURN, CandidateKind.ALTERNATE
+RETURN, ALTERNATE, DELIVER = CandidateKind.RETURN, CandidateKind.ALTERNATE, CandidateKind.DELIVER
 
 EVERYWHERE = (
     candidate(CONTINUE, "koru"),
@@ -267,6 +267,13 @@ def _unknown(before: BoxVerdict) -> BoxVerdict:
     return before if before in (BoxVerdict.QUARANTINE, BoxVerdict.SPOILED) else BoxVerdict.UNKNOWN
 
 
+def good_after_all(s: Snapshot) -> Snapshot:
+    """It has turned home for the dose's sake, and would deliver it in range."""
+    ways = tuple(c for c in s.candidates if c.kind is ALTERNATE)
+    ways = (candidate(CONTINUE, "teral", end_pct=74.0), candidate(DELIVER, "koru", end_pct=55.0), *ways)
+    return replace(s, phase=FlightPhase.INBOUND, plan=plan("teral"), candidates=ways)
+
+
 def short_plan(s: Snapshot) -> Snapshot:
     return with_candidates(s, candidate(CONTINUE, "koru", end_pct=19.0))
 
@@ -291,6 +298,7 @@ FAULTS: dict[str, Change] = {
     "sensor_untrusted": stuck_sensor,
     "excursion_now": verdict(BoxVerdict.QUARANTINE),
     "excursion_forecast": excursion_forecast,
+    "delivery_possible": good_after_all,
 }
 """the situation in which each row of the fault table is raised"""
 

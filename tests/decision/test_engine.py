@@ -14,6 +14,7 @@ from tests.decision.situations import (
     ALTERNATE,
     CALM,
     CONTINUE,
+    DELIVER,
     FAULTS,
     NOW,
     POLICY,
@@ -26,6 +27,7 @@ from tests.decision.situations import (
     critical,
     excursion_forecast,
     failsafe,
+    good_after_all,
     link_lost,
     mode,
     off_route,
@@ -108,6 +110,35 @@ def test_on_the_way_home_with_the_payload_the_comparison_goes_on_without_a_deliv
     decision = settled(home)
     assert decision.candidate is None
     assert decision.action is Action.CONTINUE
+
+
+def test_a_flight_that_turned_home_delivers_when_the_dose_would_arrive_in_range_after_all() -> None:
+    memory, turned = run(without(excursion_forecast(CALM), REICE), 10.0)
+    assert chosen(turned[-1]) == (RETURN, "teral")
+    shut = good_after_all(CALM)
+    memory, soon = run(shut, 8.0, memory, begin_s=NOW + 10.5)
+    assert {chosen(d) for d in soon} == {None}  # it has only just turned
+    memory, later = run(shut, 60.0, memory, begin_s=NOW + 19.0)
+    assert chosen(later[-1]) == (DELIVER, "koru")
+    assert (later[-1].action, later[-1].cause) == (Action.CONTINUE, "delivery_possible")
+    assert "to koru after all, 55 % battery at the end" in later[-1].sentence
+    assert settled(shut).cause == "delivery_possible"
+
+
+def test_it_goes_on_home_with_a_dose_that_would_probably_not_arrive_in_range() -> None:
+    home = good_after_all(CALM)
+    for p in (0.89, 0.5, 0.0, None):
+        assert chosen(settled(with_candidates(home, candidate(DELIVER, "koru", p=p)))) is None
+    assert chosen(settled(with_candidates(home, candidate(DELIVER, "koru", p=0.91)))) == (DELIVER, "koru")
+
+
+def test_it_does_not_turn_to_the_destination_again_with_a_battery_that_may_not_do() -> None:
+    assert chosen(settled(with_candidates(good_after_all(CALM), candidate(DELIVER, "koru", end_pct=21.0)))) is None
+
+
+@pytest.mark.parametrize("unsure", ["box_silent", "sensor_untrusted", "excursion_now"])
+def test_what_cannot_be_believed_or_is_out_of_range_is_not_taken_out_again(unsure: str) -> None:
+    assert chosen(settled(FAULTS[unsure](good_after_all(CALM)))) is None
 
 
 def test_after_the_release_nothing_about_the_cold_is_decided() -> None:

@@ -21,7 +21,19 @@ from missions.decision.payload import quantile
 from missions.decision.types import Action, CandidateKind, Decision, FlightPhase, Forecast, Memory, Policy, Snapshot
 from missions.snapshot import Battery, Timed
 from tests.decision import across
-from tests.decision.situations import CALM, EVERYWHERE, FAULTS, NOW, POLICY, REROUTE, at, candidate, closure, run
+from tests.decision.situations import (
+    CALM,
+    DELIVER,
+    EVERYWHERE,
+    FAULTS,
+    NOW,
+    POLICY,
+    REROUTE,
+    at,
+    candidate,
+    closure,
+    run,
+)
 
 STEERABLE = st.sampled_from([FlightPhase.OUTBOUND, FlightPhase.AT_DROP, FlightPhase.INBOUND])
 chance = st.one_of(st.none(), st.floats(0.0, 1.0))
@@ -30,7 +42,13 @@ chance = st.one_of(st.none(), st.floats(0.0, 1.0))
 @st.composite
 def situations(draw: st.DrawFn) -> Snapshot:
     """A flight with candidates of any worth, some missing."""
-    kept = draw(st.lists(st.sampled_from([*EVERYWHERE, candidate(REROUTE, "koru")]), max_size=6, unique_by=id))
+    kept = draw(
+        st.lists(
+            st.sampled_from([*EVERYWHERE, candidate(REROUTE, "koru"), candidate(DELIVER, "koru")]),
+            max_size=6,
+            unique_by=id,
+        )
+    )
     candidates = tuple(
         replace(
             c,
@@ -44,7 +62,9 @@ def situations(draw: st.DrawFn) -> Snapshot:
 
 
 fault_sets = st.lists(st.sampled_from(sorted(FAULTS)), max_size=4, unique=True)
-REWRITE_CANDIDATES = {"battery_critical", "battery_below_way_home", "plan_below_reserve", "excursion_forecast"}
+REWRITE_CANDIDATES = {
+    "battery_critical", "battery_below_way_home", "plan_below_reserve", "excursion_forecast", "delivery_possible",
+}  # fmt: skip
 """situations that change what the candidates are worth, not only what is wrong"""
 MILDER = {"position_untrusted"}
 """a return by a position that is wrong is no safer than a hold: see the test of it"""

@@ -44,7 +44,7 @@ from tests.missions.builders import plan as straight_plan
 from tests.routing.valley import CLOSURE, COURIER, GROUND, SITES, SUNDAY, VALLEY, at, circle, planned, request, site, xy
 
 CONTINUE, REROUTE, REICE = CandidateKind.CONTINUE, CandidateKind.REROUTE, CandidateKind.REICE
-RETURN, ALTERNATE = CandidateKind.RETURN, CandidateKind.ALTERNATE
+RETURN, ALTERNATE, DELIVER = CandidateKind.RETURN, CandidateKind.ALTERNATE, CandidateKind.DELIVER
 LOAD_KG = BOX.empty_mass_kg + 0.8
 WORLD = World(SITES, VALLEY, frozenset(), GROUND, PlanningNumbers())
 PLAN = planned(make_plan(request("koru", payload_kg=LOAD_KG, then_home=True)))
@@ -103,6 +103,20 @@ def test_a_loaded_flight_may_go_on_re_ice_go_home_or_land_at_an_alternate() -> N
     assert list(offered(situation())) == [
         (CONTINUE, "koru"), (REICE, "midway"), (RETURN, "teral"), (ALTERNATE, "quarry"), (ALTERNATE, "ferry"),
     ]  # fmt: skip
+
+
+def test_a_loaded_flight_that_turned_home_by_its_own_decision_may_deliver_after_all() -> None:
+    home = offered(situation())[RETURN, "teral"].plan
+    turned = loaded(phase=FlightPhase.INBOUND, directive=RETURN, goal_site="teral", may_deliver=True)
+    found = offered(situation(replace(turned, plan=home)))
+    again = found[DELIVER, "koru"]
+    assert (again.plan.ending, again.plan.goal_site) == (Ending.HOLD_AT_DROP, "koru")
+    assert again.energy_end_pct.mean < found[CONTINUE, "teral"].energy_end_pct.mean - 10.0  # there, and home again
+    flown = proven(situation(replace(turned, plan=home)), again)
+    assert isinstance(flown, Candidate)
+    assert flown.plan.checked_by
+    for other in ({"may_deliver": False}, {"payload_on_board": False}):
+        assert (DELIVER, "koru") not in offered(situation(replace(turned, plan=home, **other)))
 
 
 def test_a_site_without_a_free_pad_is_not_offered() -> None:
