@@ -50,6 +50,7 @@ class Rig:
     temps_c: dict[str, float | None] = field(default_factory=dict)
     """box → what its probe shows; None: it is silent"""
     seal_ok: bool = True
+    lid_open: bool = False
 
     async def place(self, to: str = "salme", product: str = "red_cells", **changes: Any) -> OrderView:
         request = OrderRequest(
@@ -126,7 +127,7 @@ class Rig:
                     seq,
                     self.clock.now_s(),
                     (temp + wobble,),
-                    lid_open=False,
+                    lid_open=self.lid_open,
                     seal_ok=self.seal_ok,
                     docked=not released,
                 )
@@ -212,7 +213,7 @@ def restarted(old: Rig, recorder: FlightRecorder = UNRECORDED) -> Rig:
     """The next process: the same store and vehicles, nothing else."""
     airspace = load_airspace(old.config)
     made = make(old.config, old.clock, old.store, old.vehicles, airspace=airspace, recorder=recorder)
-    made.temps_c, made.seal_ok = old.temps_c, old.seal_ok
+    made.temps_c, made.seal_ok, made.lid_open = old.temps_c, old.seal_ok, old.lid_open
     return made
 
 

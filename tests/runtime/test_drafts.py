@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from fleet.config import Handling
+from fleet.config import FleetConfig, Handling
 from fleet.runtime import deciding
-from fleet.service import CustodyStep
+from fleet.service import CustodyStep, VehicleCommand
 from fleet.virtual import run_virtual
 from missions.decision.types import Candidate
 from missions.delivery import Flight
 from missions.options import Situation, proven
 from missions.plan import Infeasible, Reason
+from missions.sites import SiteKind
 from tests.runtime.rig import Rig, demo_config, rig
 
 
@@ -93,5 +95,60 @@ def test_what_the_checker_refuses_is_no_candidate_and_the_next_best_is_flown(mon
             assert ("reice", told[0]["site_id"]) == refused[0]
             flown = chosen(r, order_id)[0]
             assert flown == ("return", flight_of(r, order_id).home_site), "the next best, which was ready"
+
+    run_virtual(main())
+
+
+def without_ice_houses() -> FleetConfig:
+    config = demo_config(handling=Handling())
+    sites = {name: site for name, site in config.sites.items() if site.kind is not SiteKind.REICING}
+    return replace(config, sites=sites)
+
+
+async def turned_away(r: Rig) -> str:
+    """An order whose lid has opened on the way: it is brought back, and its box is warm but in range."""
+    order_id = (await r.place("koru", "vaccine_freeze_sensitive")).order.order_id
+    await r.until_state(order_id, "loading")
+    box_id = r.order(order_id).box_id
+    assert box_id is not None
+    r.temps_c[box_id] = 6.0
+    await r.custody(order_id, CustodyStep.SEAL, pack_left_kj=100.0)
+    await r.until_state(order_id, "in_flight")
+    await r.clock.sleep(20)
+    r.lid_open = True
+    for _ in range(60):
+        if chosen(r, order_id):
+            break
+        temp = r.temps_c[box_id] or 0.0
+        r.temps_c[box_id] = temp + (38.0 - temp) / (0.15 * 7000.0)
+        await r.clock.sleep(1.0)
+    assert r.order(order_id).phase == "inbound"
+    assert flight_of(r, order_id).may_deliver
+    return order_id
+
+
+def test_a_flight_that_turned_away_for_an_open_lid_delivers_once_it_is_shut_again():
+    async def main() -> None:
+        async with rig(without_ice_houses()) as r:
+            order_id = await turned_away(r)
+            r.lid_open = False
+            await r.until_state(order_id, "released")
+            ways = chosen(r, order_id)
+            assert ways[-1] == ("deliver", "koru")
+            assert {kind for kind, _ in ways[:-1]} <= {"return", "alternate"}
+            assert r.order(order_id).verdict == "in_range"
+            assert not flight_of(r, order_id).may_deliver, "once"
+
+    run_virtual(main())
+
+
+def test_an_operator_who_calls_it_home_is_not_overruled_by_a_dose_that_would_arrive_in_range():
+    async def main() -> None:
+        async with rig(without_ice_houses()) as r:
+            order_id = await turned_away(r)
+            await r.service.command(flight_of(r, order_id).vehicle_id, VehicleCommand.RETURN, actor="op")
+            r.lid_open = False
+            await r.until_state(order_id, "returned")
+            assert "deliver" not in {kind for kind, _ in chosen(r, order_id)}
 
     run_virtual(main())
