@@ -30,6 +30,7 @@ class Choice(StrEnum):
     REICE = "reice"
     RETURN = "return"
     ALTERNATE = "alternate"
+    DELIVER = "deliver"
     HOLD = "hold"
     DIVERT_AND_LAND = "divert_and_land"
     LAND_NOW = "land_now"
