@@ -17,7 +17,12 @@ from missions.coldchain.product import Product
 from missions.plan import Plan
 from sitl.observer import Fix
 
-_WORDS = {"reice": "to the ice house", "reroute": "another route", "return": "turns back", "deliver": "delivers after all"}
+_WORDS = {
+    "reice": "to the ice house",
+    "reroute": "another route",
+    "return": "turns back",
+    "deliver": "delivers after all",
+}
 
 
 def draw(scenario: Scenario, outcome: Outcome, path: Path) -> None:
