@@ -14,7 +14,6 @@ import shutil
 import signal
 import socket
 import tempfile
-import threading
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -80,7 +79,6 @@ class Px4Instance:
         """of this start and the ones before it in this run"""
         self._binary, self._speed = binary, speed
         self._process: asyncio.subprocess.Process | None = None
-        self._scribe: threading.Thread | None = None
 
     @property
     def pid(self) -> int:
@@ -111,8 +109,6 @@ class Px4Instance:
         return self._process is None or self._process.returncode is not None
 
     def last_words(self) -> str:
-        if self.ended and self._scribe is not None:
-            self._scribe.join(STOP_S)
         said = self.log.read_text(errors="replace").strip().splitlines()
         return f"{said[-1] if said else 'no word from it'} (log {self.log})"
 
@@ -132,21 +128,16 @@ class Px4Instance:
         environment |= {f"PX4_PARAM_{name}": text(value) for name, value in self.vehicle.params.items()}
         # It would go before the model.
         environment.pop("PX4_SYS_AUTOSTART", None)
-        said, says = os.pipe()
-        self._scribe = threading.Thread(target=_write_down, args=(said, self.log), daemon=True)
-        self._scribe.start()
-        try:
+        with self.log.open("ab") as out:
             self._process = await asyncio.create_subprocess_exec(
                 *command_for(self._binary, self.index),
                 cwd=self.folder,
                 env=environment,
                 stdin=asyncio.subprocess.DEVNULL,
-                stdout=says,
-                stderr=says,
+                stdout=out,
+                stderr=out,
                 start_new_session=True,
             )
-        finally:
-            os.close(says)
 
     async def stop(self) -> None:
         """The whole process group: PX4's start-up shell may still be running."""
@@ -160,8 +151,6 @@ class Px4Instance:
         finally:
             self._signal(signal.SIGKILL)
         await self._process.wait()
-        if self._scribe is not None:
-            await asyncio.to_thread(self._scribe.join, STOP_S)
 
     def _signal(self, number: int) -> None:
         with contextlib.suppress(ProcessLookupError):
@@ -210,17 +199,6 @@ class Px4Instance:
         for name, value in params.items():
             # Without `fail` an unknown name is success.
             await self.run("param", "set", name, text(value), "fail")
-
-
-def _write_down(said: int, log: Path) -> None:
-    """What a PX4 says, from a pipe to its log, until it has ended.
-
-    Written by itself to a busy disk, a word can take a second, and what says it waits: the tone alarm at arming, in the
-    work queue of barometer, compass and battery, which then count as lost.
-    """
-    with open(said, "rb", buffering=0) as pipe, log.open("ab", buffering=0) as out:
-        while words := pipe.read(65_536):
-            out.write(words)
 
 
 def text(value: float) -> str:
