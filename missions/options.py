@@ -29,7 +29,6 @@ TURNAROUND_S = 60.0
 MOST_ALTERNATES = 3
 """a region has dozens of landing sites, and a vehicle in trouble has use for a near one"""
 _FOR_WANT_OF_RESERVE = frozenset({"reserve", "no_alternate", "alternate_reserve"})
-
 _TO_DESTINATION = frozenset({CandidateKind.CONTINUE, CandidateKind.REROUTE, CandidateKind.DELIVER})
 
 Outlook = Callable[[float, float | None, float], Arrival | None]
@@ -244,8 +243,10 @@ def candidates(s: Situation) -> Iterator[Candidate]:
     if s.reroute and isinstance(again := _reroute(s, plan), Candidate):
         yield again
     elsewhere: list[tuple[CandidateKind, Site]] = []
-    if flight.may_deliver and flight.phase is FlightPhase.INBOUND and flight.payload_on_board:
-        elsewhere.append((CandidateKind.DELIVER, sites[s.order.destination_site]))
+    goal = s.order.destination_site
+    # Its pad was given up when it turned away: another flight may be bound for it by now.
+    if flight.may_deliver and flight.phase is FlightPhase.INBOUND and flight.payload_on_board and goal in s.free_sites:
+        elsewhere.append((CandidateKind.DELIVER, sites[goal]))
     if flight.payload_on_board and flight.directive in _TO_DESTINATION:
         elsewhere += [(CandidateKind.REICE, station) for station in _of_kind(s, SiteKind.REICING)]
     if flight.goal_site != flight.home_site:

@@ -114,6 +114,8 @@ class Cockpit:
         A plan that it has not flown by before is in the record from here on, once and whole.
         """
         if flight.plan is not None and flight.plan is not self._plan_on_record:
+            if not flight.plan.checked_by:
+                raise ValueError(f"{flight.plan.plan_id} is a draft that nobody has checked: it must not be flown")
             notes = (*notes, self.note("planned", plan=to_json(flight.plan)))
             self._plan_on_record = flight.plan
         self.flight = flight

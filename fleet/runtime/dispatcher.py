@@ -223,9 +223,10 @@ class Dispatcher:
                 battery = state.battery.value.remaining_pct if state.battery is not None else 0.0
                 order_id = entry.order.order_id
                 by_type, by_itself = (order_id, vehicle.type.name), (order_id, vehicle.vehicle_id)
-                before = self._refused.get(by_type) or self._refused.get(by_itself)
-                if before is not None and before.stands(version, battery, now_s):
-                    reasons = before.reasons
+                before = [self._refused[asked] for asked in (by_type, by_itself) if asked in self._refused]
+                standing = next((b for b in before if b.stands(version, battery, now_s)), None)
+                if standing is not None:
+                    reasons = standing.reasons
                     continue
                 # With the wind that the departure is planned with: else it is assigned, refused, and assigned again.
                 wind = state.wind.value if state.wind is not None else CALM

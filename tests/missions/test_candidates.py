@@ -115,6 +115,8 @@ def test_a_loaded_flight_that_turned_home_by_its_own_decision_may_deliver_after_
     flown = proven(situation(replace(turned, plan=home)), again)
     assert isinstance(flown, Candidate)
     assert flown.plan.checked_by
+    taken = situation(turned, free_sites=frozenset(SITES) - {"koru"})
+    assert (DELIVER, "koru") not in offered(taken), "another flight is bound for the pad that it gave up"
     for other in ({"may_deliver": False}, {"payload_on_board": False}):
         assert (DELIVER, "koru") not in offered(situation(replace(turned, plan=home, **other)))
 
