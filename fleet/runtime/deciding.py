@@ -65,20 +65,27 @@ class Decider:
             watch.refreshing = None
         if (due or (watch.conflict is not None and asked != watch.asked_for)) and watch.refreshing is None:
             watch.asked_for = asked
-            situation = Situation(
-                flight=self._cockpit.flight,
-                order=self._cockpit.ledger.orders[self._cockpit.flight.order_id].order,
-                vehicle=self._cockpit.vehicle,
-                state=state,
-                world=world,
-                free_sites=self._cockpit.around.free_sites(self._cockpit.vehicle.vehicle_id),
-                reroute=asked[1],
-                outlook=self._cockpit.around.boxes.outlook(self._cockpit.flight.box.box_id, now_s),
-                now_s=now_s,
-            )
             watch.refreshing = asyncio.create_task(
-                self._refresh(situation), name=f"candidates {situation.flight.flight_id}"
+                self._refresh(), name=f"candidates {self._cockpit.flight.flight_id}"
             )
+
+    def _situation(self) -> Situation | None:
+        """As it is now; None where it is not known."""
+        state, now_s = self._cockpit.port.state(), self._cockpit.clock.now_s()
+        if state.position is None or self._cockpit.doubt(state):
+            return None
+        flight = self._cockpit.flight
+        return Situation(
+            flight=flight,
+            order=self._cockpit.ledger.orders[flight.order_id].order,
+            vehicle=self._cockpit.vehicle,
+            state=state,
+            world=self._cockpit.around.world(),
+            free_sites=self._cockpit.around.free_sites(self._cockpit.vehicle.vehicle_id),
+            reroute=self._cockpit.watch.asked_for[1],
+            outlook=self._cockpit.around.boxes.outlook(flight.box.box_id, now_s),
+            now_s=now_s,
+        )
 
     def _off_route_m(self, state: VehicleState) -> float | None:
         """Beyond the room that its turns have, which the plan's margin keeps clear; None: it does not fly the plan."""
@@ -89,10 +96,16 @@ class Decider:
         off_m = progress(flight.plan, here.point, here.alt_amsl_m).cross_track_m
         return max(0.0, off_m - self._cockpit.vehicle.type.min_turn_radius_m)
 
-    async def _refresh(self, situation: Situation) -> None:
+    async def _refresh(self) -> None:
         # Not in a thread: PROJ's objects must stay in the one that made them, and a route takes milliseconds.
         watch, found, due_s = self._cockpit.watch, [], self._cockpit.due_s(CANDIDATES_EVERY_S)
         try:
+            # As things are when its turn comes: where many wait, they would all be old, and all again at once.
+            async with self._cockpit.around.plans.take(due_s):
+                situation = self._situation()
+            if situation is None:
+                return
+            watch.asked_for = situation.world.airspace.version, situation.reroute
             making: Iterator[Candidate | None] = candidates(situation)
             while True:
                 async with self._cockpit.around.plans.take(due_s):

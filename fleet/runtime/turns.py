@@ -15,6 +15,9 @@ from itertools import count
 
 MOST_PASSED = 50
 """turns of what goes first, after which one is given here all the same: a flood of looks must not end all planning"""
+BETWEEN = 8
+"""times that the loop turns before a turn of what does not go first: in one it takes a single message off a broker's
+connection, and what a box tells must not wait for eight routes"""
 
 
 class Turns:
@@ -43,9 +46,15 @@ class Turns:
             yield
         finally:
             if turn.done() and not turn.cancelled():
-                self._taken = False
                 # Not at once: whoever has just finished may ask again, and may be the next.
-                loop.call_soon(self._give)
+                loop.call_soon(self._free, BETWEEN if self._first is not None else 0)
+
+    def _free(self, passes: int) -> None:
+        if passes:
+            asyncio.get_running_loop().call_soon(self._free, passes - 1)
+            return
+        self._taken = False
+        self._give()
 
     @contextlib.contextmanager
     def quiet(self) -> Iterator[None]:

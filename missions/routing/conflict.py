@@ -78,10 +78,10 @@ class _Line:
         return (p.lon_deg - self.lon0) * self.cos_lat * _M_PER_DEG, (p.lat_deg - self.lat0) * _M_PER_DEG
 
 
-_lines: IdentityCache[_Line] = IdentityCache(512)
-_tracks: IdentityCache[tuple[Track, ...]] = IdentityCache(512)
+_lines: IdentityCache[_Line] = IdentityCache(1024)
+_tracks: IdentityCache[tuple[Track, ...]] = IdentityCache(1024)
 """apart from the spans: a new zone asks anew of all plans in the air at once, and a track is most of the work"""
-_spans: IdentityCache[tuple[_Span, ...]] = IdentityCache(512)
+_spans: IdentityCache[tuple[_Span, ...]] = IdentityCache(1024)
 
 
 def progress(plan: Plan, at: LatLon, alt_amsl_m: float | None = None) -> Progress:

@@ -46,7 +46,7 @@ _GEOD = Geod(ellps="WGS84")
 _HEIGHT_TOLERANCE_M = 0.5
 _SEA = FlatTerrain(0.0)
 FENCE = Zone("fence", "", Restriction.PROHIBITED, ())
-_keep_outs: IdentityCache[Outline] = IdentityCache(512)
+_keep_outs: IdentityCache[Outline] = IdentityCache(4096)
 """plans made in the air share the fence that is on board"""
 
 Mask = NDArray[np.bool_]
@@ -277,7 +277,7 @@ class Inside:
         )
 
 
-_insides: IdentityCache[Inside] = IdentityCache(512)
+_insides: IdentityCache[Inside] = IdentityCache(2048)
 """plans made in the air share the fence that is on board"""
 
 

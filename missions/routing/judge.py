@@ -43,7 +43,11 @@ _GEOD = Geod(ellps="WGS84")
 
 
 class IdentityCache(Generic[T]):
-    """Results by the identity of the objects they were made from; it holds these, so that no id is used again."""
+    """Results by the identity of the objects they were made from; it holds these, so that no id is used again.
+
+    Of more than `size` what was asked for longest ago goes. So it must hold what all flights of a fleet ask for in turn,
+    or it holds nothing that anybody asks for again.
+    """
 
     def __init__(self, size: int) -> None:
         self._size = size
@@ -54,6 +58,8 @@ class IdentityCache(Generic[T]):
         key = (*map(id, objects), extra)
         held = self._held.get(key)
         if held is not None:
+            with suppress(KeyError):  # another thread may have put it away
+                self._held.move_to_end(key)
             return held[1]
         value = make()
         self._held[key] = (objects, value)

@@ -23,8 +23,8 @@ KEEP_IN = "the keep-in on board"
 _TIGHT = 0.9
 _OUTSIDE_M = 1e6
 
-_projected: IdentityCache[NDArray[np.object_]] = IdentityCache(256)
-_whole: IdentityCache[NDArray[np.object_]] = IdentityCache(256)
+_projected: IdentityCache[NDArray[np.object_]] = IdentityCache(2048)
+_whole: IdentityCache[NDArray[np.object_]] = IdentityCache(4096)
 """grown by the whole margin"""
 
 

@@ -272,7 +272,7 @@ class Field:
         return known
 
 
-_own: IdentityCache[Obstacles] = IdentityCache(256)
+_own: IdentityCache[Obstacles] = IdentityCache(2048)
 
 
 def segments(starts: Array, ends: Array) -> NDArray[np.object_]:
