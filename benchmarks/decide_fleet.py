@@ -25,7 +25,7 @@ from benchmarks.link_vehicles import SYSTEMS
 from benchmarks.report import percentile, say
 from fleet.app import Outside, running
 from fleet.clock import ScaledClock
-from fleet.coldbox import ColdBoxFeed
+from fleet.coldbox import MOST_AT_ONCE, ColdBoxFeed
 from fleet.config import FleetConfig, RecordingConfig, data_dir, load_airspace, load_config
 from fleet.heap import steady_heap
 from fleet.logs import configure_logs
@@ -147,14 +147,19 @@ def _rows(config: FleetConfig, plan: Plan, *, burst: bool) -> list[dict[str, Any
 
 
 async def _listen(feed: ColdBoxFeed, port: int) -> None:
-    """Samples from a socket in the place of the broker."""
+    """Samples from a socket in the place of the broker, taken as the feed takes them from there."""
+    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    sock.setblocking(False)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+    sock.bind(("127.0.0.1", port))
 
-    class Samples(asyncio.DatagramProtocol):
-        def datagram_received(self, data: bytes, addr: Any) -> None:
-            box, _, payload = data.partition(b"\n")
-            feed.receive(f"coldwing/v1/boxes/{box.decode()}/samples", payload)
+    def read() -> None:
+        with suppress(BlockingIOError):
+            for _ in range(MOST_AT_ONCE):
+                box, _, payload = sock.recv(4096).partition(b"\n")
+                feed.receive(f"coldwing/v1/boxes/{box.decode()}/samples", payload)
 
-    await asyncio.get_running_loop().create_datagram_endpoint(Samples, local_addr=("127.0.0.1", port))
+    asyncio.get_running_loop().add_reader(sock.fileno(), read)
     feed.note(True, "ok")
     await asyncio.Event().wait()
 

@@ -77,14 +77,15 @@ class Flown(FakeVehicle):
     def sample(self, now_s: float) -> bytes:
         """The first one above the limit is the one that is timed."""
         self.samples += 1
-        temp_c = LIMIT_C + RISE_C_S * (now_s - self.begun_s - self.row["cross_s"])
+        # As it is told: what is rounded down to the limit is in range.
+        temp_c = round(LIMIT_C + RISE_C_S * (now_s - self.begun_s - self.row["cross_s"]), 4)
         if temp_c > LIMIT_C and self.crossed_s is None:
             self.crossed_s = now_s
         body = {
             "boot_id": "bench",
             "seq": self.samples,
             "box_time": datetime.fromtimestamp(time.time(), UTC).isoformat(timespec="milliseconds")[:-6] + "Z",
-            "temp_c": [round(temp_c, 4)],
+            "temp_c": [temp_c],
             "lid": "closed",
             "seal": "ok",
             "docked": True,

@@ -137,7 +137,6 @@ async def running(config: FleetConfig, clock: Clock, outside: Outside | None = N
             token=outside.token,
         )
         station.on_event(service.link_event)
-        station.on_change(lambda vehicle_id: supervisor.wake_vehicle(vehicle_id, urgent=False))
         boxes.on_sample = lambda order_id: supervisor.wake_vehicle(ledger.orders[order_id].vehicle_id or "")
         parts = ("cold boxes", outside.listen(feed)), ("supervisor", supervisor.run())
         await stack.enter_async_context(_background(*parts))

@@ -7,19 +7,23 @@ sample is believable is not decided here but in `missions.coldchain`.
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import json
 import re
+import select
 from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from functools import partial
 from math import isfinite
-from typing import Any
+from typing import Any, cast
 
 import aiomqtt
 import structlog
+from paho.mqtt.client import Client
 
 from fleet.clock import Clock
 from fleet.config.values import MqttConfig
@@ -37,8 +41,8 @@ KEEPALIVE_S = 15
 """wall seconds; a broker that vanished without a word is noticed after one and a half times this"""
 FIRST_RETRY_S, LAST_RETRY_S = 1.0, 30.0
 """the wait before reconnecting doubles from the first to the last"""
-MAX_QUEUED = 100_000
-"""messages held between two turns of the loop (100 MB at most): a ten-minute backlog of 800 boxes"""
+MOST_AT_ONCE = 32
+"""messages taken in one turn of the loop; what a broker has kept over a restart must not hold up all flights"""
 
 log = structlog.get_logger()
 
@@ -319,8 +323,8 @@ class ColdBoxFeed:
                     await self._subscribe(client)
                     connected_s = self._clock.now_s()
                     self.note(True, "ok")
-                    async for message in client.messages:
-                        self.receive(message.topic.value, _payload(message), retained=message.retain)
+                    async for _ in client.messages:
+                        pass  # each was received as it came off the connection: this waits for the connection's end
                 reason = "the broker ended the connection"
             except (aiomqtt.MqttError, OSError) as error:
                 reason = str(error) or type(error).__name__
@@ -373,7 +377,7 @@ class ColdBoxFeed:
 
     def _client(self) -> aiomqtt.Client:
         tls = aiomqtt.TLSParameters(ca_certs=None if self._mqtt.ca_file is None else str(self._mqtt.ca_file))
-        return aiomqtt.Client(
+        return _Client(
             self._mqtt.host,
             self._mqtt.port,
             username=self._mqtt.username,
@@ -382,8 +386,12 @@ class ColdBoxFeed:
             clean_session=False,
             keepalive=KEEPALIVE_S,
             tls_params=tls if self._mqtt.tls else None,
-            max_queued_incoming_messages=MAX_QUEUED,
+            queue_type=cast("type[asyncio.Queue[aiomqtt.Message]]", partial(_Received, self._received)),
         )
+
+    def _received(self, message: aiomqtt.Message) -> None:
+        payload = message.payload if isinstance(message.payload, bytes) else b""
+        self.receive(message.topic.value, payload, retained=message.retain)
 
     async def _subscribe(self, client: aiomqtt.Client) -> None:
         granted = await client.subscribe(TOPIC, qos=1)
@@ -393,5 +401,42 @@ class ColdBoxFeed:
             )
 
 
-def _payload(message: aiomqtt.Message) -> bytes:
-    return message.payload if isinstance(message.payload, bytes) else b""
+class _Received(asyncio.Queue[aiomqtt.Message]):
+    """Hands each message on at once: to wait for one in a queue costs several turns of the loop each time."""
+
+    def __init__(self, received: Callable[[aiomqtt.Message], None], maxsize: int = 0) -> None:
+        super().__init__(maxsize)
+        self._received = received
+
+    def put_nowait(self, item: aiomqtt.Message) -> None:
+        self._received(item)
+
+
+class _Client(aiomqtt.Client):
+    """Takes up to `MOST_AT_ONCE` messages in a turn of the loop.
+
+    With one each, what boxes send is seconds behind where every turn plans a route or decides for a vehicle.
+    """
+
+    def _on_socket_open(self, client: Client, userdata: Any, sock: Any) -> None:
+        super()._on_socket_open(client, userdata, sock)
+
+        def read() -> None:
+            try:
+                for _ in range(MOST_AT_ONCE):
+                    client.loop_read()
+                    if not _has_more(sock):
+                        break
+            except Exception as error:
+                if not self._disconnected.done():
+                    self._disconnected.set_exception(error)
+
+        # In the place of the reader that it has put there: a descriptor has one.
+        self._loop.call_soon_threadsafe(self._loop.add_reader, sock.fileno(), read)
+
+
+def _has_more(sock: Any) -> bool:
+    """Bytes to be read without waiting, those that TLS has already decoded included."""
+    if sock.fileno() < 0:
+        return False
+    return bool((hasattr(sock, "pending") and sock.pending()) or select.select([sock], [], [], 0.0)[0])

@@ -65,9 +65,7 @@ class Decider:
             watch.refreshing = None
         if (due or (watch.conflict is not None and asked != watch.asked_for)) and watch.refreshing is None:
             watch.asked_for = asked
-            watch.refreshing = asyncio.create_task(
-                self._refresh(), name=f"candidates {self._cockpit.flight.flight_id}"
-            )
+            watch.refreshing = asyncio.create_task(self._refresh(), name=f"candidates {self._cockpit.flight.flight_id}")
 
     def _situation(self) -> Situation | None:
         """As it is now; None where it is not known."""

@@ -35,8 +35,8 @@ log = structlog.get_logger()
 
 TICK_S = 0.5
 """how often a session looks when nothing wakes it"""
-PACE_S = 0.25
-"""telemetry sooner than this after a look wakes nobody: nothing in it changes what is right within a quarter second"""
+URGENT_S = 0.1
+"""when it should have looked at news: who only ticks makes room"""
 ADOPT_WAIT_S = 4.0
 """the slowest stream that a decision needs comes every 2 s; after twice that its absence is a fault"""
 
@@ -51,7 +51,6 @@ class Session:
         self._decider = Decider(self._cockpit)
         self._helm = Helm(self._cockpit, self._drop)
         self._woken = asyncio.Event()
-        self._looked_s = 0.0
         self._was_flying = flight.phase in AIRBORNE_PHASES
 
     # what others may ask
@@ -72,10 +71,9 @@ class Session:
     def no_return(self) -> NoReturn | None:
         return self._cockpit.watch.no_return
 
-    def wake(self, *, urgent: bool = True) -> None:
+    def wake(self) -> None:
         """Something about this flight has changed: look now rather than at the next tick."""
-        if urgent or self._cockpit.clock.now_s() - self._looked_s >= PACE_S:
-            self._woken.set()
+        self._woken.set()
 
     def look_ahead(self) -> None:
         """Finds out what lies closed on its way, as the airspace is now: so urgent is its next look."""
@@ -144,9 +142,9 @@ class Session:
         """Flies until the flight is closed. Every pass: observe, decide, steer."""
         try:
             while self._cockpit.flight.is_open:
-                await self._wait()
-                async with self._cockpit.around.looks.take(self._cockpit.due_s(TICK_S)):
-                    self._looked_s = self._cockpit.clock.now_s()
+                news = await self._wait()
+                async with self._cockpit.around.looks.take(self._cockpit.due_s(URGENT_S if news else TICK_S)):
+                    self._woken.clear()
                 try:
                     await self._look()
                 except StoreUnavailableError as e:
@@ -159,14 +157,14 @@ class Session:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _wait(self) -> None:
-        """Until something wakes the session or a tick has passed."""
+    async def _wait(self) -> bool:
+        """Until something wakes the session, or (False) a tick has passed."""
         try:
             async with asyncio.timeout(self._cockpit.clock.wall_s(TICK_S)):
                 await self._woken.wait()
         except TimeoutError:
-            pass
-        self._woken.clear()
+            return False
+        return True
 
     async def _look(self) -> None:
         now_s = self._cockpit.clock.now_s()

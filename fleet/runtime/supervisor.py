@@ -121,11 +121,11 @@ class Supervisor:
             tasks.create_task(self.fitness.run(self.sessions.__contains__), name="fitness")
             tasks.create_task(self._dispatch_for_ever(tasks), name="dispatch")
 
-    def wake_vehicle(self, vehicle_id: str, *, urgent: bool = True) -> None:
-        """A box sample, an order's change or (not urgent) new telemetry concerns this vehicle."""
+    def wake_vehicle(self, vehicle_id: str) -> None:
+        """A box sample or an order's change concerns this vehicle."""
         session = self.sessions.get(vehicle_id)
         if session is not None:
-            session.wake(urgent=urgent)
+            session.wake()
 
     def airspace_changed(self, zone: Zone) -> None:
         """A zone came or went: all flights are asked at once what lies ahead of them, the nearest to it first.

@@ -45,8 +45,8 @@ _GEOD = Geod(ellps="WGS84")
 class IdentityCache(Generic[T]):
     """Results by the identity of the objects they were made from; it holds these, so that no id is used again.
 
-    Of more than `size` what was asked for longest ago goes. So it must hold what all flights of a fleet ask for in turn,
-    or it holds nothing that anybody asks for again.
+    Of more than `size` what was asked for longest ago goes. So it must have room for what all flights of a fleet ask
+    for in turn, or it holds nothing that anybody asks for again.
     """
 
     def __init__(self, size: int) -> None:

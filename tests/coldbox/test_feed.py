@@ -5,12 +5,14 @@ import json
 import shutil
 import socket
 import subprocess
+import time
 from collections.abc import Callable
 from contextlib import asynccontextmanager, suppress
 
 import aiomqtt
 import pytest
 import structlog
+from paho.mqtt.publish import multiple as publish_all
 
 from fleet.coldbox import FIRST_RETRY_S, LAST_RETRY_S, ColdBoxFeed, Refusal, sign
 from fleet.config import MqttConfig
@@ -18,6 +20,8 @@ from fleet.config import MqttConfig
 MOSQUITTO = shutil.which("mosquitto", path="/usr/sbin:/usr/bin:/usr/local/sbin:/opt/homebrew/sbin")
 needs_broker = pytest.mark.skipif(MOSQUITTO is None, reason="mosquitto is not installed (apt install mosquitto)")
 KEY = b"a key of box two"
+IN_FLIGHT = 20
+"""messages that mosquitto sends before it waits for an answer"""
 
 
 class FakeClock:
@@ -208,6 +212,24 @@ async def test_a_broker_that_comes_late_goes_away_and_comes_back_is_found_each_t
             await publish(port, message(1), message(2))
             await until(lambda: len(got) == 2)
     assert [seq for _, seq, _ in got] == [1, 2]
+
+
+@needs_broker
+async def test_what_many_boxes_send_at_once_is_taken_in_few_turns_of_the_loop(tmp_path):
+    """A turn in which a route is planned lasts milliseconds: with a sample each the last of 200 would wait a second."""
+    port, turns = free_port(), 0
+    async with broker(port, tmp_path):
+        feed, got = make_feed(port)
+        async with running(feed):
+            await until(lambda: feed.connected)
+            sent = [("coldwing/v1/boxes/box-1/samples", json.dumps(message(seq)), 1, False) for seq in range(IN_FLIGHT)]
+            publish_all(sent, "127.0.0.1", port)  # the loop stands still meanwhile
+            time.sleep(0.2)  # noqa: ASYNC251
+            while len(got) < IN_FLIGHT and turns < 1000:
+                turns += 1
+                await asyncio.sleep(0.0)
+    assert [seq for _, seq, _ in got] == list(range(IN_FLIGHT))
+    assert turns <= IN_FLIGHT / 4
 
 
 @needs_broker

@@ -14,7 +14,7 @@ from geofences.heights import Datum, Height
 from geofences.volumes import Applicability, DailyPeriod
 from missions.planning import make_plan
 from missions.routing.conflict import first_conflict, progress
-from missions.routing.judge import outlines, outside_keep_ins, track
+from missions.routing.judge import IdentityCache, outlines, outside_keep_ins, track
 from tests.routing.valley import CLOSURE, GROUND, SITES, SUNDAY, VALLEY, at, circle, in_air, keep_in, planned, request
 
 SALME = planned(make_plan(request("salme")))
@@ -142,3 +142,17 @@ def test_a_question_is_answered_in_well_under_a_millisecond_once_it_was_asked():
         ask(closed, *on_the_way(share / 60))
         best = min(best, clock.perf_counter() - began)
     assert best < 0.001
+
+
+def test_what_is_asked_for_again_stays_in_a_cache_that_is_full():
+    cache: IdentityCache[str] = IdentityCache(2)
+    made: list[str] = []
+
+    def ask(of: object) -> str:
+        return cache.get(of, make=lambda: made.append(names[id(of)]) or names[id(of)])
+
+    often, once, other = object(), object(), object()
+    names = {id(often): "often", id(once): "once", id(other): "other"}
+    for of in (often, once, often, other, often, once):
+        assert ask(of) == names[id(of)]
+    assert made == ["often", "once", "other", "once"]

@@ -41,6 +41,32 @@ def test_turns_go_by_what_is_due_first_and_the_loop_turns_in_between():
     assert "loop" in served[1:2], "others run between two pieces"
 
 
+def test_between_two_plans_the_loop_takes_what_has_come_in():
+    """One message of a broker a turn of the loop: eight boxes are heard between two routes."""
+
+    async def story():
+        looks = Turns()
+        plans, served = Turns(first=looks), []
+
+        async def route():
+            async with plans.take(0.0):
+                served.append("route")
+
+        async def broker():
+            for _ in range(20):
+                served.append("sample")
+                await asyncio.sleep(0.0)
+
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(route())
+            tasks.create_task(route())
+            tasks.create_task(broker())
+        first = served.index("route")
+        return served[first + 1 :].index("route")
+
+    assert asyncio.run(story()) >= 8
+
+
 def test_a_piece_that_fails_or_is_cancelled_gives_its_turn_away():
     async def story():
         turns = Turns()

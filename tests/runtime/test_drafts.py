@@ -78,6 +78,30 @@ def test_what_is_compared_is_a_draft_and_what_is_flown_is_proven(monkeypatch: py
     run_virtual(main())
 
 
+def test_candidates_that_waited_for_their_turn_are_of_the_moment_it_came():
+    """Where hundreds wait, ways from where a vehicle was would be old as soon as they are made."""
+
+    async def main() -> None:
+        async with rig(demo_config(handling=Handling())) as r:
+            await with_a_failing_box(r)
+            (session,) = r.supervisor.sessions.values()
+            watch = session._cockpit.watch
+            async with r.supervisor._around.plans.take(float("-inf")):  # somebody plans for long
+                asked = watch.candidates_at_s
+                await r.clock.sleep(20.0)
+                assert watch.refreshing is not None
+                assert watch.candidates_at_s == asked, "they wait"
+                free_s = r.clock.now_s()
+            await r.until(lambda: watch.candidates_at_s != asked, limit_s=2.0)
+            assert watch.candidates_at_s is not None
+            assert watch.candidates_at_s >= free_s
+            assert watch.situation is not None
+            assert watch.situation.state.position is not None
+            assert watch.situation.state.position.at_s >= free_s - 1.0
+
+    run_virtual(main())
+
+
 def test_what_the_checker_refuses_is_no_candidate_and_the_next_best_is_flown(monkeypatch: pytest.MonkeyPatch):
     refused: list[tuple[str, str]] = []
 
