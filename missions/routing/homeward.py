@@ -7,9 +7,10 @@ of 6371 km. There a line is p(t) = (a sin((1 − t)ω) + b sin(tω)) / sin ω (u
 equally far where p · (c − d) = 0: solved exactly, and between two such places the closest does not change.
 
 Whether: the returns from a stretch sweep a triangle. What does not come near that triangle is in the way of none. What
-does is looked at along the geodesics from both ends of the stretch, each `STEP_M` between, and from where the thing is
-seen from the destination: what lies wholly in the triangle is met by a line through its middle, and what does not meets
-a side of the triangle or the line of flight, which is judged for itself.
+does is looked at along the geodesics from both ends of the stretch, each `STEP_M` between, and from where each face
+that outlines cut the triangle into is seen from the destination: a line through its middle meets it. What crosses the
+line of flight is one more face: the line may pass below it, or before it is in force. A circle's outline is a polygon
+there, true to 0.12 % of its radius; what is looked at is judged by the circle.
 """
 
 from __future__ import annotations
@@ -62,6 +63,10 @@ _DEG_M = 110_500.0
 """less than a degree of latitude anywhere"""
 _COVER_M = 1.0
 """so much may lie between two stretches of a plan: what is rounded is no gap"""
+_RIM_DEG = 1e-4
+_AT_ONE_PLACE = 1e-9
+"""an angle: what lies 6 mm from a destination has no direction from there"""
+_SEA = FlatTerrain(0.0)
 _TYPICAL_M_S = 5.0
 """a slow return, where no vehicle is known"""
 _GEOD = Geod(ellps="WGS84")
@@ -132,7 +137,7 @@ class Homeward:
         self._keep_ins = [keep_in_of(k) for k in keep_ins]
         self._keep_outs = [keep_out_of(k) for k in keep_outs]
         self._rings = [o.corners for o in (*found.keep_ins, *(keep_out_of(k) for k in keep_ins))]
-        self._there = _unit([d.position for d in destinations])
+        self._there = _unit_of([d.position for d in destinations])
 
     @property
     def known(self) -> bool:
@@ -144,7 +149,7 @@ class Homeward:
 
         With each the numbers of those that PX4 may choose in its middle.
         """
-        a, b = _unit([line.start.position, line.end.position])
+        a, b = _unit_of([line.start.position, line.end.position])
         omega = 2.0 * np.arcsin(min(1.0, float(np.linalg.norm(b - a)) / 2.0))
         if omega * _PX4_EARTH_M < _COVER_M:
             yield 0.0, 0.0, self._closest(a[None])[0]
@@ -191,7 +196,8 @@ class Homeward:
             return self._too_low(ends[0], to) or self._too_low(ends[1], to)
         steps = max(1, ceil((high - low) * line.length_m / STEP_M))
         shares = {low, high, *(low + (high - low) * k / steps for k in range(1, steps))}
-        shares |= set(self._seen(line, low, high, to, near))
+        outlines = [*(o.corners for o in near), *([] if held else self._rings)]
+        shares |= set(self._seen(line, low, high, to, outlines) if outlines else ())
         looks = (self._look(line.at(share), to, near, held=held) for share in sorted(shares))
         return next((why for why in looks if why is not None), None)
 
@@ -221,23 +227,22 @@ class Homeward:
             if shapely.dwithin(shape, area, bow_deg):
                 yield outline
 
-    def _seen(self, line: Line, low: float, high: float, to: Destination, near: Sequence[Outline]) -> Iterator[float]:
-        """From which shares of the stretch a straight return leads through the middle of what lies in the triangle."""
-        s = _lon_lat(to.position)
-        a, b = _lon_lat(line.start.position) - s, _lon_lat(line.end.position) - s
-        twice = float(a[0] * b[1] - a[1] * b[0])
-        if abs(twice) < 1e-12:  # the stretch leads to the destination, or stands still: all returns lie on one line
+    def _seen(
+        self, line: Line, low: float, high: float, to: Destination, outlines: Sequence[shapely.Polygon]
+    ) -> Iterator[float]:
+        """From which shares of the stretch a return leads through the middle of each face that the area is cut into."""
+        a, b, s = _unit_of([line.start.position, line.end.position, to.position])
+        omega = 2.0 * np.arcsin(min(1.0, float(np.linalg.norm(b - a)) / 2.0))
+        if omega * _EARTH_M < _COVER_M:  # it stands still: all returns lie on one line
             return
-        rings = shapely.get_rings([*(o.corners for o in near), *self._rings])
-        for seen in (shapely.get_coordinates(ring) - s for ring in rings):
-            # seen = far · (a + share · (b − a)): in degrees, since that does not change where lines meet
-            along, across = a[0] * seen[:, 1] - a[1] * seen[:, 0], seen[:, 0] * b[1] - seen[:, 1] * b[0]
-            far = (along + across) / twice
-            inside = (far > 0.0) & (far < 1.0)
-            shares = along[inside] / (far[inside] * twice)
-            shares = shares[(shares > low) & (shares < high)]
-            if len(shares):
-                first, last = float(shares.min()), float(shares.max())
+        for corners in _faces(line.at(low).position, line.at(high).position, to.position, outlines):
+            beside = np.cross(s, corners)  # a return by way of q meets the line where p · (s × q) = 0
+            beside = beside[np.linalg.norm(beside, axis=1) > _AT_ONE_PLACE]
+            from_a, from_b = beside @ a, beside @ b
+            angle = np.arctan2(from_a * np.sin(omega), from_a * np.cos(omega) - from_b)
+            shares = np.clip(((angle + np.pi / 2) % np.pi - np.pi / 2) / omega, low, high)
+            first, last = float(shares.min(initial=high)), float(shares.max(initial=low))
+            if 0.0 <= last - first < 0.999 * (high - low):  # else it is seen from the ends
                 yield from (first + part * (last - first) for part in (0.05, 0.5, 0.95))
 
     def _look(self, here: Waypoint, to: Destination, near: Sequence[Outline], *, held: bool) -> Objection | None:
@@ -313,10 +318,30 @@ class Homeward:
         return abs(rise_m) / speed
 
 
-def _unit(places: Sequence[LatLon]) -> Array:
+def _unit_of(places: Sequence[LatLon]) -> Array:
+    return _unit(np.array([(p.lon_deg, p.lat_deg) for p in places]))
+
+
+def _unit(lon_lat_deg: Array) -> Array:
     """(n, 3): on the unit sphere."""
-    lat, lon = np.radians([p.lat_deg for p in places]), np.radians([p.lon_deg for p in places])
+    lon, lat = np.radians(lon_lat_deg).T
     return np.column_stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)])
+
+
+def _faces(a: LatLon, b: LatLon, to: LatLon, outlines: Sequence[shapely.Polygon]) -> Iterator[Array]:
+    """The faces that outlines cut the triangle of the returns into, as the unit vectors of their corners.
+
+    Each is in one piece, and wholly inside or wholly outside of any outline: a line through its middle meets it.
+    """
+    sides = [track(p, 0.0, q, 0.0, _SEA) for p, q in ((a, b), (b, to), (to, a))]
+    corners = np.concatenate([np.column_stack([side.lon, side.lat])[:-1] for side in sides])
+    triangle = shapely.Polygon(corners)
+    west, south, east, north = triangle.bounds
+    rings = shapely.get_rings(outlines)
+    rings = shapely.clip_by_rect(rings, west - _RIM_DEG, south - _RIM_DEG, east + _RIM_DEG, north + _RIM_DEG)
+    faces = shapely.get_parts(shapely.polygonize([shapely.union_all([*rings, triangle.exterior])]))
+    for face in faces[shapely.contains_xy(triangle, *shapely.get_coordinates(shapely.point_on_surface(faces)).T)]:
+        yield _unit(shapely.get_coordinates(face))
 
 
 def _lon_lat(at: LatLon) -> Array:

@@ -25,7 +25,20 @@ from missions.snapshot import Wind
 from missions.vehicles import Airframe, ReturnRule
 from tests.routing import referee
 from tests.routing.test_mutations import PAIRS, _zone
-from tests.routing.valley import COURIER, GROUND, SITES, SUNDAY, VALLEY, at, circle, in_air, planned, request, xy
+from tests.routing.valley import (
+    COURIER,
+    GROUND,
+    SITES,
+    SUNDAY,
+    VALLEY,
+    at,
+    circle,
+    in_air,
+    planned,
+    polygon,
+    request,
+    xy,
+)
 
 EACH = 6
 RULE = ReturnRule(0, 60.0, 110.0)
@@ -94,7 +107,7 @@ def open_by(plan: Plan, airspace: Airspace, leg: Leg, share: float, name: str, s
     way = referee.along(here, to, step_m)
     begin = leg.start.eta_s + share * (leg.end.eta_s - leg.start.eta_s)
     low, high = (max(amsl, ground_m + m) for m in (RULE.lowest_m, RULE.highest_m))
-    gaps = []
+    gaps = [f.gap_m for f in referee._fence(plan, way)]
     for level, climb_s in ((low, (low - amsl) / 3.0), (high, (high - amsl) / 3.0)):
         times = begin + climb_s + np.linspace(0.0, haversine(here, to) / COURIER.cruise_m_s, len(way))
         gaps += [f.gap_m for f in referee._zones(way, np.full(len(way), level), times, airspace, GROUND_M)]
@@ -303,6 +316,19 @@ def test_a_speck_between_two_looks_is_seen():
     assert [v.zone_id for v in told((plan, Airspace(1, (*VALLEY.zones, speck))))] == ["SPECK"]
 
 
+def test_the_tip_of_a_zone_that_only_climbing_to_the_return_meets_is_seen():
+    """It crosses the leg, above it, from the other side and askew: the return by way of its tip only grazes it."""
+    plan = planned(make_plan(request("ndeba", vehicle=FLIER)))
+    leg = next(leg for leg in plan.legs if leg.length_m > 1500.0 and [r.site_id for r in leg.returns] == ["midway"])
+    start, end, to = xy(leg.start.position), xy(leg.end.position), xy(SITES["midway"].position)
+    across, back = (end - start) / leg.length_m, (start - to) / np.hypot(*(start - to))
+    tip = start + (0.5 * leg.length_m + 60.0) * across - 20.0 * back
+    corners = tip, tip + 60.0 * back + 60.0 * across, tip + 60.0 * back + 100.0 * across
+    zone = polygon("TIP", *corners)
+    zone = replace(zone, volumes=(replace(zone.volumes[0], lower=Height(100.0, Datum.AGL)),))
+    assert [v.zone_id for v in told((plan, Airspace(1, (*VALLEY.zones, zone))))] == ["TIP"]
+
+
 def test_a_return_that_the_wind_does_not_let_be_flown_is_told():
     assert {v.code for v in told(good(0), wind=Wind(0.0, 19.8))} >= {"return_wind"}
 
@@ -344,7 +370,10 @@ def test_a_return_across_the_fence_on_board_is_told():
     to = xy(destinations(plan)[leg.returns[0].site_id][0])
     where = 0.5 * (to + xy(leg.start.position))
     fence = replace(plan.fence, keep_out=(Circle(at(*where), 30.0),))
-    assert "enter a keep-out of the fence" in " ".join(v.text for v in told((replace(plan, fence=fence), free)))
+    case = replace(plan, fence=fence), free
+    crossing = [v for v in told(case) if "enter a keep-out of the fence" in v.text]
+    assert crossing
+    assert all(confirmed(case, v) for v in crossing), "the referee must know of the fence too"
 
 
 def test_in_the_air_a_return_that_leads_down_into_a_zone_is_not_called_legal():
