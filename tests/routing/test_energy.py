@@ -1,7 +1,8 @@
 """Energy: the physics that can be said without a wind tunnel."""
 
-from math import hypot
+from math import cos, hypot, radians, sin
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,9 +17,11 @@ from missions.energy import (
     leg_energy,
     slowest_ground_speed_m_s,
 )
+from missions.planning import make_plan
+from missions.routing.pace import Pace
 from missions.snapshot import Wind
 from missions.vehicles import Airframe, VehicleType
-from tests.routing.valley import COURIER
+from tests.routing.valley import COURIER, planned, request, xy
 
 WING = VehicleType("wing", Airframe.VTOL, 25.0, 3.0, 2.0, 2200.0, 520.0, 12.0, 3.0, 900.0, 12.0, 150.0)
 
@@ -47,13 +50,30 @@ def test_a_climb_lifts_the_weight_through_the_drive_trains_losses():
 
 @given(st.floats(0, 360), st.floats(-11, 11), st.floats(-11, 11))
 def test_the_wind_triangle_closes(track, north, east):
-    from math import cos, radians, sin
-
     speed = ground_speed_m_s(20.0, track, Wind(north, east))
     assert speed is not None
     through_air = (speed * cos(radians(track)) - north, speed * sin(radians(track)) - east)
     assert hypot(*through_air) == pytest.approx(20.0)
     assert speed >= slowest_ground_speed_m_s(COURIER, Wind(north, east)) - 1e-9
+
+
+@given(st.floats(1, 20_000), st.floats(0, 359), st.floats(0, COURIER.max_wind_m_s), st.floats(0, 359))
+def test_the_time_of_a_leg_is_that_by_which_its_route_was_chosen(length, track, blows_m_s, towards):
+    to, air = radians(track), radians(towards)
+    wind = Wind(blows_m_s * cos(air), blows_m_s * sin(air))
+    pace = Pace(COURIER.cruise_m_s, wind.east_m_s, wind.north_m_s)
+    chosen_by = pace.seconds(np.array([length * sin(to)]), np.array([length * cos(to)]))
+    assert leg(length, track=track, wind=wind).time_s == pytest.approx(float(chosen_by[0]), rel=1e-9)
+
+
+def test_a_plan_in_wind_is_timed_by_the_wind_triangle_along_its_whole_way():
+    wind = Wind(-7.0, 8.0)
+    plan = planned(make_plan(request("ndeba", wind=wind)))
+    pace = Pace(COURIER.cruise_m_s, wind.east_m_s, wind.north_m_s)
+    level = [leg for leg in plan.legs if leg.length_m > 0.0]
+    way = np.array([xy(leg.end.position) - xy(leg.start.position) for leg in level])
+    assert len(way) > 1
+    assert [leg.end.eta_s - leg.start.eta_s for leg in level] == pytest.approx(pace.seconds(*way.T).tolist(), rel=1e-4)
 
 
 def test_a_wind_as_fast_as_the_vehicle_leaves_no_track_to_hold():
