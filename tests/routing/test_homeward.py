@@ -11,16 +11,20 @@ from functools import lru_cache
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pyproj import Geod
 
 from geofences.airspace import Airspace
 from geofences.geodesy import LatLon
-from geofences.heights import Datum, Height
-from geofences.volumes import Circle, Polygon, Zone
+from geofences.heights import Datum, FlatTerrain, Height
+from geofences.volumes import Circle, Polygon, Restriction, Volume, Zone
 from missions.energy import climb_cost, leg_energy
-from missions.plan import Leg, Plan, Return
+from missions.plan import Leg, Plan, Return, Waypoint
 from missions.planning import make_plan
 from missions.routing.checker import Rules, check_plan
-from missions.routing.homeward import DOUBTS
+from missions.routing.homeward import DOUBTS, Destination, Homeward, Line
+from missions.routing.judge import outlines
 from missions.snapshot import Wind
 from missions.vehicles import Airframe, ReturnRule
 from tests.routing import referee
@@ -46,6 +50,7 @@ FLIER = replace(COURIER, returns=RULE)
 PAYLOAD_KG, RESERVE_PCT, GROUND_M = 2.0, 20.0, 420.0
 PX4_EARTH_M = 6_371_000.0
 SURE_M = 1.0
+WGS84 = Geod(ellps="WGS84")
 
 Case = tuple[Plan, Airspace]
 
@@ -314,6 +319,28 @@ def test_a_speck_between_two_looks_is_seen():
     a = start + (0.5 + 60.0 / leg.length_m) * (end - start)
     speck = circle("SPECK", *(a + 0.4 * (to - a)), 1.0)
     assert [v.zone_id for v in told((plan, Airspace(1, (*VALLEY.zones, speck))))] == ["SPECK"]
+
+
+@given(st.integers(0, 2**32 - 1), st.sampled_from([-34.0, 7.0, 47.0, 65.0]))
+def test_what_lies_across_any_one_return_is_seen(seed, lat_deg):
+    """A circle of half a metre or a hundred, by the geodesic from a random place of a line of flight of up to 40 km."""
+    rng = np.random.default_rng(seed)
+
+    def off(at: LatLon, course_deg: float, by_m: float) -> LatLon:
+        lon, lat, _ = WGS84.fwd(at.lon_deg, at.lat_deg, course_deg, by_m)
+        return LatLon(lat, lon)
+
+    start = LatLon(lat_deg, 8.0)
+    length_m, away_m = 10 ** rng.uniform(2.5, 4.6, 2)
+    line = Line(Waypoint(start, 80.0, 0.0), Waypoint(off(start, rng.uniform(0, 360), length_m), 80.0, length_m / 20.0))
+    home = off(start, rng.uniform(0, 360), away_m)
+    here = line.at(rng.uniform(0.01, 0.99)).position
+    course_deg, _, way_m = WGS84.inv(here.lon_deg, here.lat_deg, home.lon_deg, home.lat_deg)
+    speck = Circle(off(here, course_deg, rng.uniform(0.05, 0.95) * way_m), float(10 ** rng.uniform(-0.3, 2.0)))
+    airspace = Airspace(1, (Zone("SPECK", "", Restriction.PROHIBITED, (Volume(speck),)),))
+    rules = Rules(airspace, frozenset(), FlatTerrain(0.0))
+    px4 = Homeward([Destination("home", home, 0.0)], rules, RULE, outlines(airspace))
+    assert px4.objection(line, 0.0, 1.0, 0) is not None
 
 
 def test_the_tip_of_a_zone_that_only_climbing_to_the_return_meets_is_seen():
