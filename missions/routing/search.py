@@ -210,6 +210,7 @@ class Search:
         np.arctan2(turned.imag, turned.real, out=angle)
         np.negative(angle, out=opposite)
         np.abs(legs, out=length)
+        seen[:2, length <= SAME_M] = -inf  # a corner at the very place of the row is in no direction
         views = np.maximum.reduceat(seen, self._first[column:] - first, axis=2)
         views[0][views[0] + views[1] > pi - SLACK] = -inf  # across the cut behind, or all around: left to `met`
         np.negative(views[2], out=views[2])

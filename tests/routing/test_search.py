@@ -20,6 +20,12 @@ def searched(polygons, start, goal, pace=None):
     return Field(Obstacles(polygons), lambda _: True).shortest(start, goal, pace)
 
 
+def boxes_on_a_grid(rng, n):
+    """Many edges in one line, many corners in one place."""
+    at, size = 1000.0 * rng.integers(1, 8, (n, 2)), 1000.0 * rng.integers(1, 3, (n, 2))
+    return [shapely.box(x, y, x + w, y + h) for (x, y), (w, h) in zip(at, size, strict=True)]
+
+
 def place(rng, polygons):
     """Outside of every polygon by a metre and more."""
     solid = shapely.union_all(polygons)
@@ -100,6 +106,22 @@ def test_a_place_that_was_settled_too_early_is_settled_anew_when_a_cheaper_way_t
     whole = [shapely.Polygon(p.exterior) for p in tricky_polygons(rng, 30)]
     start, goal = place(rng, whole), place(rng, whole)
     assert searched(whole, start, goal).cost == pytest.approx(exhaustive_cost(start, goal, whole, np.hypot), rel=1e-6)
+
+
+def grid_instances(seeds):
+    for seed in seeds:
+        rng = np.random.default_rng(seed)
+        compare(seed, boxes_on_a_grid(rng, int(rng.integers(2, 9))), (None, WIND)[seed % 2])
+
+
+def test_corners_in_one_place_hide_nothing_that_is_beside_both():
+    grid_instances(range(1000))
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("part", range(20))
+def test_nor_do_they_on_twenty_thousand_maps(part):
+    grid_instances(range(1000 + 1000 * part, 2000 + 1000 * part))
 
 
 @pytest.mark.soak
