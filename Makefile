@@ -16,8 +16,8 @@ test: .venv/ready lint
 test-px4: .venv/ready            ## the px4 tests against a real PX4 (PX4_SITL_BIN, or `px4` on PATH)
 	$(BIN)/python -m pytest -m px4 $(ARGS)
 
-soak: .venv/ready                ## long random runs, bounded at 60 minutes
-	timeout 3600 $(BIN)/python -m pytest -m soak --hypothesis-profile=explore $(ARGS)
+soak: .venv/ready                ## long random runs, bounded at 60 minutes: flights on one core, all else on the other
+	timeout 3600 $(BIN)/python -m pytest -n 2 --dist loadfile -m soak --hypothesis-profile=explore $(ARGS)
 
 mutants: .venv/ready             ## mutation testing by a sample, some 15 minutes: ARGS="decisions --sample 300 --seed 2"
 	timeout 3600 $(BIN)/python -m benchmarks.mutants $(ARGS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,6 @@ def test_whatever_goes_wrong_what_must_hold_holds(seed):
 @pytest.mark.soak
 def test_no_excuse_covers_much_of_the_flights(capsys):
     with capsys.disabled():
-        print(f"\n{FLIGHTS}")
+        print(f"\n{FLIGHTS}", file=sys.stderr)  # what a worker of xdist prints to stdout is lost
     if FLIGHTS.flown >= 100:
         assert FLIGHTS.often() == []
