@@ -35,11 +35,11 @@ from fleet.store import NewEvent, Put, Store
 from geofences.geodesy import bearing_deg, destination, distance_m
 from missions.decision.types import CandidateKind, FlightPhase
 from missions.delivery import Flight, HeldPlan, Intent
-from missions.options import World, plan_to
 from missions.orders import Order, OrderState, Priority
 from missions.plan import Ending, Plan
 from missions.snapshot import Mode, Wind
 from missions.vehicles import Vehicle
+from missions.world import World, plan_to
 
 VEHICLES = 200
 GOAL, HOME = "koru", "teral"

@@ -40,7 +40,7 @@ from fleet.runtime.prospects import Fleet
 from fleet.runtime.supervisor import Supervisor
 from fleet.store import Put, Store, StorePort
 from missions.coldchain.product import Product
-from missions.options import World
+from missions.world import World
 
 log = structlog.get_logger()
 

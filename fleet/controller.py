@@ -38,10 +38,10 @@ from fleet.service import (
 from fleet.store import IdempotencyConflictError, IdempotencyKey, StorePort, StoreUnavailableError
 from geofences.volumes import Zone
 from missions.decision.types import FlightPhase
-from missions.options import World
 from missions.orders import IllegalTransitionError, Order, OrderEvent, OrderState
 from missions.plan import Infeasible, Reason
 from missions.sites import Site
+from missions.world import World
 
 log = structlog.get_logger()
 

@@ -13,8 +13,9 @@ from fleet.runtime.supervisor import Supervisor
 from fleet.service import OrderView, VehicleView
 from missions.delivery import AIRBORNE_PHASES, Flight, holds, in_air
 from missions.lastline import if_link_dies
-from missions.options import World, time_left_s
 from missions.snapshot import VehicleState
+from missions.togo import time_left_s
+from missions.world import World
 
 
 class Picture:

@@ -3,67 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from geofences.airspace import Airspace
-from geofences.geodesy import LatLon, bearing_deg, distance_m
-from geofences.heights import Terrain
+from geofences.geodesy import LatLon, distance_m
 from missions.coldchain.forecast import Arrival
-from missions.decision.payload import quantile
 from missions.decision.types import Candidate, CandidateKind, FlightPhase, Forecast, LastLine
 from missions.delivery import Flight
-from missions.draw import Assurance, Draw, end_pct, left_pct
-from missions.energy import FREE, climb_cost, hover_cost, leg_energy
+from missions.draw import end_pct, left_pct
 from missions.lastline import last_line
 from missions.orders import Order
-from missions.plan import Ending, Infeasible, OnBoard, Plan, Waypoint
-from missions.planning import DROP_HOVER_S, PlanRequest, make_plan
-from missions.routing.conflict import progress
-from missions.routing.route import Corridor
+from missions.plan import Ending, Infeasible, Plan
 from missions.sites import Site, SiteKind
-from missions.snapshot import Position, VehicleState, Wind
-from missions.vehicles import Vehicle, VehicleType
+from missions.snapshot import VehicleState
+from missions.togo import energy_end, time_left_s, wind_of
+from missions.vehicles import Vehicle
+from missions.world import World, plan_to
 
 TURNAROUND_S = 60.0
 """time on the pad of a re-icing station besides the swap itself: spool-down, checks, upload"""
 MOST_ALTERNATES = 3
 """a region has dozens of landing sites, and a vehicle in trouble has use for a near one"""
-_FOR_WANT_OF_RESERVE = frozenset({"reserve", "no_alternate", "alternate_reserve"})
 _TO_DESTINATION = frozenset({CandidateKind.CONTINUE, CandidateKind.REROUTE, CandidateKind.DELIVER})
 
 Outlook = Callable[[float, float | None, float], Arrival | None]
 """(arrive_s, time of the pack swap or None, mean height of the way in m AMSL) → what the dose will be like there"""
-
-
-@dataclass(frozen=True, slots=True)
-class PlanningNumbers:
-    """What every plan of the fleet obeys; configuration `planning:`."""
-
-    layers_agl_m: tuple[float, ...] = (80.0, 95.0, 65.0)
-    ceiling_agl_m: float = 120.0
-    margin_m: float = 30.0
-    drop_height_agl_m: float = 8.0
-    reserve_pct: float = 20.0
-    min_p_reach: float = 0.95
-    battery_margin_pct: float = 2.0
-    """a departure ends that much above the reserve with that probability: what the policy asks for in the air"""
-    corridor_width_m: float = 100.0
-    launch_spacing_s: float = 20.0
-    require_contingency: bool = True
-    """no take-off where PX4's own return, should the link die, would not be legal from every place of the route"""
-    corridors: tuple[Corridor, ...] = ()
-    """ways that departures like to take; in the air the shortest way counts"""
-
-
-@dataclass(frozen=True, slots=True)
-class World:
-    """The standing data a plan is made against."""
-
-    sites: Mapping[str, Site]
-    airspace: Airspace
-    authorised: frozenset[str]
-    terrain: Terrain
-    numbers: PlanningNumbers
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,152 +44,9 @@ class Situation:
     now_s: float
 
 
-def plan_to(
-    world: World,
-    vehicle: Vehicle,
-    *,
-    plan_id: str,
-    start: LatLon,
-    start_amsl_m: float,
-    take_off: bool,
-    goal: Site,
-    ending: Ending,
-    home: Site,
-    payload_kg: float,
-    battery_pct: float,
-    wind: Wind,
-    layer_agl_m: float,
-    depart_s: float,
-    on_board: OnBoard | None = None,
-    velocity_m_s: tuple[float, float] | None = None,
-    latest_depart_s: float | None = None,
-    draw: Draw | None = None,
-    draft: bool = False,
-) -> Plan | Infeasible:
-    """One plan against the world's airspace and numbers; after a drop the way home is part of its energy.
-
-    A departure that zones do not let go now, in its layer, may with `latest_depart_s` use all of the fleet's layers and
-    wait on the pad until then.
-
-    In the air a way to a landing that does not keep the reserve is still a way: it is given where there is no better
-    one, and whether it is flown is not decided here.
-    """
-    numbers = world.numbers
-    request = PlanRequest(
-        plan_id=plan_id,
-        start=start,
-        start_amsl_m=start_amsl_m,
-        take_off=take_off,
-        goal=goal,
-        ending=ending,
-        home=home,
-        alternates=tuple(s for s in world.sites.values() if s.kind in (SiteKind.ALTERNATE, SiteKind.REICING)),
-        vehicle=vehicle.type,
-        payload_kg=payload_kg,
-        battery_pct=battery_pct,
-        wind=wind,
-        depart_s=depart_s,
-        airspace=world.airspace,
-        authorised=world.authorised,
-        terrain=world.terrain,
-        cruise_agl_m=layer_agl_m,
-        drop_height_agl_m=numbers.drop_height_agl_m,
-        ceiling_agl_m=numbers.ceiling_agl_m,
-        margin_m=numbers.margin_m,
-        reserve_pct=numbers.reserve_pct,
-        then_home=ending is Ending.HOLD_AT_DROP,
-        on_board=on_board,
-        velocity_m_s=velocity_m_s,
-        assurance=Assurance(quantile(numbers.min_p_reach), numbers.battery_margin_pct, draw),
-        require_contingency=numbers.require_contingency,
-        corridors=numbers.corridors if take_off else (),
-        draft=draft,
-    )
-    made = make_plan(request)
-    if isinstance(made, Infeasible) and take_off and latest_depart_s is not None and made.zone_ids:
-        wider = replace(request, layers_agl_m=numbers.layers_agl_m, latest_depart_s=max(depart_s, latest_depart_s))
-        other = make_plan(wider)
-        return other if isinstance(other, Plan) else made
-    if isinstance(made, Plan) or ending is not Ending.LAND or take_off:
-        return made
-    spent = all(reason.code in _FOR_WANT_OF_RESERVE for reason in made.reasons)
-    return make_plan(replace(request, reserve_pct=0.0)) if spent else made
-
-
 def gross_payload_kg(flight: Flight) -> float:
     """Box and content while they are on board."""
     return flight.payload_kg + flight.box.empty_mass_kg if flight.payload_on_board else 0.0
-
-
-def energy_end(
-    plan: Plan, state: VehicleState, vehicle: VehicleType, payload_kg: float, draw: Draw | None = None
-) -> Forecast | None:
-    """Battery percent at the end of the plan (with its way home after a drop), from the present battery and place.
-
-    What is left to fly costs what the plan says, or what it costs in the wind of now where that is more; and by what
-    the vehicle is known to draw for it.
-    """
-    if state.battery is None or state.position is None:
-        return None
-    at = progress(plan, state.position.value.point, state.position.value.alt_amsl_m)
-    leg = plan.legs[at.leg_index]
-    flown = min(1.0, max(0.0, at.along_m / leg.length_m)) if leg.length_m > 0 else 0.0
-    flown_wh = sum(leg.energy_wh for leg in plan.legs[: at.leg_index]) + flown * leg.energy_wh
-    to_go_wh = max(0.0, plan.energy.use_wh - flown_wh)
-    loaded_wh, empty_wh = _to_go_wh(plan, at.leg_index, flown, vehicle, payload_kg, wind_of(state))
-    in_wind_wh = loaded_wh + empty_wh
-    pct = 100.0 * max(to_go_wh, in_wind_wh) / vehicle.battery_wh
-    empty_pct = pct * empty_wh / in_wind_wh if in_wind_wh > 0.0 and payload_kg > 0.0 else 0.0
-    return end_pct(draw, left_pct(draw, state), pct - empty_pct, empty_pct)
-
-
-def _to_go_wh(
-    plan: Plan, leg_index: int, flown: float, vehicle: VehicleType, payload_kg: float, wind: Wind
-) -> tuple[float, float]:
-    """Of the rest of the plan in this wind, with the load of now and without; where it cannot be held, all that a
-    battery has."""
-    way = [(leg.start, leg.end) for leg in plan.legs]
-    shares = [1.0 - flown, *[1.0] * len(way)]
-    rest = [(leg, share, payload_kg) for leg, share in zip(way[leg_index:], shares, strict=False)]
-    after = FREE
-    if plan.ending is Ending.HOLD_AT_DROP:
-        over_home = Waypoint(plan.home, plan.home_amsl_m + plan.cruise_agl_m, 0.0)
-        # A plan made in the air does not lead from home: straight there is the least that its way home can be.
-        back = [(end, start) for start, end in reversed(way)] if plan.take_off else [(way[-1][1], over_home)]
-        rest += [(leg, 1.0, 0.0) for leg in back]
-        after = hover_cost(vehicle, payload_kg, DROP_HOVER_S) + climb_cost(vehicle, 0.0, -plan.cruise_agl_m)
-    loaded_wh, empty_wh = after.energy_wh, 0.0
-    for (start, end), share, carried_kg in rest:
-        cost = leg_energy(
-            vehicle,
-            carried_kg,
-            length_m=distance_m(start.position, end.position),
-            track_deg=bearing_deg(start.position, end.position),
-            climb_m=end.alt_amsl_m - start.alt_amsl_m,
-            wind=wind,
-        )
-        if cost is None:
-            return vehicle.battery_wh, 0.0
-        if carried_kg > 0.0:
-            loaded_wh += share * cost.energy_wh
-        else:
-            empty_wh += share * cost.energy_wh
-    return loaded_wh, empty_wh
-
-
-def time_left_s(plan: Plan, here: Position) -> float:
-    """Planned time from where the vehicle is on its plan to the plan's end."""
-    at = progress(plan, here.point, here.alt_amsl_m)
-    leg = plan.legs[at.leg_index]
-    rise_m = leg.end.alt_amsl_m - leg.start.alt_amsl_m
-    if leg.length_m > 0:
-        share = at.along_m / leg.length_m
-    elif rise_m:
-        share = (here.alt_amsl_m - leg.start.alt_amsl_m) / rise_m
-    else:
-        share = 1.0
-    start_s, end_s = leg.start.eta_s, leg.end.eta_s
-    return plan.arrive_s - (start_s + min(1.0, max(0.0, share)) * (end_s - start_s))
 
 
 def candidates(s: Situation) -> Iterator[Candidate]:
@@ -374,11 +194,6 @@ def _plan_from_here(s: Situation, goal: Site, ending: Ending, label: str, *, dra
 def ground_velocity(state: VehicleState) -> tuple[float, float] | None:
     """North and east in m/s; None where it is not known."""
     return None if state.velocity is None else (state.velocity.value.north_m_s, state.velocity.value.east_m_s)
-
-
-def wind_of(state: VehicleState) -> Wind:
-    """As the vehicle estimates it; calm where it does not."""
-    return state.wind.value if state.wind is not None else Wind(0.0, 0.0)
 
 
 def _planned_end(s: Situation, *plans: Plan) -> Forecast:

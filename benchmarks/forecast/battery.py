@@ -16,10 +16,10 @@ from benchmarks.forecast.scores import Z90, Array, coverage, crps_normal
 from geofences.geodesy import LatLon, LocalFrame, bearing_deg, distance_m
 from missions.draw import Draw, drawn
 from missions.energy import LegCost, climb_cost, hover_cost, leg_energy
-from missions.options import energy_end
 from missions.plan import Ending, EnergyBudget, FenceSet, Leg, Plan, Waypoint
 from missions.planning import DROP_HOVER_S
 from missions.snapshot import Battery, Position, Timed, VehicleState, Velocity, Wind
+from missions.togo import energy_end
 from missions.vehicles import Airframe, VehicleType
 from sitl.spec import Performance, VehicleSpec
 from sitl.vehicle.dynamics import STEP_S, FleetState

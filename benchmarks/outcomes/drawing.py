@@ -18,10 +18,10 @@ from geofences.airspace import Airspace
 from geofences.geodesy import bearing_deg, destination, distance_m
 from geofences.volumes import Circle, Restriction, Volume, Zone
 from missions.coldchain.product import Product
-from missions.options import World, plan_to
 from missions.orders import Order, Priority
 from missions.plan import Ending, Plan
 from missions.snapshot import Wind
+from missions.world import World, plan_to
 
 MODEL_FILE = Path(__file__).with_name("model.yaml")
 TAKE_OFF_S = 1_773_133_200.0

@@ -9,8 +9,9 @@ from missions.decision.conditions import low_end_pct
 from missions.decision.engine import decide
 from missions.decision.types import Action, Candidate, CandidateKind, Decision, Memory, Snapshot
 from missions.decision.types import Policy as Numbers
-from missions.options import energy_end, gross_payload_kg
+from missions.options import gross_payload_kg
 from missions.snapshot import BoxVerdict
+from missions.togo import energy_end
 
 CANDIDATES_EVERY_S = 10.0
 """as old as policy lets them become"""

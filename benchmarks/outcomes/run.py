@@ -15,10 +15,11 @@ from benchmarks.outcomes.sensing import BoxLine
 from missions.decision.types import Candidate, CandidateKind, Conflict, FlightPhase
 from missions.delivery import Flight, Intent, bars_launch, turns_away
 from missions.draw import drawn
-from missions.options import TURNAROUND_S, Outlook, Situation, World, candidates, gross_payload_kg, plan_to
+from missions.options import TURNAROUND_S, Outlook, Situation, candidates, gross_payload_kg
 from missions.plan import Ending, Infeasible, Plan
 from missions.routing.conflict import first_conflict, progress
 from missions.snapshot import Battery, Landed, Mode, Position, Timed, VehicleState, Velocity, Wind
+from missions.world import World, plan_to
 
 FIELD = "field"
 """down somewhere that is no site"""

@@ -39,12 +39,12 @@ from geofences.volumes import Polygon, Restriction, Volume, Zone
 from missions.decision.types import FlightPhase
 from missions.delivery import Flight, HeldPlan, Intent
 from missions.energy import STILL
-from missions.options import World, plan_to
 from missions.orders import Order, OrderState, Priority
 from missions.plan import Ending, Plan
 from missions.sites import Site, SiteKind
 from missions.snapshot import Mode
 from missions.vehicles import Vehicle
+from missions.world import World, plan_to
 from tests.runtime.rig import Rig, demo_config, make
 from tests.support.fake_vehicle import FakeVehicle
 

@@ -154,8 +154,8 @@ class _Judge:
     def _order(self, order: Order) -> Judged:
         """Whether the first vehicle type of its origin can fly it, before and after."""
         from missions.energy import STILL
-        from missions.options import World, plan_to
         from missions.plan import Ending, Infeasible
+        from missions.world import World, plan_to
 
         config = self._config
         assert config is not None

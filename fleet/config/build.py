@@ -28,11 +28,11 @@ from missions.boxes import Box
 from missions.coldchain.calibration import resistance_of_cold_life
 from missions.coldchain.product import Product
 from missions.decision.types import Policy
-from missions.options import PlanningNumbers
 from missions.routing.route import Corridor
 from missions.sites import Site, SiteKind
 from missions.snapshot import Wind
 from missions.vehicles import ReturnRule, Vehicle, VehicleType
+from missions.world import PlanningNumbers
 
 _PX4_HIGHEST_M = 150.0
 """the most that PX4 lets RTL_RETURN_ALT be"""

@@ -32,9 +32,9 @@ from fleet.mavlink.params import MAX_NAME
 from fleet.mavlink.urls import LinkError, parse_url
 from missions.coldchain.calibration import COLD_LIFE_LIMIT_C
 from missions.decision.types import Policy
-from missions.options import PlanningNumbers
 from missions.sites import SiteKind
 from missions.vehicles import Airframe
+from missions.world import PlanningNumbers
 
 Id = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,31}$")]
 Positive = Annotated[float, Gt(0)]

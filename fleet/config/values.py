@@ -16,10 +16,10 @@ from geofences.heights import Terrain
 from missions.boxes import Box
 from missions.coldchain.product import Product
 from missions.decision.types import Policy
-from missions.options import PlanningNumbers
 from missions.sites import Site, SiteKind
 from missions.snapshot import Wind
 from missions.vehicles import Vehicle, VehicleType
+from missions.world import PlanningNumbers
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from typing import Any
 
 from fleet.records.codec import canonical_json, to_json
 from missions.decision.types import Policy
-from missions.options import PlanningNumbers
+from missions.world import PlanningNumbers
 
 
 def hash_of(policy: Any, planning: Any) -> str:

@@ -17,13 +17,14 @@ from geofences.geodesy import distance_m
 from missions.decision.types import Candidate, CandidateKind, Conflict, Decision, FlightPhase, NoReturn, Policy
 from missions.delivery import NEAR_SITE_M, Flight, FlightEvent, Intent, Step, next_phase
 from missions.draw import left_pct
-from missions.options import Situation, World, gross_payload_kg, ground_velocity, plan_to
+from missions.options import Situation, gross_payload_kg, ground_velocity
 from missions.orders import OrderEvent, OrderState
 from missions.plan import Ending, Infeasible, Plan
 from missions.position import doubt
 from missions.sites import Site, SiteKind
 from missions.snapshot import VehicleState, Wind
 from missions.vehicles import Vehicle
+from missions.world import World, plan_to
 
 CANDIDATES_EVERY_S = 7.5
 """well below the 10 s at which policy stops believing a candidate's route"""

@@ -21,10 +21,11 @@ from missions.decision.types import Action, Candidate, CandidateKind, Decision, 
 from missions.delivery import Flight, FlightEvent, Intent, holds, may_be_in, may_have_ended, next_phase, turns_away
 from missions.draw import per_planned
 from missions.noreturn import point_of_no_return
-from missions.options import Situation, candidates, energy_end, gross_payload_kg, proven, wind_of
-from missions.plan import Ending, Infeasible
+from missions.options import Situation, candidates, gross_payload_kg, proven
+from missions.plan import Ending, Infeasible, Reason
 from missions.routing.conflict import first_conflict, progress
 from missions.snapshot import Mode, VehicleState
+from missions.togo import energy_end, wind_of
 
 log = structlog.get_logger()
 
@@ -257,6 +258,8 @@ class Decider:
             return None
         if wanted.plan.checked_by:
             return wanted
+        if wanted.site_id not in self._cockpit.around.free_sites(flight.vehicle_id):
+            return Infeasible((Reason("pad", f"another flight has taken the pad at {wanted.site_id} meanwhile"),))
         assert watch.situation is not None
         return proven(watch.situation, wanted)
 

@@ -8,10 +8,11 @@ from fleet.records.codec import to_json
 from fleet.runtime.cockpit import Cockpit
 from missions.decision.types import FlightPhase
 from missions.delivery import FlightEvent, Intent, bars_launch, next_phase
-from missions.options import World, gross_payload_kg, plan_to
+from missions.options import gross_payload_kg
 from missions.orders import OrderState
 from missions.plan import Ending, Infeasible
 from missions.snapshot import VehicleState, Wind
+from missions.world import World, plan_to
 
 PAD_WAIT_S = 300.0
 """how long a loaded vehicle may wait on its pad for a zone to open: the dose is in the box, and the box in the sun"""

@@ -25,12 +25,12 @@ from missions.boxes import Box
 from missions.decision.types import FlightPhase
 from missions.delivery import NEAR_SITE_M, Flight, Intent, in_air
 from missions.dispatch import Cost, dispatch
-from missions.options import World
 from missions.orders import OrderEvent, OrderState
 from missions.plan import Infeasible, Plan, Reason
 from missions.separation import choose_layer
 from missions.snapshot import VehicleState
 from missions.vehicles import Vehicle
+from missions.world import World
 
 log = structlog.get_logger()
 

@@ -9,11 +9,11 @@ from fleet.config import Handling
 from missions.boxes import Box
 from missions.coldchain.product import Product
 from missions.decision.types import Policy
-from missions.options import World, plan_to
 from missions.orders import Order
 from missions.plan import Ending, Infeasible, Plan, Reason
 from missions.snapshot import Wind
 from missions.vehicles import Vehicle
+from missions.world import World, plan_to
 
 CALM = Wind(0.0, 0.0)
 

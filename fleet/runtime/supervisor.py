@@ -27,9 +27,9 @@ from geofences.shapes import distances_m
 from geofences.volumes import Zone
 from missions.decision.types import FlightPhase
 from missions.delivery import Flight
-from missions.options import World
 from missions.separation import launch_wait_s, pad_book
 from missions.vehicles import Vehicle
+from missions.world import World
 
 log = structlog.get_logger()
 

@@ -1,8 +1,8 @@
 """What a record keeps of the values of a decision: all that `decide` looks at, and no plan's geometry.
 
 Of a candidate's plan `decide` looks at where it leads and against which airspace it was made, never at its legs: those
-are judged before it is flown. So a decision over eight ways is kept in a tenth of the bytes. The plan
-that is flown is looked at; it is in the record once, when it was planned, and `whole` puts it back.
+are judged before it is flown. So a decision over eight ways is kept in a tenth of the bytes. The plan that is flown is
+looked at; it is in the record once, when it was planned, and `whole` puts it back.
 """
 
 from __future__ import annotations

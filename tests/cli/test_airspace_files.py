@@ -20,9 +20,9 @@ from geofences.volumes import Circle, Restriction, Volume, Zone
 from missions.decision.types import FlightPhase
 from missions.delivery import Flight, Intent
 from missions.energy import STILL
-from missions.options import World, plan_to
 from missions.orders import Order, OrderState, Priority
 from missions.plan import Ending, Plan
+from missions.world import World, plan_to
 from tests.cli.conftest import Run
 
 CONFIG = Path("configs/fleet.yaml").resolve()

@@ -14,8 +14,8 @@ from fleet.config.models import PlanningModel, PolicyModel
 from fleet.config.schema import schema_path, schema_text
 from geofences.geodesy import LatLon, LocalFrame
 from missions.decision.types import Policy
-from missions.options import PlanningNumbers
 from missions.sites import SiteKind
+from missions.world import PlanningNumbers
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 

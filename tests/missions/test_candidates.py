@@ -20,25 +20,21 @@ from missions.lastline import last_line
 from missions.options import (
     MOST_ALTERNATES,
     TURNAROUND_S,
-    PlanningNumbers,
     Situation,
-    World,
     candidates,
-    energy_end,
     gross_payload_kg,
     ground_velocity,
     nearest_hub,
-    plan_to,
     proven,
-    time_left_s,
-    wind_of,
 )
 from missions.orders import Order, Priority
 from missions.plan import Ending, Infeasible, Leg, Plan, Waypoint
 from missions.planning import make_plan
 from missions.sites import SiteKind
 from missions.snapshot import Battery, Position, Timed, VehicleState, Velocity, Wind
+from missions.togo import energy_end, time_left_s, wind_of
 from missions.vehicles import Vehicle
+from missions.world import PlanningNumbers, World, plan_to
 from tests.missions.builders import BOX, HOME, flight
 from tests.missions.builders import plan as straight_plan
 from tests.routing.valley import CLOSURE, COURIER, GROUND, SITES, SUNDAY, VALLEY, at, circle, planned, request, site, xy

@@ -9,11 +9,12 @@ import pytest
 from missions.decision.conditions import low_end_pct
 from missions.decision.types import Forecast, Policy
 from missions.draw import Draw
-from missions.options import PlanningNumbers, World, energy_end, plan_to
 from missions.plan import Ending, Infeasible, Plan
 from missions.planning import make_plan
 from missions.snapshot import Battery, Position, Timed, VehicleState, Wind
+from missions.togo import energy_end
 from missions.vehicles import Vehicle
+from missions.world import PlanningNumbers, World, plan_to
 from tests.routing.valley import COURIER, GROUND, SITES, SUNDAY, VALLEY, planned, request
 
 PAYLOAD_KG = 1.8

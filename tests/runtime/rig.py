@@ -22,8 +22,8 @@ from fleet.store import MemoryStore
 from fleet.virtual import run_virtual
 from geofences.airspace import Airspace
 from missions.boxes import BoxSample
-from missions.options import World
 from missions.orders import Priority
+from missions.world import World
 from tests.support.fake_vehicle import FakeVehicle
 
 START_S = 1_773_133_200.0

@@ -11,7 +11,8 @@ from fleet.config import FleetConfig, Handling
 from fleet.runtime import deciding
 from fleet.service import CustodyStep, VehicleCommand
 from fleet.virtual import run_virtual
-from missions.decision.types import Candidate
+from missions.decision.engine import decide
+from missions.decision.types import Candidate, CandidateKind, Decision, Memory
 from missions.delivery import Flight
 from missions.options import Situation, proven
 from missions.plan import Infeasible, Reason
@@ -119,6 +120,35 @@ def test_what_the_checker_refuses_is_no_candidate_and_the_next_best_is_flown(mon
             assert ("reice", told[0]["site_id"]) == refused[0]
             flown = chosen(r, order_id)[0]
             assert flown == ("return", flight_of(r, order_id).home_site), "the next best, which was ready"
+
+    run_virtual(main())
+
+
+def test_a_pad_that_another_flight_took_since_the_ways_were_compared_is_not_flown_to(monkeypatch: pytest.MonkeyPatch):
+    taken: list[str] = []
+
+    async def main() -> None:
+        async with rig(demo_config(handling=Handling())) as r:
+
+            def overtaken(*asked: Any) -> tuple[Memory, Decision]:
+                memory, decision = decide(*asked)
+                candidate = decision.candidate
+                if candidate is not None and candidate.kind is CandidateKind.REICE and candidate.site_id not in taken:
+                    taken.append(candidate.site_id)
+                    own = next(iter(r.ledger.flights.values()))
+                    other = next(v for v in r.vehicles if v != own.vehicle_id)
+                    r.ledger.flights[f"other-{candidate.site_id}"] = replace(
+                        own, flight_id="other", vehicle_id=other, goal_site=candidate.site_id
+                    )
+                return memory, decision
+
+            monkeypatch.setattr(deciding, "decide", overtaken)
+            order_id = await with_a_failing_box(r)
+            await until_it_is_taken_elsewhere(r, order_id)
+            refusals = [(e["site_id"], e["why"]) for e in r.events(order_id, "candidate_refused")]
+            assert refusals == [(s, f"another flight has taken the pad at {s} meanwhile") for s in taken]
+            assert taken
+            assert chosen(r, order_id)[0][1] not in taken
 
     run_virtual(main())
 
