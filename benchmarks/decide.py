@@ -44,12 +44,17 @@ def decisions_us() -> list[float]:
     return times
 
 
-def forecasts_ms() -> list[float]:
-    """A new outlook, as after each sample, asked for 8 arrivals, two of them with a new pack on the way."""
+def forecasts_ms(*, lid_open: bool) -> list[float]:
+    """A new outlook, as after each sample, asked for 8 arrivals, two of them with a new pack on the way.
+
+    With the lid open for a minute: it may be shut again, so that there are twice as many futures.
+    """
     rules = rules_for(profile("vaccine_freeze_sensitive"))
     estimate = thermal.initial(BOX, 5.0, 0.0, pack_left_kj=40.0)
     for n in range(1, 60):
-        estimate = thermal.update(estimate, 5.0 + 0.002 * n, 38.0, 2.0 * n, False, True)
+        opened = lid_open and n > 30
+        temp_c = 5.0 + 0.002 * n + (0.05 * (n - 30) if opened else 0.0)
+        estimate = thermal.update(estimate, temp_c, 38.0, 2.0 * n, opened, True)
     times = []
     for n in range(FORECASTS):
         start_s = time.thread_time()
@@ -64,8 +69,8 @@ def forecasts_ms() -> list[float]:
 def main() -> None:
     say(f"{RUNS} decisions")
     decided = decisions_us()
-    say(f"{FORECASTS} times 8 forecasts")
-    forecast = forecasts_ms()
+    say(f"{FORECASTS} times 8 forecasts, with the lid shut and open")
+    forecast, with_lid_open = forecasts_ms(lid_open=False), forecasts_ms(lid_open=True)
     fleet = end_to_end(int(sys.argv[1]) if len(sys.argv) > 1 else VEHICLES)
     figures = {
         "candidates": 8,
@@ -73,6 +78,8 @@ def main() -> None:
         "decide_p99_us": round(percentile(decided, 0.99), 1),
         "forecasts_8_median_ms": round(percentile(forecast, 0.5), 2),
         "forecasts_8_p99_ms": round(percentile(forecast, 0.99), 2),
+        "forecasts_8_lid_open_median_ms": round(percentile(with_lid_open, 0.5), 2),
+        "forecasts_8_lid_open_p99_ms": round(percentile(with_lid_open, 0.99), 2),
         "end_to_end": fleet,
     }
     how = (

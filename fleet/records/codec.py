@@ -24,7 +24,7 @@ T = TypeVar("T")
 Encoder = Callable[[Any], Any]
 Decoder = Callable[[Any], Any]
 
-_PLAIN = (str, int, float, bool, types.NoneType)
+_PLAIN = frozenset({str, int, float, bool, types.NoneType})
 _TAG = "type"
 
 
@@ -85,7 +85,7 @@ def _require_str_keys(obj: Any) -> None:
     elif not isinstance(obj, (list, tuple)):
         return
     for item in items:
-        if isinstance(item, (dict, list, tuple)):
+        if type(item) not in _PLAIN:
             _require_str_keys(item)
 
 
