@@ -7,9 +7,10 @@ BIN := .venv/bin
 demo: .venv/ready
 	$(BIN)/fleet demo $(ARGS)
 
-# Tests marked e2e run whole programs against the clock: by themselves, as the load of others must not decide how they end.
+# A file goes to one worker, as the checks of some share a vehicle. Tests marked e2e run whole programs against the clock:
+# by themselves, as the load of others must not decide how they end.
 test: .venv/ready lint
-	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not px4 and not soak and not e2e and not processes" $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not px4 and not soak and not e2e and not processes" $(ARGS)
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m processes $(ARGS)
 	$(BIN)/python -m pytest -m "e2e and not px4 and not soak" $(ARGS)
 

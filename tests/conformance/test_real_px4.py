@@ -8,7 +8,7 @@ from sitl.px4 import find_px4
 from tests.conformance.scenarios import Conformance
 from tests.conformance.subjects import real_px4
 
-pytestmark = [pytest.mark.px4, pytest.mark.xdist_group("px4")]
+pytestmark = [pytest.mark.px4]
 
 
 @pytest.fixture(autouse=True)

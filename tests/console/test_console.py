@@ -8,8 +8,6 @@ import pytest
 from tests.console.conftest import Console
 from tests.support.fake_service import east_north
 
-pytestmark = pytest.mark.xdist_group("console")
-
 CARD = ".card[data-vehicle={}]"
 MARKER = ".vehicle-icon[data-vehicle={}]"
 

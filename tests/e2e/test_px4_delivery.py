@@ -36,7 +36,7 @@ FAILED = frozenset({"refused", "cancelled", "lost", "returned", "quarantined"})
 COMMANDS = ["upload", "start", "release", "upload", "fly"]
 """every command the vehicle took, in order: it holds by itself at the drop"""
 
-pytestmark = [pytest.mark.px4, pytest.mark.e2e, pytest.mark.xdist_group("px4")]
+pytestmark = [pytest.mark.px4, pytest.mark.e2e]
 
 
 @pytest.fixture(autouse=True)

@@ -19,7 +19,7 @@ from fleet.simulate.scenario import load_scenario
 from sitl.px4 import find_px4
 from tests.e2e.stack import FLEET
 
-pytestmark = [pytest.mark.px4, pytest.mark.e2e, pytest.mark.xdist_group("px4")]
+pytestmark = [pytest.mark.px4, pytest.mark.e2e]
 
 FILES = sorted((data_dir() / "scenarios").glob("*.yaml"))
 START_S = 120.0

@@ -11,7 +11,7 @@ from sitl.px4 import find_px4
 from tests.fidelity.subjects import PX4_SPEED, Hangar, Simulated, real_px4
 from tests.fidelity.wire import Wire
 
-REAL = pytest.param("px4", marks=[pytest.mark.px4, pytest.mark.xdist_group("px4")])
+REAL = pytest.param("px4", marks=[pytest.mark.px4])
 
 
 @pytest.fixture(scope="module", params=["simulator", REAL])

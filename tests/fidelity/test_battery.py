@@ -10,8 +10,6 @@ import pytest
 from tests.fidelity.flights import modes, on_its_way
 from tests.fidelity.wire import HOLD, LAND, MISSION, RETURN, Wire
 
-pytestmark = pytest.mark.xdist_group(__name__)  # its checks share a vehicle, in their order
-
 PX4_SPEED = 1.0
 """every check arms, and a PX4 that runs faster may take its sensors for dead while it opens its log"""
 LOW, CRITICAL, EMERGENCY = "BAT_LOW_THR", "BAT_CRIT_THR", "BAT_EMERGEN_THR"

@@ -22,8 +22,6 @@ from tests.fidelity.wire import (
     Wire,
 )
 
-pytestmark = pytest.mark.xdist_group(__name__)  # its checks share a vehicle, in their order
-
 ARM, GRIPPER, WINCH, REQUEST_MESSAGE, SET_INTERVAL = 400, 211, 42600, 512, 511
 OPEN, CLOSE = 0, 1
 

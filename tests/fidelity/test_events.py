@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import pytest
-
 from tests.fidelity.messages import event_id
 from tests.fidelity.wire import ACCEPTED, GCS, RETURN, TEMPORARILY_REJECTED, Wire
-
-pytestmark = pytest.mark.xdist_group(__name__)  # its checks share a vehicle, in their order
 
 SUMMARIES = [event_id("commander_arming_check_summary"), event_id("commander_health_summary")]
 

@@ -21,8 +21,6 @@ from tests.fidelity.wire import (
     Wire,
 )
 
-pytestmark = pytest.mark.xdist_group(__name__)  # its checks share a vehicle, in their order
-
 LOSS_S = 5
 """COM_DL_LOSS_T, its least"""
 LINGER_S = 2.5

@@ -10,8 +10,6 @@ from tests.fidelity.items import circle, item, square
 from tests.fidelity.messages import event_id
 from tests.fidelity.wire import ACCEPTED, DENIED, FENCE_LIST, HOLD, MISSION, Wire
 
-pytestmark = pytest.mark.xdist_group(__name__)  # its checks share a vehicle, in their order
-
 
 def judged(wire: Wire, items: list[dict[str, Any]]) -> int:
     """Uploads (which is accepted); the mission_state two beats later."""

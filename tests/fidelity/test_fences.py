@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import pytest
-
 from tests.fidelity.items import circle, item, square
 from tests.fidelity.test_feasibility import judged
 from tests.fidelity.wire import FENCE_LIST, Wire
-
-pytestmark = pytest.mark.xdist_group(__name__)  # its checks share a vehicle, in their order
 
 KEEP_OUT = 5002
 FAR_CIRCLE = circle(5004, 10.0, north_m=-200.0)

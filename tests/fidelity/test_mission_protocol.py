@@ -10,8 +10,6 @@ import pytest
 from tests.fidelity.items import circle, item, place, square
 from tests.fidelity.wire import FENCE_LIST, MISSION_LIST, RALLY_LIST, Wire
 
-pytestmark = pytest.mark.xdist_group(__name__)  # its checks share a vehicle, in their order
-
 ACK_ACCEPTED, ACK_ERROR, UNSUPPORTED_FRAME, ACK_UNSUPPORTED, NO_SPACE, ACK_CANCELLED = 0, 1, 2, 3, 4, 15
 SHORT = [item(22), item(16, 20.0)]
 

@@ -9,8 +9,6 @@ import pytest
 from tests.fidelity.items import item
 from tests.fidelity.wire import ACCEPTED, HOLD, LAND, MISSION, RETURN, TAKEOFF, TEMPORARILY_REJECTED, UNSUPPORTED, Wire
 
-pytestmark = pytest.mark.xdist_group(__name__)  # its checks share a vehicle, in their order
-
 AUTO_BASE = 29
 MANUAL, ALTITUDE, POSITION, ACRO, OFFBOARD, STABILIZED = (n << 16 for n in (1, 2, 3, 5, 6, 7))
 

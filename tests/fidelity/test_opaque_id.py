@@ -11,8 +11,6 @@ import pytest
 from tests.fidelity.items import circle, item, square
 from tests.fidelity.wire import FENCE_LIST, MISSION_LIST, RALLY_LIST, Wire
 
-pytestmark = pytest.mark.xdist_group(__name__)  # its checks share a vehicle, in their order
-
 SHORT = [item(22), item(16, 20.0)]
 
 

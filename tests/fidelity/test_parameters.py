@@ -7,8 +7,6 @@ import pytest
 from tests.fidelity.messages import INT32, REAL32, number_of, on_wire
 from tests.fidelity.wire import Wire
 
-pytestmark = pytest.mark.xdist_group(__name__)  # its checks share a vehicle, in their order
-
 
 def set_raw(wire: Wire, name: str, value: float, kind: int) -> int:
     since = wire.mark()

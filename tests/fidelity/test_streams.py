@@ -11,8 +11,6 @@ from tests.fidelity.conftest import REAL
 from tests.fidelity.subjects import Simulated, meet, real_px4
 from tests.fidelity.wire import ACCEPTED, DENIED, FAILED, Wire
 
-pytestmark = pytest.mark.xdist_group(__name__)  # its checks share a vehicle, in their order
-
 LOOK_S = 20.0
 ON_GCS_LINK = {
     "ATTITUDE": 50.0,

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import pytest
-
 from tests.fidelity.subjects import Hangar
 from tests.fidelity.wire import ACCEPTED, DENIED, TERMINATED
-
-pytestmark = pytest.mark.xdist_group(__name__)  # its checks share a vehicle, in their order
 
 TERMINATE = 185
 TERMINATION = 0x000A0000

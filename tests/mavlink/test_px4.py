@@ -49,7 +49,7 @@ PARAMS = {"SIM_BAT_DRAIN": 1800.0, "COM_DISARM_PRFLT": 60.0}
 """SIH's battery is empty after a minute unless told otherwise; time to arm and take off while time runs faster"""
 RIVAL = 246
 
-pytestmark = [pytest.mark.px4, pytest.mark.xdist_group("px4")]
+pytestmark = [pytest.mark.px4]
 
 
 @dataclass(frozen=True)

@@ -22,8 +22,6 @@ from geofences.geodesy import LatLon
 from missions.plan import Ending, EnergyBudget, FenceSet, Leg, Plan, Waypoint
 from tests.support.outcomes import HUB, START_S, UP_S, decision, event, fault, flown, outcome, place, square
 
-pytestmark = pytest.mark.xdist_group("console")
-
 MIDWAY_S = 200.0
 BASE = (
     '{"type": "FeatureCollection", "features": [{"type": "Feature", "properties": {"kind": "river"}, "geometry": '

@@ -22,7 +22,7 @@ INDEX = 6
 MISSION_START, POSITION = 300, 0x00030000
 PARAMS = {"SIM_BAT_DRAIN": 3600.0, "COM_DISARM_PRFLT": 60.0, "COM_RCL_EXCEPT": 3}
 
-pytestmark = [pytest.mark.px4, pytest.mark.xdist_group("px4")]
+pytestmark = [pytest.mark.px4]
 
 
 class Station:
