@@ -95,9 +95,16 @@ class Decider:
         off_m = progress(flight.plan, here.point, here.alt_amsl_m).cross_track_m
         return max(0.0, off_m - self._cockpit.vehicle.type.min_turn_radius_m)
 
+    def _due_s(self) -> float:
+        """When the policy stops to believe in what there is; of what has closed ahead, the sooner the nearer it is."""
+        at_s = self._cockpit.watch.candidates_at_s
+        if at_s is None or self._cockpit.watch.conflict is not None:
+            return self._cockpit.due_s(CANDIDATES_EVERY_S)
+        return at_s + self._cockpit.around.policy.max_candidate_age_s
+
     async def _refresh(self) -> None:
         # Not in a thread: PROJ's objects must stay in the one that made them, and a route takes milliseconds.
-        watch, found, due_s = self._cockpit.watch, [], self._cockpit.due_s(CANDIDATES_EVERY_S)
+        watch, found, due_s = self._cockpit.watch, [], self._due_s()
         try:
             # As things are when its turn comes: where many wait, they would all be old, and all again at once.
             async with self._cockpit.around.plans.take(due_s):

@@ -9,6 +9,7 @@ import pytest
 
 from fleet.config import FleetConfig, Handling
 from fleet.runtime import deciding
+from fleet.runtime.cockpit import CANDIDATES_EVERY_S
 from fleet.service import CustodyStep, VehicleCommand
 from fleet.virtual import run_virtual
 from missions.decision.engine import decide
@@ -99,6 +100,21 @@ def test_candidates_that_waited_for_their_turn_are_of_the_moment_it_came():
             assert watch.situation is not None
             assert watch.situation.state.position is not None
             assert watch.situation.state.position.at_s >= free_s - 1.0
+
+    run_virtual(main())
+
+
+def test_ways_about_to_be_stale_are_made_anew_before_those_of_who_has_just_turned():
+    async def main() -> None:
+        async with rig(demo_config(handling=Handling())) as r:
+            await with_a_failing_box(r)
+            (session,) = r.supervisor.sessions.values()
+            watch, most_s = session._cockpit.watch, r.config.policy.max_candidate_age_s
+            made_s = r.clock.now_s() - CANDIDATES_EVERY_S
+            watch.candidates_at_s = made_s
+            assert session._decider._due_s() == made_s + most_s, "then the policy does not believe in them any more"
+            session._cockpit.forget_ways()
+            assert session._decider._due_s() > made_s + most_s
 
     run_virtual(main())
 
