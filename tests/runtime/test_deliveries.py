@@ -15,6 +15,7 @@ from missions.orders import OrderState
 from missions.sites import SiteKind
 from missions.snapshot import Landed, Mode, Timed, VehicleState, Wind
 from tests.runtime.rig import Rig, demo_config, restarted, tell
+from tests.runtime.stories import warming_until, with_a_failing_box
 
 
 def test_an_order_is_flown_released_received_and_the_vehicle_comes_home():
@@ -85,27 +86,14 @@ def test_a_closure_across_the_route_is_flown_around():
 
 def test_a_failing_box_is_taken_to_the_ice_house_and_the_dose_still_arrives_in_range():
     async def story(r: Rig) -> None:
-        order_id = (await r.place("koru", "vaccine_freeze_sensitive")).order.order_id
-        await r.until_state(order_id, "loading")
-        box_id = r.order(order_id).box_id
-        assert box_id is not None
-        r.temps_c[box_id] = 5.0
-        await r.custody(order_id, CustodyStep.SEAL, pack_left_kj=18.0)
-        await r.until_state(order_id, "in_flight")
-        await r.clock.sleep(130)
-        r.seal_ok = False
-        for second in range(200):
-            if r.order(order_id).phase == "reicing":
-                break
-            # The seal leaks eight times as much: the last of the pack lasts a minute, then 7 kJ/K warm from 38 °C air.
-            temp = r.temps_c[box_id] or 0.0
-            r.temps_c[box_id] = temp + (0.0 if second < 68 else (38.0 - temp) / (0.15 * 7000.0))
-            await r.clock.sleep(1.0)
-        assert r.order(order_id).phase == "reicing"
+        order_id = await with_a_failing_box(r)
+        await warming_until(r, order_id, lambda: r.order(order_id).phase == "reicing")
         kinds = [
             d["decision"]["candidate"]["kind"] for d in r.events(order_id, "decision") if d["decision"]["candidate"]
         ]
         assert kinds == ["reice"]
+        box_id = r.order(order_id).box_id
+        assert box_id is not None
         r.temps_c[box_id], r.seal_ok = 5.5, True
         await r.custody(order_id, CustodyStep.REICED, seal="mended")
         await r.until_state(order_id, "released")

@@ -19,32 +19,7 @@ from missions.options import Situation, proven
 from missions.plan import Infeasible, Reason
 from missions.sites import SiteKind
 from tests.runtime.rig import Rig, demo_config, rig
-
-
-async def with_a_failing_box(r: Rig) -> str:
-    """An order under way whose seal begins to leak: its pack lasts for a minute yet."""
-    order_id = (await r.place("koru", "vaccine_freeze_sensitive")).order.order_id
-    await r.until_state(order_id, "loading")
-    box_id = r.order(order_id).box_id
-    assert box_id is not None
-    r.temps_c[box_id] = 5.0
-    await r.custody(order_id, CustodyStep.SEAL, pack_left_kj=18.0)
-    await r.until_state(order_id, "in_flight")
-    await r.clock.sleep(130)
-    r.seal_ok = False
-    return order_id
-
-
-async def until_it_is_taken_elsewhere(r: Rig, order_id: str) -> None:
-    box_id = r.order(order_id).box_id
-    assert box_id is not None
-    for second in range(200):
-        if chosen(r, order_id):
-            return
-        temp = r.temps_c[box_id] or 0.0
-        r.temps_c[box_id] = temp + (0.0 if second < 68 else (38.0 - temp) / (0.15 * 7000.0))
-        await r.clock.sleep(1.0)
-    raise AssertionError("nothing else was chosen")
+from tests.runtime.stories import warming_until, with_a_failing_box
 
 
 def chosen(r: Rig, order_id: str) -> list[tuple[str, str]]:
@@ -68,7 +43,7 @@ def test_what_is_compared_is_a_draft_and_what_is_flown_is_proven(monkeypatch: py
         async with rig(demo_config(handling=Handling())) as r:
             order_id = await with_a_failing_box(r)
             assert not drafts, "nothing is proven that nobody wants to fly"
-            await until_it_is_taken_elsewhere(r, order_id)
+            await warming_until(r, order_id, lambda: bool(chosen(r, order_id)))
             (draft,) = drafts
             plan = flight_of(r, order_id).plan
             assert plan is not None
@@ -130,7 +105,7 @@ def test_what_the_checker_refuses_is_no_candidate_and_the_next_best_is_flown(mon
         monkeypatch.setattr(deciding, "proven", strict)
         async with rig(demo_config(handling=Handling())) as r:
             order_id = await with_a_failing_box(r)
-            await until_it_is_taken_elsewhere(r, order_id)
+            await warming_until(r, order_id, lambda: bool(chosen(r, order_id)))
             told = r.events(order_id, "candidate_refused")
             assert (told[0]["candidate"], told[0]["why"]) == ("reice", "leg 1 enters FIRE (closed)")
             assert ("reice", told[0]["site_id"]) == refused[0]
@@ -160,7 +135,7 @@ def test_a_pad_that_another_flight_took_since_the_ways_were_compared_is_not_flow
 
             monkeypatch.setattr(deciding, "decide", overtaken)
             order_id = await with_a_failing_box(r)
-            await until_it_is_taken_elsewhere(r, order_id)
+            await warming_until(r, order_id, lambda: bool(chosen(r, order_id)))
             refusals = [(e["site_id"], e["why"]) for e in r.events(order_id, "candidate_refused")]
             assert refusals == [(s, f"another flight has taken the pad at {s} meanwhile") for s in taken]
             assert taken
