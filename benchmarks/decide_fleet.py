@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -49,7 +49,6 @@ SEALED = {"step": "seal", "actor": "bench", "detail": {"pack_left_kj": 0.0}}
 """with a pack that is spent: it warms, and how fast is known"""
 SPEED_M_S = 16.0
 SETTLE_S, WINDOW_S, TAIL_S = 14.0, 20.0, 5.0
-LOOK_S = 0.25
 
 
 def _free_port() -> int:
@@ -159,9 +158,14 @@ async def _listen(feed: ColdBoxFeed, port: int) -> None:
                 box, _, payload = sock.recv(4096).partition(b"\n")
                 feed.receive(f"coldwing/v1/boxes/{box.decode()}/samples", payload)
 
-    asyncio.get_running_loop().add_reader(sock.fileno(), read)
-    feed.note(True, "ok")
-    await asyncio.Event().wait()
+    loop = asyncio.get_running_loop()
+    with closing(sock):
+        loop.add_reader(sock.fileno(), read)
+        feed.note(True, "ok")
+        try:
+            await asyncio.Event().wait()
+        finally:
+            loop.remove_reader(sock.fileno())
 
 
 async def _ages(supervisor: Any, clock: ScaledClock, into: list[float]) -> None:

@@ -31,7 +31,6 @@ from fleet.mavlink.peer import Peer
 from fleet.mavlink.station import Station, open_station
 from fleet.mavlink.udp import MAX_DATAGRAMS_PER_TURN
 from fleet.runtime.cockpit import CANDIDATES_EVERY_S
-from fleet.runtime.session import PACE_S
 from missions.decision.engine import decide
 from missions.decision.types import Memory, Policy, Snapshot
 from missions.snapshot import Timed
@@ -47,8 +46,10 @@ SETTLE_S = 4.0
 WINDOW_S = 12.0
 SAMPLED = 10
 """the age of one vehicle in so many is measured: measuring costs too"""
+PACE_S = 0.25
+"""twice as often as fleet.runtime.session looks at a vehicle without news"""
 LOOK_EVERY = 4.0
-"""messages of a vehicle from one look of its session to the next: it looks at the first that comes PACE_S after its
+"""messages of a vehicle from one look to the next: it looks at the first that comes PACE_S after its
 last look, which on sockets is every fourth and more"""
 POLICY = Policy()
 assert BOX.sample is not None
@@ -69,7 +70,7 @@ class Rules:
         self._looked_s = float("-inf")
 
     def wake(self, loop: asyncio.AbstractEventLoop) -> None:
-        """New telemetry. As in fleet.runtime.session: it looks at the first that comes PACE_S after its last look."""
+        """New telemetry: it looks at the first that comes PACE_S after its last look."""
         now_s = self.peer.clock.now_s()
         if now_s - self._looked_s >= PACE_S:
             self._looked_s = now_s

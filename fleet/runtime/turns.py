@@ -16,8 +16,8 @@ from itertools import count
 MOST_PASSED = 50
 """turns of what goes first, after which one is given here all the same: a flood of looks must not end all planning"""
 BETWEEN = 8
-"""times that the loop turns before a turn of what does not go first: in one it takes a single message off a broker's
-connection, and what a box tells must not wait for eight routes"""
+"""times that the loop turns before a turn of what does not go first: meanwhile what has come in is taken off its
+connections, and what waits for the record or for an answer goes on"""
 
 
 class Turns:

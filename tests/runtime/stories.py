@@ -8,15 +8,21 @@ from fleet.service import CustodyStep
 from tests.runtime.rig import Rig
 
 
-async def with_a_failing_box(r: Rig) -> str:
-    """An order under way whose seal begins to leak: its pack lasts for a minute yet."""
+async def flying(r: Rig, temp_c: float, pack_left_kj: float) -> str:
+    """An order of a freeze-sensitive vaccine that has just taken off, in a box with that much left of its pack."""
     order_id = (await r.place("koru", "vaccine_freeze_sensitive")).order.order_id
     await r.until_state(order_id, "loading")
     box_id = r.order(order_id).box_id
     assert box_id is not None
-    r.temps_c[box_id] = 5.0
-    await r.custody(order_id, CustodyStep.SEAL, pack_left_kj=18.0)
+    r.temps_c[box_id] = temp_c
+    await r.custody(order_id, CustodyStep.SEAL, pack_left_kj=pack_left_kj)
     await r.until_state(order_id, "in_flight")
+    return order_id
+
+
+async def with_a_failing_box(r: Rig) -> str:
+    """An order under way whose seal begins to leak: its pack lasts for a minute yet."""
+    order_id = await flying(r, 5.0, 18.0)
     await r.clock.sleep(130)
     r.seal_ok = False
     return order_id

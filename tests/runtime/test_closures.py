@@ -42,7 +42,7 @@ def test_turns_go_by_what_is_due_first_and_the_loop_turns_in_between():
 
 
 def test_between_two_plans_the_loop_takes_what_has_come_in():
-    """One message of a broker a turn of the loop: eight boxes are heard between two routes."""
+    """One message of a broker a turn of the loop, here: eight are heard between two routes."""
 
     async def story():
         looks = Turns()

@@ -10,7 +10,7 @@ import pytest
 from fleet.config import FleetConfig, Handling
 from fleet.runtime import deciding
 from fleet.runtime.cockpit import CANDIDATES_EVERY_S
-from fleet.service import CustodyStep, VehicleCommand
+from fleet.service import VehicleCommand
 from fleet.virtual import run_virtual
 from missions.decision.engine import decide
 from missions.decision.types import Candidate, CandidateKind, Decision, Memory
@@ -19,7 +19,7 @@ from missions.options import Situation, proven
 from missions.plan import Infeasible, Reason
 from missions.sites import SiteKind
 from tests.runtime.rig import Rig, demo_config, rig
-from tests.runtime.stories import warming_until, with_a_failing_box
+from tests.runtime.stories import flying, warming_until, with_a_failing_box
 
 
 def chosen(r: Rig, order_id: str) -> list[tuple[str, str]]:
@@ -152,13 +152,9 @@ def without_ice_houses() -> FleetConfig:
 
 async def turned_away(r: Rig) -> str:
     """An order whose lid has opened on the way: it is brought back, and its box is warm but in range."""
-    order_id = (await r.place("koru", "vaccine_freeze_sensitive")).order.order_id
-    await r.until_state(order_id, "loading")
+    order_id = await flying(r, 6.0, 100.0)
     box_id = r.order(order_id).box_id
     assert box_id is not None
-    r.temps_c[box_id] = 6.0
-    await r.custody(order_id, CustodyStep.SEAL, pack_left_kj=100.0)
-    await r.until_state(order_id, "in_flight")
     await r.clock.sleep(20)
     r.lid_open = True
     for _ in range(60):
