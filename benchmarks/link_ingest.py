@@ -31,6 +31,7 @@ from fleet.mavlink.peer import Peer
 from fleet.mavlink.station import Station, open_station
 from fleet.mavlink.udp import MAX_DATAGRAMS_PER_TURN
 from fleet.runtime.cockpit import CANDIDATES_EVERY_S
+from fleet.runtime.session import TICK_S
 from missions.decision.engine import decide
 from missions.decision.types import Memory, Policy, Snapshot
 from missions.snapshot import Timed
@@ -46,11 +47,9 @@ SETTLE_S = 4.0
 WINDOW_S = 12.0
 SAMPLED = 10
 """the age of one vehicle in so many is measured: measuring costs too"""
-PACE_S = 0.25
-"""twice as often as fleet.runtime.session looks at a vehicle without news"""
-LOOK_EVERY = 4.0
-"""messages of a vehicle from one look to the next: it looks at the first that comes PACE_S after its
-last look, which on sockets is every fourth and more"""
+LOOK_EVERY = HZ * TICK_S
+"""messages of a vehicle from one look to the next: it looks at the first that comes TICK_S after its
+last look, as a session without news does"""
 POLICY = Policy()
 assert BOX.sample is not None
 BOX_SAMPLE = BOX.sample.value
@@ -70,9 +69,9 @@ class Rules:
         self._looked_s = float("-inf")
 
     def wake(self, loop: asyncio.AbstractEventLoop) -> None:
-        """New telemetry: it looks at the first that comes PACE_S after its last look."""
+        """New telemetry: it looks at the first that comes TICK_S after its last look."""
         now_s = self.peer.clock.now_s()
-        if now_s - self._looked_s >= PACE_S:
+        if now_s - self._looked_s >= TICK_S:
             self._looked_s = now_s
             loop.call_soon(self.look, now_s)
 
@@ -437,7 +436,7 @@ def main() -> None:
     how = (
         f"CPU time (user and system) of the process. The mix is what thinning leaves of a PX4's streams, {HZ} messages "
         f"a second. In memory: the same frames through scan and decode; through link, peer, track and, for every "
-        f"{LOOK_EVERY:g} messages of a vehicle (the session's pace of {PACE_S:g} s), a Snapshot with five candidates "
+        f"{LOOK_EVERY:g} messages of a vehicle (the session's pace of {TICK_S:g} s), a Snapshot with five candidates "
         f"and a box through engine.decide with all fault rows; through pymavlink's parse_buffer. Best of {REPEATS}, by "
         f"turns. On sockets: the vehicles in a process and on a core of their own, a socket each, answering TIMESYNC; "
         f"ours with our own heartbeats, thinning and decisions, mavsdk with 12 subscriptions a vehicle and no "
